@@ -1,0 +1,84 @@
+// The rows of the directory: the desired state of the grid, as values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/instant.h"
+#include "base/secret.h"
+#include "identity/identity.h"
+
+namespace perigee {
+
+enum class Tier : std::uint8_t { FarEdge, Edge, Metro, Regional, Core };
+std::string_view to_string(Tier tier);  // "far_edge", "edge", ...
+std::optional<Tier> parse_tier(std::string_view name);
+
+struct SiteRecord {
+  SiteId id;
+  std::string url;             // where peers and clients reach it: "http://127.0.0.1:8101"
+  Tier tier = Tier::Edge;
+  JurisdictionId jurisdiction;
+  double latitude = 0;         // degrees, WGS 84
+  double longitude = 0;
+  std::string city;
+  bool drained = false;        // takes no new work
+  Sha256 key_hash{};           // of the site's credential
+  bool joined = false;         // a credential was issued
+};
+
+enum class ModelKind : std::uint8_t { Llama, External };
+
+struct ModelRecord {
+  ModelId id;
+  ModelKind kind = ModelKind::Llama;
+  std::string file;            // GGUF file name inside a site's models folder; empty for External
+  std::string sha256;          // of the file, hex; may be empty
+  std::uint32_t context_tokens = 0;  // 0: the model's own
+  std::string owned_by = "perigee";
+  std::int64_t created = 0;    // seconds since 1970
+};
+
+// A model that should run at a site.
+struct PlacementRecord {
+  SiteId site;
+  ModelId model;
+  std::uint32_t engines = 1;   // processes
+  std::uint32_t slots = 8;     // sequences at once, per engine
+  std::uint32_t threads = 1;
+};
+
+struct TenantRecord {
+  TenantId id;
+  std::string display_name;
+  std::vector<JurisdictionId> jurisdictions;  // empty: any; binds every request of the tenant
+  bool suspended = false;
+};
+
+struct KeyRecord {
+  std::string id;              // public: names the key
+  Sha256 hash{};               // of the whole key text; the text itself is stored nowhere
+  Role role = Role::Tenant;    // Tenant or Operator
+  TenantId tenant;
+  std::string label;
+  WallTime created;
+  WallTime expires;            // micros 0: never
+  bool revoked = false;
+};
+
+// Everything a site needs of the directory, at one revision. Immutable once published.
+struct DirectorySnapshot {
+  std::uint64_t revision = 0;
+  std::string grid;                              // the trust domain's name
+  std::map<SiteId, SiteRecord> sites;
+  std::map<ModelId, ModelRecord> models;
+  std::vector<PlacementRecord> placements;       // ordered by (site, model)
+  std::map<TenantId, TenantRecord> tenants;
+  std::map<std::string, KeyRecord> keys;         // by id
+};
+
+}  // namespace perigee

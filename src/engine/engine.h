@@ -1,0 +1,116 @@
+// Engine: the port behind which anything that answers inference requests stands: a local engine
+// process, a peer site, an external OpenAI-compatible server, a fake. The gateway does not know
+// which (no `if (remote)`).
+//
+// Threads: every call, in both directions, is on the owner's IO thread; an implementation with
+// threads of its own posts its events there. Nothing here blocks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "base/instant.h"
+
+namespace perigee {
+
+enum class Operation : std::uint8_t { Chat, Completion, Embedding };
+
+enum class ServiceClass : std::uint8_t { Realtime, Interactive, Standard, Batch };
+std::string_view to_string(ServiceClass service_class);
+std::optional<ServiceClass> parse_service_class(std::string_view name);
+
+// What travels beside the body from hop to hop (see docs/life_of_a_request.md for the headers).
+struct RequestContext {
+  std::string request_id;  // x-request-id; the response `id` is derived from it
+  TenantId tenant;
+  ServiceClass service_class = ServiceClass::Standard;
+  std::optional<Instant> deadline;             // finish by then, or refuse
+  std::vector<JurisdictionId> jurisdictions;   // empty: any
+  std::string session;                         // prompt_cache_key or perigee-session; may be empty
+  std::string cache_salt;                      // separates prefix caches by tenant; never empty
+  std::string traceparent;                     // W3C trace context, may be empty
+  std::uint32_t hop = 0;                       // 0: from a client; 1: forwarded by a peer
+};
+
+// One request for an engine. `body` is the client's JSON object, unchanged (unknown fields pass
+// through); shared because a retry sends it again.
+struct Job {
+  Operation operation = Operation::Chat;
+  ModelId model;
+  std::shared_ptr<const std::string> body;
+  bool stream = false;
+  bool include_usage = false;  // the client asked for the usage chunk
+  RequestContext context;
+};
+
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::uint32_t cached_tokens = 0;  // part of prompt_tokens found in a prefix cache
+};
+
+// How loaded an engine says it is; attached to answers and polled. All zero: not known.
+struct EngineLoad {
+  std::uint32_t slots = 0;        // sequences it can run at once
+  std::uint32_t slots_busy = 0;
+  std::uint32_t queued_requests = 0;
+  std::uint64_t queued_tokens = 0;   // prompt tokens accepted and not yet prefilled
+  double kv_used = 0;                // 0..1
+  double prefill_tokens_per_s = 0;   // recent, over the whole engine
+  double decode_ms = 0;              // recent, per token of one stream at the current batch
+};
+
+// Where an answer came from, known when its head arrives.
+struct Head {
+  SiteId site;                       // the serving site; empty for an external engine
+  std::optional<EngineLoad> load;
+};
+// One `data:` payload of a stream, without framing: JSON to be relayed as it is.
+struct Chunk {
+  std::string_view json;             // valid during the call only
+  std::uint32_t tokens = 0;          // completion tokens in it
+  std::string_view token_ids;        // "12,345": for resume; may be empty; valid during the call
+};
+// The end of an answer. `body` is the whole JSON of a non-streaming answer, else empty.
+struct Finished {
+  std::string body;
+  Usage usage;
+  std::optional<EngineLoad> load;
+};
+
+// Receives what one job yields: at most one Head, then Chunk*, then exactly one Finished or Error.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_head(const Head& head) = 0;
+  // Return false to pause: no further chunk comes until Generation::resume(). For slow readers.
+  virtual bool on_chunk(const Chunk& chunk) = 0;
+  virtual void on_finished(Finished finished) = 0;  // last call
+  virtual void on_error(Error error) = 0;           // last call
+};
+
+// A running job. Destroying it cancels the job at once, upstream too; its sink is not called after.
+// It may be destroyed inside a sink call.
+class Generation {
+ public:
+  virtual ~Generation() = default;
+  virtual void resume() = 0;  // after on_chunk returned false
+};
+
+// Errors mean: InvalidArgument, PayloadTooLarge, ... (the request is at fault: no other engine will
+// do better, do not retry); ResourceExhausted, Unavailable, Protocol (try another engine).
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // `sink` must outlive the Generation. The sink may be called before start() returns.
+  virtual std::unique_ptr<Generation> start(const Job& job, EventSink& sink) = 0;
+};
+
+}  // namespace perigee

@@ -1,0 +1,47 @@
+// Ledger: where usage records live. Reserve a place before work starts; settle in a destructor on
+// success, failure and abandonment alike (design, section 8). Pricing and shipping build on this.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/id.h"
+#include "base/instant.h"
+#include "base/result.h"
+
+namespace perigee {
+
+enum class Outcome : std::uint8_t { Completed, Failed, Abandoned };
+
+// What one request consumed. `id` is deterministic (the request id), so shipping it twice bills it
+// once.
+struct UsageRecord {
+  std::string id;
+  TenantId tenant;
+  std::string key_id;
+  ModelId model;
+  SiteId ingress_site;
+  SiteId serving_site;
+  std::string operation;      // "chat", "completion", "embedding"
+  std::string service_class;
+  WallTime started;
+  WallTime ended;
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t completion_tokens = 0;  // as delivered to the client
+  Outcome outcome = Outcome::Abandoned;
+};
+
+// Threads: reserve() and settle() on the IO thread, never blocking; an implementation that stores
+// does so on a thread of its own.
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+  // Takes a place for one record, so that settle() can't fail. ResourceExhausted when full.
+  virtual Result<> reserve() = 0;
+  // Gives the place back with its record. Exactly once per successful reserve(). Never fails.
+  virtual void settle(UsageRecord record) noexcept = 0;
+};
+
+}  // namespace perigee

@@ -1,0 +1,94 @@
+// HttpServer: HTTP/1.1 with keep-alive, strict (RFC 9112; request smuggling, obsolete folding,
+// duplicate lengths and bad chunking are refused), bounded in everything (`ServerLimits`).
+//
+// A connection is one coroutine. It reads a head and a whole body, calls the handler, and sends
+// what the handler writes. Errors of the peer are answered (400, 408, 413, 431, 501, 505) and the
+// connection closed; they never reach the handler.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "net/endpoint.h"
+#include "net/task.h"
+
+namespace perigee::net {
+
+struct ServerLimits {
+  std::size_t head_bytes_max = 32 * 1024;
+  std::size_t headers_max = 100;
+  std::size_t body_bytes_max = 8 * 1024 * 1024;
+  std::size_t connections_max = 20'000;
+  std::size_t write_buffer_bytes_max = 256 * 1024;  // unread output of one slow client, then cut
+  Duration head_timeout = seconds{10};              // from the first byte of a head to its last
+  Duration body_timeout = seconds{60};
+  Duration idle_timeout = seconds{75};              // between requests
+  Duration write_timeout = seconds{30};             // no progress of a slow reader
+};
+
+struct Header {
+  std::string_view name;
+  std::string_view value;
+};
+
+// A parsed request. All views are valid until the handler's coroutine ends.
+class Request {
+ public:
+  std::string_view method;
+  std::string_view path;    // without the query
+  std::string_view query;   // without '?'
+  std::span<const Header> headers;
+  // `body.data()` is readable (zeros or noise) for kBodyPadding bytes past its end: simdjson.
+  std::string_view body;
+  bool remote_is_loopback = true;
+
+  // The first header of that name, ASCII case-insensitive; empty when absent.
+  std::string_view header(std::string_view name) const;
+};
+inline constexpr std::size_t kBodyPadding = 64;
+
+// How a handler answers: respond() once, or begin() + write()* + finish().
+// write() returns without waiting while the client keeps up; it suspends when the client is slow and
+// fails (Cancelled) when it left. Headers `content-length`, `transfer-encoding`, `connection` and
+// `date` are the server's own.
+class ResponseWriter {
+ public:
+  virtual ~ResponseWriter() = default;
+  virtual Task<Result<>> respond(int status, std::span<const Header> headers,
+                                 std::string_view body) = 0;
+  virtual Task<Result<>> begin(int status, std::span<const Header> headers) = 0;  // chunked
+  virtual Task<Result<>> write(std::string_view bytes) = 0;
+  virtual Task<Result<>> finish() = 0;
+  virtual bool started() const = 0;  // a status line went out
+  // Calls `left` once if the client closes or resets before the response is finished. Replaces the
+  // former watcher; pass nullptr to stop. The callback runs on the IO thread.
+  virtual void watch_client(std::function<void()> left) = 0;
+};
+
+using Handler = std::function<Task<void>(Request&, ResponseWriter&)>;
+
+// Owned by the composition root; on the IO thread. Destroying it closes its connections.
+class HttpServer {
+ public:
+  // `clock` must outlive the server.
+  HttpServer(Executor executor, const Clock& clock, ServerLimits limits, Handler handler);
+  ~HttpServer();
+  // Binds and starts accepting; port 0 picks one. FailedPrecondition when the address is in use
+  // (for a Unix socket: only if something answers there; a stale file is replaced).
+  Result<Endpoint> listen(const Endpoint& endpoint);
+  // Stops accepting, lets running responses end for at most `grace`, closes idle connections.
+  Task<void> shut_down(Duration grace);
+  std::size_t connections() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace perigee::net
