@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/engine.h"
+#include "core/inference.h"
 
 namespace perigee::api {
 

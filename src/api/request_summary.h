@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/engine.h"
+#include "base/id.h"
+#include "core/inference.h"
 
 namespace perigee::api {
 

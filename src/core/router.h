@@ -21,7 +21,7 @@
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/result.h"
-#include "engine/engine.h"
+#include "core/inference.h"
 
 namespace perigee {
 

@@ -17,14 +17,9 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/instant.h"
+#include "core/inference.h"
 
 namespace perigee {
-
-enum class Operation : std::uint8_t { Chat, Completion, Embedding };
-
-enum class ServiceClass : std::uint8_t { Realtime, Interactive, Standard, Batch };
-std::string_view to_string(ServiceClass service_class);
-std::optional<ServiceClass> parse_service_class(std::string_view name);
 
 // What travels beside the body from hop to hop (see docs/life_of_a_request.md for the headers).
 struct RequestContext {
@@ -48,23 +43,6 @@ struct Job {
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   RequestContext context;
-};
-
-struct Usage {
-  std::uint32_t prompt_tokens = 0;
-  std::uint32_t completion_tokens = 0;
-  std::uint32_t cached_tokens = 0;  // part of prompt_tokens found in a prefix cache
-};
-
-// How loaded an engine says it is; attached to answers and polled. All zero: not known.
-struct EngineLoad {
-  std::uint32_t slots = 0;        // sequences it can run at once
-  std::uint32_t slots_busy = 0;
-  std::uint32_t queued_requests = 0;
-  std::uint64_t queued_tokens = 0;   // prompt tokens accepted and not yet prefilled
-  double kv_used = 0;                // 0..1
-  double prefill_tokens_per_s = 0;   // recent, over the whole engine
-  double decode_ms = 0;              // recent, per token of one stream at the current batch
 };
 
 // Where an answer came from, known when its head arrives.
