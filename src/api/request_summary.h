@@ -15,12 +15,6 @@
 
 namespace perigee::api {
 
-// Where a value stands in the body, to replace it without re-writing the rest.
-struct Span {
-  std::size_t offset = 0;
-  std::size_t size = 0;  // 0: absent
-};
-
 struct RequestSummary {
   Operation operation = Operation::Chat;
   ModelId model;
@@ -33,8 +27,8 @@ struct RequestSummary {
                                                    // flex = batch, default = standard; auto = none
   std::string session;                       // prompt_cache_key, else empty
   std::vector<std::uint64_t> prefix_blocks;  // chained hashes of the prompt text (see below)
-  Span model_span;                           // of the value, quotes included
-  Span stream_options_span;                  // of the value
+  BodySpan model_span;                           // of the value, quotes included
+  BodySpan stream_options_span;                  // of the value
 };
 
 struct SummaryLimits {

@@ -1,6 +1,7 @@
 // Values that name an inference request, its cost and an engine's load: shared by core, api and ports.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -12,6 +13,12 @@ enum class Operation : std::uint8_t { Chat, Completion, Embedding };
 enum class ServiceClass : std::uint8_t { Realtime, Interactive, Standard, Batch };
 std::string_view to_string(ServiceClass service_class);
 std::optional<ServiceClass> parse_service_class(std::string_view name);
+
+// Where a value stands in a request body, to replace it without re-writing the rest.
+struct BodySpan {
+  std::size_t offset = 0;
+  std::size_t size = 0;  // 0: absent
+};
 
 struct Usage {
   std::uint32_t prompt_tokens = 0;

@@ -42,6 +42,8 @@ struct Job {
   std::shared_ptr<const std::string> body;
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
+  BodySpan model_span;           // of `model`'s value in the body: external engines may name it otherwise
+  BodySpan stream_options_span;  // of `stream_options`' value
   RequestContext context;
 };
 
