@@ -1,22 +1,29 @@
 // Router: decides where a request runs. Pure: no IO, no clock, no threads; the daemon and the
 // simulator share it. Time comes in as an Instant, chance from a seeded Random, so that the same
-// events give the same plans.
+// calls give the same plans. Nothing throws; every table is bounded and nothing grows per request.
 //
-// For each candidate i (design, section 5), all terms in milliseconds:
-//   ttft_i    = rtt_i + wait_i + prefill_i
-//   wait_i    = (queued tokens reported + own tokens sent since that report) / rate_i + KV barrier
-//   prefill_i = (prompt tokens - expected cache hit) / rate_i
-//   finish_i  = ttft_i + expected output tokens * tpot_i
-// Filters (model, jurisdiction, health, drain, breaker) come first and are never relaxed.
+// For each candidate i, all terms in milliseconds (docs/routing.md has the reasons and sources):
+//   ttft_i   = rtt_i + overhead_i + wait_i + slot_i + prefill_i
+//     wait_i    = (queued tokens reported + own tokens sent since that report) / rate_i
+//     slot_i    = time until a slot frees, when all are taken
+//     prefill_i = (prompt tokens - expected cache hit) / rate_i
+//   finish_i = ttft_i + expected output tokens * tpot_i
+//   score_i  = ttft_i + barrier_i (its KV cache fills) + excess_i (decode slower than the class
+//   wants)
+// Filters (jurisdiction, one hop, drain, health, breaker) come first and are never relaxed.
+//
+// One router belongs to one thread. Order of calls: update() as reports come; per request plan(),
+// then for each attempt made started(), first_token(), finished().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "base/instant.h"
@@ -25,10 +32,11 @@
 
 namespace perigee {
 
-// A (site, engine) that may serve a model. `engine` is empty for a peer site, which chooses among
-// its engines itself. Dense index, given by the router, stable while the candidate exists.
+// A (site, engine) that may serve a model, by a handle that is never given to another candidate
+// while anybody may still hold it: a handle kept across a removal finds nothing.
 using CandidateIndex = std::uint32_t;
 
+// `engine` is empty for a peer site, which chooses among its engines itself.
 struct CandidateId {
   SiteId site;
   EngineId engine;
@@ -41,12 +49,12 @@ struct CandidateId {
 struct CandidateState {
   CandidateId id;
   JurisdictionId jurisdiction;
-  bool local = false;            // an engine of this site
-  bool healthy = false;          // reachable and ready
-  bool drained = false;
-  Duration rtt{};                // smoothed round trip; 0 for local
+  bool local = false;    // an engine of this site
+  bool healthy = false;  // reachable and ready
+  bool drained = false;  // takes no new work
+  Duration rtt{};        // smoothed round trip; 0 for local
   EngineLoad load;
-  Instant reported{};            // when `load` was true
+  Instant reported{};  // when `load` was true, on this site's time line
 };
 
 // A request as far as routing cares.
@@ -54,63 +62,125 @@ struct RouteRequest {
   ModelId model;
   TenantId tenant;
   ServiceClass service_class = ServiceClass::Standard;
-  std::uint32_t prompt_tokens = 0;           // estimate
-  std::uint32_t output_tokens = 0;           // expected; 0: the router's learned default
-  std::vector<std::uint64_t> prefix_blocks;  // chained block hashes, salted by tenant
-  std::vector<JurisdictionId> jurisdictions; // allowed; empty: any
-  std::optional<Instant> deadline;
-  std::uint64_t session = 0;                 // hash of the session key; 0: none
-  bool local_only = false;                   // forwarded by a peer: never forward again
+  std::uint32_t prompt_tokens = 0;            // estimate
+  std::uint32_t output_tokens = 0;            // expected; 0: what this model's answers usually take
+  std::uint32_t output_tokens_max = 0;        // the client's limit; 0: none
+  std::vector<std::uint64_t> prefix_blocks;   // chained block hashes, salted by tenant
+  std::vector<JurisdictionId> jurisdictions;  // allowed; empty: any
+  std::optional<Instant> deadline;            // finish by then
+  std::uint64_t session = 0;                  // hash of the session key, salted by tenant; 0: none
+  bool local_only = false;                    // forwarded by a peer: never forward again
 };
 
-// Why a candidate was not considered.
-enum class Rejection : std::uint8_t { None, Model, Jurisdiction, Unhealthy, Drained, Breaker, Forwarded };
-std::string_view to_string(Rejection rejection);
+// Why a candidate was not considered, in the order in which the filters are asked.
+enum class Rejection : std::uint8_t {
+  None,
+  Model,         // it does not serve the model (never planned, never listed)
+  Jurisdiction,  // the request may not run under its law
+  Forwarded,     // the request was forwarded to this site and may not be forwarded again
+  Drained,
+  Unhealthy,
+  Breaker  // it failed; not before the breaker's time is over
+};
+std::string_view to_string(Rejection rejection);  // "jurisdiction"
 
-// Every term of one candidate's prediction, for people and programs.
+enum class BreakerState : std::uint8_t { Closed, Open, HalfOpen };
+std::string_view to_string(BreakerState state);  // "half_open"
+
+// Every term of one candidate's prediction, for people and programs. Times are predictions from
+// plan() on; ttft_ms is the sum of the six terms above it.
 struct Prediction {
   CandidateIndex candidate = 0;
   Rejection rejection = Rejection::None;
+  BreakerState breaker = BreakerState::Closed;
+  bool refusing = false;  // it refused for load a moment ago: last resort
   double rtt_ms = 0;
-  double wait_ms = 0;
+  double overhead_ms = 0;  // learned: what an empty request costs there
+  double wait_ms = 0;      // prompt tokens ahead of this one
+  double slot_ms = 0;      // until a slot frees
   double prefill_ms = 0;
-  double barrier_ms = 0;             // as its KV cache fills
   double ttft_ms = 0;
+  double uncertainty_ms = 0;  // one standard deviation of what was learned, in ttft_ms
   double tpot_ms = 0;
   double finish_ms = 0;
-  std::uint32_t cached_tokens = 0;   // expected cache hit
-  std::uint64_t queued_tokens = 0;   // reported + own in flight
-  double rate_tokens_per_s = 0;      // learned prefill rate used
+  double barrier_ms = 0;            // as its KV cache fills
+  double excess_ms = 0;             // decode time beyond the class's pace
+  double score_ms = 0;              // ttft + barrier + excess: what is compared
+  std::uint32_t cached_tokens = 0;  // expected cache hit
+  std::uint64_t queued_tokens = 0;  // reported + own in flight
+  double rate_tokens_per_s = 0;     // learned prefill rate used
 };
 
 struct PlannedAttempt {
   CandidateIndex candidate = 0;
   Prediction prediction;
-  std::string_view reason;  // static text: "nearest", "warm_cache", "less_load", "only_candidate"...
+  std::string_view reason;  // static text, see docs/routing.md: "nearest", "warm_cache", ...
+};
+
+// The attempts of a plan: a few, in place, so that planning allocates nothing.
+class AttemptList {
+ public:
+  static constexpr std::size_t kMax = 8;
+  void push_back(const PlannedAttempt& attempt) {
+    PERIGEE_ASSERT(size_ < kMax);
+    attempts_[size_++] = attempt;
+  }
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+  const PlannedAttempt& operator[](std::size_t i) const {
+    PERIGEE_ASSERT(i < size_);
+    return attempts_[i];
+  }
+  const PlannedAttempt& front() const { return (*this)[0]; }
+  const PlannedAttempt* begin() const { return attempts_.data(); }
+  const PlannedAttempt* end() const { return attempts_.data() + size_; }
+
+ private:
+  std::array<PlannedAttempt, kMax> attempts_{};
+  std::size_t size_ = 0;
 };
 
 struct RoutePlan {
-  std::vector<PlannedAttempt> attempts;  // best first, never empty
+  AttemptList attempts;  // best first, never empty; from the second on of other sites if there are
 };
 
 // A plan with all candidates, the rejected too: for `route explain`.
 struct RouteExplanation {
-  std::vector<PlannedAttempt> attempts;     // as plan() would order them
-  std::vector<Prediction> candidates;       // every candidate of the model, best first, then rejected
+  AttemptList attempts;                // as plan() would order them now; empty when it would fail
+  std::vector<Prediction> candidates;  // every candidate of the model, best first, then rejected
 };
 
 // How an attempt went. Times count from started().
 struct AttemptOutcome {
-  enum class Kind : std::uint8_t { Served, Refused, Failed, Abandoned } kind = Kind::Served;
+  enum class Kind : std::uint8_t {
+    Served,
+    Refused,   // for load (429): a fact about load, not a fault
+    Failed,    // connection, timeout, 5xx, broken protocol: counts towards the breaker
+    Abandoned  // the client left, or the request was at fault (400): says nothing bad of the
+               // candidate
+  } kind = Kind::Served;
   std::optional<Duration> first_token;
-  std::optional<Duration> finished;
-  Usage usage;
+  std::optional<Duration> finished;  // when it ended, however it ended
+  Usage usage;                       // zero where not known
+};
+
+// One attempt under way. 0: not counted (the table of attempts was full); valid in every call.
+using AttemptTicket = std::uint64_t;
+
+// Own work at a candidate, for status pages and tests.
+struct InFlight {
+  std::uint32_t requests = 0;       // started, not finished
+  std::uint64_t unseen_tokens = 0;  // prompt tokens sent that no report covers yet
+  std::uint32_t unseen_requests = 0;
 };
 
 struct RouterOptions {
   std::uint64_t seed = 1;
-  std::uint32_t attempts_max = 3;
-  // see router.cpp for the meaning and source of the others; the core's owner adds them here
+  std::uint32_t attempts_max = 3;  // 1..AttemptList::kMax
+  std::uint32_t candidates_max = 65'536;
+  std::uint32_t attempts_in_flight_max = 65'536;
+  std::uint32_t prefix_blocks_max = 65'536;  // remembered, least recently used go first
+  std::uint32_t prefix_block_tokens = 64;    // tokens in one block of RouteRequest::prefix_blocks
 };
 
 class Router {
@@ -120,23 +190,31 @@ class Router {
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
 
-  // The view. update() adds or replaces; own in-flight work and learned rates survive it.
-  CandidateIndex update(const CandidateState& state, Instant now);
+  // The view. update() adds or replaces; own in-flight work and what was learned survive it. A load
+  // older than the one known is ignored, the rest of the state is taken. ResourceExhausted when
+  // candidates_max others are known.
+  Result<CandidateIndex> update(const CandidateState& state, Instant now);
+  // Forgets a candidate; attempts under way there may still be finished.
   void remove(const CandidateId& id);
-  const CandidateState& candidate(CandidateIndex index) const;
+  // Null when no such candidate is known (any more). Valid until the next update() or remove().
+  const CandidateState* candidate(CandidateIndex index) const;
+  std::optional<CandidateIndex> find(const CandidateId& id) const;
+  InFlight in_flight(CandidateIndex index) const;                 // zeros when unknown
+  BreakerState breaker(CandidateIndex index, Instant now) const;  // Closed when unknown
 
-  // Unavailable (none healthy), NotFound (no candidate has the model), DataResidency (law excludes
-  // all). The message names what was excluded and why.
+  // NotFound: no candidate has the model. DataResidency: the law excludes every candidate.
+  // DeadlineExceeded: the deadline is past. Unavailable: some are lawful, none can take it now; the
+  // message counts what was excluded and why, `retry_after_ms` says when a breaker may let one in.
   Result<RoutePlan> plan(const RouteRequest& request, Instant now);
-  // The same without side effects (no random draw is consumed, nothing is counted).
+  // What plan() would answer now, with every candidate; draws nothing, counts nothing.
   RouteExplanation explain(const RouteRequest& request, Instant now) const;
 
-  // Own in-flight work: call started() before the attempt's first byte goes out, then finished()
-  // exactly once with the same request. first_token() when it arrives (prefill is done).
-  void started(CandidateIndex candidate, const RouteRequest& request, Instant now);
-  void first_token(CandidateIndex candidate, const RouteRequest& request, Instant now);
-  void finished(CandidateIndex candidate, const RouteRequest& request, const AttemptOutcome& outcome,
-                Instant now);
+  // Own in-flight work. Call started() before the attempt's first byte goes out; first_token() when
+  // it arrives (its prefill is done); finished() exactly once, from a destructor if need be. A
+  // candidate removed since plan() gives ticket 0: do not send.
+  AttemptTicket started(CandidateIndex candidate, const RouteRequest& request, Instant now);
+  void first_token(AttemptTicket ticket, Instant now);
+  void finished(AttemptTicket ticket, const AttemptOutcome& outcome, Instant now);
 
  private:
   struct State;
