@@ -1,0 +1,27 @@
+// perigee: one program, one subcommand per role.
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+
+int main(int argc, char** argv) {
+  using namespace perigee;
+  CLI::App app{"Perigee turns a telecom operator's sites into one inference grid.", "perigee"};
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return "perigee: " + std::string{error.what()} + "\nSee `" + failed->get_name() + " --help`.\n";
+  });
+  app.footer(
+      "Start here:\n"
+      "  perigee demo                 a grid of six sites on this machine\n"
+      "  perigee chat                 talk to it\n"
+      "  perigee COMMAND --help       what a command does, with examples");
+  int exit_code = cli::kExitOk;
+  cli::add_version_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? cli::kExitOk : cli::kExitUsage;
+  }
+  return exit_code;
+}

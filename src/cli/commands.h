@@ -1,0 +1,17 @@
+// The subcommands of `perigee`: each adds itself to the parser, with its help and examples, and
+// when chosen runs and sets the exit status (output.h). Everything captured must be owned by the
+// callback: the function returns long before the command runs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace perigee::cli {
+
+void add_chat_command(CLI::App& app, int& exit_code);
+void add_completion_command(CLI::App& app, int& exit_code);
+void add_demo_command(CLI::App& app, int& exit_code);
+void add_route_command(CLI::App& app, int& exit_code);
+void add_status_command(CLI::App& app, int& exit_code);
+void add_version_command(CLI::App& app, int& exit_code);
+
+}  // namespace perigee::cli
