@@ -5,12 +5,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/secret.h"
-#include "identity/identity.h"
+#include "directory/role.h"
 
 namespace perigee {
 
@@ -73,6 +74,8 @@ struct KeyRecord {
 // Everything a site needs of the directory, at one revision. Immutable once published.
 struct DirectorySnapshot {
   std::uint64_t revision = 0;
+  std::string epoch;                             // names one life of control's store: revisions of
+                                                 // two epochs do not compare
   std::string grid;                              // the trust domain's name
   std::map<SiteId, SiteRecord> sites;
   std::map<ModelId, ModelRecord> models;

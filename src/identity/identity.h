@@ -7,10 +7,9 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "directory/role.h"
 
 namespace perigee {
-
-enum class Role : std::uint8_t { Tenant, Operator, Site };
 
 // Who a credential belongs to.
 struct Caller {
