@@ -1,0 +1,191 @@
+#include "sqlite/database.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace perigee::sqlite {
+namespace {
+
+constexpr int kBusyTimeoutMs = 2000;
+
+Error error_of(sqlite3* handle, int status, const std::string& path) {
+  const std::string text = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(status);
+  switch (status & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {Code::Unavailable,
+              path + ": locked by another process (" + text + "): stop the other one first"};
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+      return {Code::Unavailable, path + ": " + text + ": check the disk"};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return {Code::DataLoss, path + ": damaged (" + text + "): restore it from a backup"};
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+      return {Code::FailedPrecondition,
+              path + ": " + text + ": check that the folder exists and is writable"};
+    default:
+      return {Code::Internal, path + ": " + text};
+  }
+}
+
+std::string pragma_with(const char* name, std::int64_t value) {
+  return std::string{"PRAGMA "} + name + " = " + std::to_string(value);
+}
+
+}  // namespace
+
+void Statement::Finalizer::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+Statement::Statement(sqlite3_stmt* statement, std::string path)
+    : statement_(statement), path_(std::move(path)) {}
+
+Statement& Statement::bind(int position, std::int64_t value) {
+  const int status = sqlite3_bind_int64(statement_.get(), position, value);
+  PERIGEE_ASSERT(status == SQLITE_OK);
+  return *this;
+}
+
+Statement& Statement::bind(int position, std::string_view value) {
+  const int status = sqlite3_bind_text64(statement_.get(), position, value.data(), value.size(),
+                                         SQLITE_TRANSIENT, SQLITE_UTF8);
+  PERIGEE_ASSERT(status == SQLITE_OK);
+  return *this;
+}
+
+Result<bool> Statement::step() {
+  const int status = sqlite3_step(statement_.get());
+  if (status == SQLITE_ROW) return true;
+  if (status == SQLITE_DONE) return false;
+  return error_of(sqlite3_db_handle(statement_.get()), status, path_);
+}
+
+Result<> Statement::run() {
+  Result<bool> stepped = step();
+  reset();
+  if (!stepped) return std::move(stepped).error();
+  return {};
+}
+
+void Statement::reset() { sqlite3_reset(statement_.get()); }
+
+std::int64_t Statement::column_int64(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string_view Statement::column_text(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes), static_cast<std::size_t>(size)};
+}
+
+void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+
+Database::Database(std::unique_ptr<sqlite3, Closer> handle, std::string path)
+    : handle_(std::move(handle)), path_(std::move(path)) {}
+
+Result<std::unique_ptr<sqlite3, Database::Closer>> Database::open_handle(const std::string& path) {
+  // Made here, so that nobody else can read it even for an instant.
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) {
+    return Error{Code::FailedPrecondition, path + ": " + std::strerror(errno) +
+                                               ": check that the folder exists and is writable"};
+  }
+  ::close(file);
+  sqlite3* raw = nullptr;
+  const int status =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  std::unique_ptr<sqlite3, Closer> handle{raw};
+  if (status != SQLITE_OK) return error_of(raw, status, path);
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  return handle;
+}
+
+Result<Database> Database::open(const std::string& path, Durability durability,
+                                const Layout& layout) {
+  PERIGEE_TRY(handle, open_handle(path));
+  Database database{std::move(handle), path};
+  PERIGEE_CHECK(database.set_up(durability, layout));
+  return database;
+}
+
+Result<> Database::set_up(Durability durability, const Layout& layout) {
+  if (layout.exclusive) PERIGEE_CHECK(execute("PRAGMA locking_mode = EXCLUSIVE"));
+  PERIGEE_TRY(mark, pragma("PRAGMA application_id"));
+  PERIGEE_TRY(version, pragma("PRAGMA user_version"));
+  PERIGEE_TRY(tables, pragma("SELECT count(*) FROM sqlite_schema"));
+  const bool is_new = tables == 0 && mark == 0 && version == 0;
+  if (!is_new && mark != layout.application_id) {
+    return Error{Code::FailedPrecondition, path_ + ": not a Perigee " + std::string{layout.what} +
+                                               ": move it away or choose another folder"};
+  }
+  if (!is_new && version != layout.schema_version) {
+    return Error{Code::FailedPrecondition, path_ + ": written in layout " +
+                                               std::to_string(version) + ", this program reads " +
+                                               std::to_string(layout.schema_version) +
+                                               ": use the matching perigee"};
+  }
+  PERIGEE_CHECK(execute("PRAGMA journal_mode = WAL"));
+  PERIGEE_CHECK(execute(durability == Durability::Full ? "PRAGMA synchronous = FULL"
+                                                       : "PRAGMA synchronous = NORMAL"));
+  if (!is_new) return {};
+  PERIGEE_TRY(transaction, Transaction::begin(*this));
+  PERIGEE_CHECK(execute(std::string{layout.schema}.c_str()));
+  PERIGEE_CHECK(execute(pragma_with("application_id", layout.application_id).c_str()));
+  PERIGEE_CHECK(execute(pragma_with("user_version", layout.schema_version).c_str()));
+  return transaction.commit();
+}
+
+Result<std::int64_t> Database::pragma(const char* sql) {
+  PERIGEE_TRY(statement, prepare(sql));
+  PERIGEE_TRY(has_row, statement.step());
+  return has_row ? statement.column_int64(0) : 0;
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int status = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  if (status != SQLITE_OK) return error_of(handle_.get(), status, path_);
+  return Statement{statement, path_};
+}
+
+Result<> Database::execute(const char* sql) {
+  const int status = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
+  if (status != SQLITE_OK) return error_of(handle_.get(), status, path_);
+  return {};
+}
+
+Result<Transaction> Transaction::begin(Database& database) {
+  PERIGEE_CHECK(database.execute("BEGIN IMMEDIATE"));
+  return Transaction{database};
+}
+
+Transaction::Transaction(Transaction&& other) noexcept
+    : database_(std::exchange(other.database_, nullptr)) {}
+
+Transaction::~Transaction() {
+  if (database_ != nullptr) (void)database_->execute("ROLLBACK");
+}
+
+Result<> Transaction::commit() {
+  PERIGEE_CHECK(database_->execute("COMMIT"));
+  database_ = nullptr;
+  return {};
+}
+
+}  // namespace perigee::sqlite
