@@ -21,6 +21,7 @@ std::string_view to_string(Code code) {
     case Code::Protocol: return "protocol_error";
     case Code::DataLoss: return "data_loss";
     case Code::Internal: return "internal";
+    case Code::MethodNotAllowed: return "method_not_allowed";
   }
   PERIGEE_ASSERT(false);
 }

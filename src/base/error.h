@@ -26,6 +26,7 @@ enum class Code : std::uint8_t {
   Protocol,             // the other side broke its protocol: try elsewhere, report it
   DataLoss,             // stored data is damaged: restore it
   Internal,             // a defect of ours: report it
+  MethodNotAllowed,     // the path exists, the method does not: use the one documented
 };
 
 // The stable lower_snake name of a code, as printed in JSON and logs.
