@@ -1,0 +1,62 @@
+#include "engine/fake/fake_engine.h"
+
+namespace perigee {
+namespace {
+
+// Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed: the
+// flag it leaves behind tells run() to touch nothing more.
+class FakeGeneration final : public Generation {
+ public:
+  FakeGeneration(FakeEngine& engine, const std::vector<FakeEngine::Step>& script, EventSink& sink)
+      : engine_(engine), script_(script), sink_(&sink) {}
+  FakeGeneration(const FakeGeneration&) = delete;
+  FakeGeneration& operator=(const FakeGeneration&) = delete;
+  ~FakeGeneration() override {
+    if (!ended_) ++engine_.cancelled;
+    if (destroyed_ != nullptr) *destroyed_ = true;
+  }
+  void resume() override { run(); }
+
+  void run() {
+    bool destroyed = false;
+    destroyed_ = &destroyed;
+    while (!destroyed && next_ < script_.size() && step(script_[next_++])) {
+    }
+    if (!destroyed) destroyed_ = nullptr;
+  }
+
+ private:
+  // False when the script stops here.
+  bool step(const FakeEngine::Step& step) {
+    if (const auto* say = std::get_if<FakeEngine::Say>(&step)) {
+      return sink_->on_chunk(Chunk{say->json, say->tokens, {}});
+    }
+    if (std::holds_alternative<FakeEngine::Hang>(step)) return false;
+    ended_ = true;
+    if (const auto* finish = std::get_if<FakeEngine::Finish>(&step)) {
+      sink_->on_finished(finish->finished);
+    } else {
+      sink_->on_error(std::get<FakeEngine::Fail>(step).error);
+    }
+    return false;
+  }
+
+  FakeEngine& engine_;
+  const std::vector<FakeEngine::Step>& script_;
+  EventSink* sink_;
+  std::size_t next_ = 0;
+  bool ended_ = false;
+  bool* destroyed_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Generation> FakeEngine::start(const Job& job, EventSink& sink) {
+  jobs.push_back(job);
+  auto generation = std::make_unique<FakeGeneration>(*this, script_, sink);
+  sink.on_head(Head{site, std::nullopt});
+  generation->run();
+  return generation;
+}
+
+}  // namespace perigee

@@ -1,0 +1,43 @@
+// FakeEngine: an Engine in memory, for tests of what stands above the port. It does what its script
+// says, when told to; no threads, no time of its own.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace perigee {
+
+class FakeEngine final : public Engine {
+ public:
+  // One step of every generation's script.
+  struct Say {
+    std::string json;
+    std::uint32_t tokens = 1;
+  };
+  struct Finish {
+    Finished finished;
+  };
+  struct Fail {
+    Error error;
+  };
+  struct Hang {};  // nothing more until advance() or cancellation
+  using Step = std::variant<Say, Finish, Fail, Hang>;
+
+  explicit FakeEngine(std::vector<Step> script) : script_(std::move(script)) {}
+
+  std::unique_ptr<Generation> start(const Job& job, EventSink& sink) override;
+
+  std::vector<Job> jobs;        // as they came
+  int cancelled = 0;            // generations destroyed before their end
+  SiteId site{"fake"};          // told in Head
+
+ private:
+  std::vector<Step> script_;
+};
+
+}  // namespace perigee

@@ -1,0 +1,160 @@
+#include "engine/openai/http_engine.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
+#include <utility>
+
+#include "api/error_body.h"
+#include "base/log.h"
+#include "engine/openai/http_request.h"
+#include "engine/openai/stream_reader.h"
+#include "net/notifier.h"
+
+namespace perigee {
+namespace {
+
+constexpr std::size_t kErrorBytesMax = std::size_t{64} * 1024;
+
+// A running job: shared by its coroutine and the Generation, whichever ends last.
+struct HttpJob {
+  HttpJob(Executor executor, net::HttpClient& http, std::shared_ptr<const HttpEngineOptions> with,
+          Job what, EventSink& to)
+      : client(http), options(std::move(with)), job(std::move(what)), sink(&to), resumed(executor) {}
+
+  void cancel() {
+    sink = nullptr;
+    abort.abort();
+    resumed.notify();
+  }
+  void fail(Error error) {
+    if (sink != nullptr) std::exchange(sink, nullptr)->on_error(std::move(error));
+  }
+
+  net::HttpClient& client;
+  std::shared_ptr<const HttpEngineOptions> options;
+  Job job;
+  EventSink* sink;  // null once ended or cancelled
+  net::Abort abort;
+  net::Notifier resumed;
+};
+
+class HttpGeneration final : public Generation {
+ public:
+  explicit HttpGeneration(std::shared_ptr<HttpJob> job) : job_(std::move(job)) {}
+  HttpGeneration(const HttpGeneration&) = delete;
+  HttpGeneration& operator=(const HttpGeneration&) = delete;
+  ~HttpGeneration() override { job_->cancel(); }
+  void resume() override { job_->resumed.notify(); }
+
+ private:
+  std::shared_ptr<HttpJob> job_;
+};
+
+// What an upstream's error means to our client: a refusal of *our* credential, or of a model that
+// this site believes to be there, is no fault of the client's.
+Error upstream_error(const HttpEngineOptions& options, int status, std::string_view body,
+                     std::string_view retry_after) {
+  Error error = api::parse_error_body(status, body);
+  error.retry_after_ms = parse_retry_after_ms(retry_after);
+  const bool ours = error.code == Code::Unauthenticated ||
+                    (!options.trusted && (error.code == Code::PermissionDenied ||
+                                          error.code == Code::NotFound));
+  if (ours) {
+    return Error{Code::Unavailable, "an engine refused this site (status " +
+                                        std::to_string(status) + "); the operator must correct its "
+                                        "credential or model name"};
+  }
+  return error;
+}
+
+Task<> read_stream(std::shared_ptr<HttpJob> job, net::ClientResponse& response) {
+  StreamReader reader{job->options->trusted, job->job.include_usage};
+  while (job->sink != nullptr) {
+    auto piece = co_await response.read_some();
+    if (job->sink == nullptr) co_return;
+    if (!piece) {
+      job->fail(std::move(piece).error());
+      co_return;
+    }
+    if (piece->empty()) {
+      job->fail(Error{Code::Unavailable, "the engine ended its stream early"});
+      co_return;
+    }
+    // The sink may cancel inside the call: reader.feed() stops then.
+    const StreamReader::State state = reader.feed(*piece, job->sink);
+    if (job->sink == nullptr) co_return;
+    if (state == StreamReader::State::Failed) {
+      job->fail(reader.error());
+    } else if (state == StreamReader::State::Done) {
+      std::exchange(job->sink, nullptr)->on_finished(reader.finished());
+      co_await response.read_some();  // the end of the body, so that the connection is kept
+    } else if (reader.paused()) {
+      co_await job->resumed.wait();
+    }
+  }
+}
+
+Task<> run(std::shared_ptr<HttpJob> job, const Clock& clock) {
+  const HttpEngineOptions& options = *job->options;
+  const HttpRequest request{options, job->job, clock.now()};
+  auto sent = co_await job->client.send(options.endpoint, request.view(), &job->abort);
+  if (job->sink == nullptr) co_return;
+  if (!sent) {
+    job->fail(std::move(sent).error());
+    co_return;
+  }
+  net::ClientResponse response = std::move(*sent);
+  if (response.status() != 200) {
+    const std::string retry_after{response.header("retry-after")};
+    auto body = co_await response.read_all(kErrorBytesMax);
+    job->fail(upstream_error(options, response.status() < 400 ? 502 : response.status(),
+                             body ? std::string_view{*body} : std::string_view{}, retry_after));
+    co_return;
+  }
+  const Head head = read_head(options, response);
+  job->sink->on_head(head);
+  if (job->sink == nullptr) co_return;
+  if (job->job.stream) {
+    if (!is_event_stream(response)) {
+      job->fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
+      co_return;
+    }
+    co_await read_stream(job, response);
+    co_return;
+  }
+  const std::optional<Usage> reported = read_usage(options, response);
+  auto body = co_await response.read_all(options.answer_bytes_max);
+  if (job->sink == nullptr) co_return;
+  if (!body) {
+    job->fail(std::move(body).error());
+    co_return;
+  }
+  auto finished = read_answer(std::move(*body), reported);
+  if (!finished) {
+    job->fail(std::move(finished).error());
+    co_return;
+  }
+  finished->load = head.load;
+  std::exchange(job->sink, nullptr)->on_finished(std::move(*finished));
+}
+
+}  // namespace
+
+HttpEngine::HttpEngine(Executor executor, const Clock& clock, net::HttpClient& client,
+                       HttpEngineOptions options)
+    : executor_(executor),
+      clock_(clock),
+      client_(client),
+      options_(std::make_shared<const HttpEngineOptions>(std::move(options))) {}
+
+std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
+  auto running = std::make_shared<HttpJob>(executor_, client_, options_, job, sink);
+  asio::co_spawn(executor_, run(running, clock_), [running](const std::exception_ptr& thrown) {
+    if (thrown == nullptr) return;
+    log::error("an engine job ended by an exception: a defect", {});
+    running->fail(Error{Code::Internal, "the engine's answer could not be handled"});
+  });
+  return std::make_unique<HttpGeneration>(std::move(running));
+}
+
+}  // namespace perigee

@@ -1,0 +1,51 @@
+// The head and body of a job on the wire, and what an answer's head says. No IO.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/instant.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/openai/http_engine.h"
+#include "net/http_client.h"
+
+namespace perigee {
+
+// Owns the texts that a ClientRequest points to. Not copyable or movable: view() points inside.
+class HttpRequest {
+ public:
+  // `options` and `job` must outlive it.
+  HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now);
+  HttpRequest(const HttpRequest&) = delete;
+  HttpRequest& operator=(const HttpRequest&) = delete;
+  net::ClientRequest view() const;
+
+ private:
+  void add(std::string_view name, std::string_view value);
+
+  static constexpr std::size_t kHeadersMax = 16;
+  std::string target_;
+  std::string deadline_;
+  std::string jurisdictions_;
+  std::string edited_body_;
+  std::string_view body_;
+  std::array<net::Header, kHeadersMax> headers_{};
+  std::size_t header_count_ = 0;
+};
+
+// The path of an operation below the API's base path.
+std::string_view operation_path(Operation operation);
+
+Head read_head(const HttpEngineOptions& options, const net::ClientResponse& response);
+std::optional<Usage> read_usage(const HttpEngineOptions& options,
+                                const net::ClientResponse& response);
+bool is_event_stream(const net::ClientResponse& response);
+// A whole non-streaming answer. Protocol when it is not a JSON object. `reported` spares the scan.
+Result<Finished> read_answer(std::string body, std::optional<Usage> reported);
+// Seconds (RFC 9110, section 10.2.3) to milliseconds; 0 when absent or not a number.
+std::int64_t parse_retry_after_ms(std::string_view value);
+
+}  // namespace perigee

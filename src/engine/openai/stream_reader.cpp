@@ -1,0 +1,66 @@
+#include "engine/openai/stream_reader.h"
+
+#include <utility>
+
+#include "api/stream_field.h"
+#include "api/usage_scan.h"
+
+namespace perigee {
+
+StreamReader::StreamReader(bool trusted, bool include_usage)
+    : trusted_(trusted), include_usage_(include_usage) {}
+
+StreamReader::State StreamReader::feed(std::string_view bytes, EventSink*& sink) {
+  paused_ = false;
+  State state = State::More;
+  while (state == State::More && sink != nullptr) {
+    const net::SseParser::Result parsed = parser_.next(bytes);
+    if (parsed.kind == net::SseParser::Kind::NeedMore) break;
+    if (parsed.kind == net::SseParser::Kind::Failed) {
+      return fail(Code::Protocol, "the engine sent an event longer than 1 MiB");
+    }
+    if (parsed.kind == net::SseParser::Kind::Event) state = on_event(parsed.event, sink);
+  }
+  return state;
+}
+
+StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink*& sink) {
+  api::StreamField field;
+  if (trusted_ && !event.perigee.empty()) {
+    auto parsed = api::parse_stream_field(event.perigee);
+    if (!parsed) return fail(Code::Protocol, "the engine sent a malformed perigee: line");
+    field = *parsed;
+    if (field.usage) finished_.usage = *field.usage;
+    if (field.load) finished_.load = *field.load;
+  }
+  if (event.data == "[DONE]") return State::Done;
+  if (event.data.empty()) return State::More;
+  Chunk chunk{event.data, field.tokens, field.token_ids};
+  if (!trusted_) {
+    const auto facts = api::scan_chunk(event.data);
+    if (!facts) return fail(Code::Protocol, "the engine sent a chunk that is not a JSON object");
+    if (facts->error) {
+      error_ = *facts->error;
+      return State::Failed;
+    }
+    if (facts->usage) finished_.usage = *facts->usage;
+    if (facts->usage_only && !include_usage_) return State::More;
+    chunk.tokens = facts->tokens;
+  } else if (event.data.starts_with(R"({"error")")) {
+    const auto facts = api::scan_chunk(event.data);
+    error_ = facts && facts->error ? *facts->error
+                                   : Error{Code::Protocol, "the engine sent a malformed error"};
+    return State::Failed;
+  }
+  if (!sink->on_chunk(chunk)) paused_ = true;
+  return State::More;
+}
+
+Finished StreamReader::finished() { return std::move(finished_); }
+
+StreamReader::State StreamReader::fail(Code code, std::string_view message) {
+  error_ = Error{code, std::string{message}};
+  return State::Failed;
+}
+
+}  // namespace perigee

@@ -1,0 +1,39 @@
+// StreamReader: turns the bytes of an engine's SSE answer into calls of an EventSink.
+#pragma once
+
+#include <string_view>
+
+#include "engine/engine.h"
+#include "net/sse_parser.h"
+
+namespace perigee {
+
+class StreamReader {
+ public:
+  enum class State : std::uint8_t { More, Done, Failed };
+
+  // `trusted`: the engine adds Perigee's stream field (token ids, usage, load). Else tokens are
+  // counted and usage is read from the chunks, and the usage chunk that the client did not ask for
+  // (`include_usage` false) is kept from it.
+  StreamReader(bool trusted, bool include_usage);
+
+  // Feeds the next bytes. `sink` is the job's own pointer, which becomes null when a call cancels
+  // the job: nothing is touched then.
+  State feed(std::string_view bytes, EventSink*& sink);
+  bool paused() const { return paused_; }  // the sink asked to pause during the last feed()
+  Finished finished();                     // after Done
+  Error error() const { return error_; }   // after Failed
+
+ private:
+  State on_event(const net::SseEvent& event, EventSink*& sink);
+  State fail(Code code, std::string_view message);
+
+  bool trusted_;
+  bool include_usage_;
+  bool paused_ = false;
+  net::SseParser parser_;
+  Finished finished_;
+  Error error_;
+};
+
+}  // namespace perigee

@@ -1,0 +1,56 @@
+// AttemptReport: tells the router how one attempt went, whatever happens: abandoned, unless said
+// otherwise before its destructor runs (rule C1).
+#pragma once
+
+#include "base/clock.h"
+#include "core/router.h"
+
+namespace perigee {
+
+class AttemptReport {
+ public:
+  // Counts the attempt as started. `router` and `clock` must outlive it.
+  AttemptReport(Router& router, const Clock& clock, CandidateIndex candidate,
+                const RouteRequest& request)
+      : router_(router),
+        clock_(clock),
+        began_(clock.now()),
+        ticket_(router.started(candidate, request, began_)) {
+    outcome_.kind = AttemptOutcome::Kind::Abandoned;
+  }
+  AttemptReport(const AttemptReport&) = delete;
+  AttemptReport& operator=(const AttemptReport&) = delete;
+  ~AttemptReport() {
+    const Instant now = clock_.now();
+    outcome_.finished = now - began_;
+    router_.finished(ticket_, outcome_, now);
+  }
+
+  void first_token() {
+    if (outcome_.first_token) return;
+    const Instant now = clock_.now();
+    outcome_.first_token = now - began_;
+    router_.first_token(ticket_, now);
+  }
+  void served(const Usage& usage) {
+    outcome_.kind = AttemptOutcome::Kind::Served;
+    outcome_.usage = usage;
+  }
+  void failed(const Error& error) {
+    if (error.code == Code::ResourceExhausted) {
+      outcome_.kind = AttemptOutcome::Kind::Refused;
+    } else if (error.code == Code::Unavailable || error.code == Code::Protocol ||
+               error.code == Code::DeadlineExceeded || error.code == Code::Internal) {
+      outcome_.kind = AttemptOutcome::Kind::Failed;
+    }
+  }
+
+ private:
+  Router& router_;
+  const Clock& clock_;
+  Instant began_;
+  AttemptTicket ticket_;
+  AttemptOutcome outcome_;
+};
+
+}  // namespace perigee

@@ -1,0 +1,100 @@
+#include "gateway/client_hints.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "api/headers.h"
+
+namespace perigee {
+namespace {
+
+constexpr std::size_t kRequestIdBytesMax = 128;
+constexpr std::size_t kSessionBytesMax = 256;
+constexpr std::size_t kTraceparentBytes = 55;  // W3C trace context, version 00
+constexpr std::size_t kJurisdictionsMax = 64;
+constexpr std::int64_t kDeadlineMsMax = 24LL * 3600 * 1000;
+
+Error bad_header(std::string_view name, std::string_view expected) {
+  return Error{Code::InvalidArgument,
+               "The header '" + std::string{name} + "' must be " + std::string{expected} + ".",
+               std::string{name}};
+}
+
+bool plain_id(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == ':';
+  });
+}
+
+Result<std::vector<JurisdictionId>> parse_jurisdictions(std::string_view text) {
+  std::vector<JurisdictionId> all;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    std::string_view name = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    if (!valid_name(name) || all.size() == kJurisdictionsMax) {
+      return bad_header(api::headers::kJurisdictions,
+                        "a comma-separated list of at most 64 jurisdictions such as 'de,fr'");
+    }
+    all.emplace_back(std::string{name});
+  }
+  return all;
+}
+
+Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
+  if (const std::string_view hop = request.header(api::headers::kHop); !hop.empty()) {
+    if (hop != "1") return bad_header(api::headers::kHop, "1: a request is forwarded once");
+    hints.hop = 1;
+  }
+  const std::string_view tenant = request.header(api::headers::kTenant);
+  if (!valid_name(tenant)) return bad_header(api::headers::kTenant, "a tenant's name");
+  hints.tenant = TenantId{std::string{tenant}};
+  const std::string_view salt = request.header(api::headers::kCacheSalt);
+  if (salt.empty() || salt.size() > kSessionBytesMax) {
+    return bad_header(api::headers::kCacheSalt, "the tenant's cache salt");
+  }
+  hints.cache_salt = salt;
+  return {};
+}
+
+}  // namespace
+
+Result<ClientHints> read_client_hints(const net::Request& request, bool from_site) {
+  ClientHints hints;
+  const std::string_view id = request.header(api::headers::kRequestId);
+  if (id.size() > kRequestIdBytesMax || !plain_id(id)) {
+    return bad_header(api::headers::kRequestId, "at most 128 letters, digits, '-', '_', '.', ':'");
+  }
+  hints.request_id = id;
+  if (const std::string_view name = request.header(api::headers::kClass); !name.empty()) {
+    hints.service_class = parse_service_class(name);
+    if (!hints.service_class) {
+      return bad_header(api::headers::kClass, "realtime, interactive, standard or batch");
+    }
+  }
+  if (const std::string_view text = request.header(api::headers::kDeadlineMs); !text.empty()) {
+    std::int64_t left_ms = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), left_ms);
+    if (error != std::errc{} || end != text.data() + text.size() || left_ms < 1 ||
+        left_ms > kDeadlineMsMax) {
+      return bad_header(api::headers::kDeadlineMs, "the milliseconds left, 1 to 86400000");
+    }
+    hints.time_left = milliseconds{left_ms};
+  }
+  PERIGEE_TRY(jurisdictions, parse_jurisdictions(request.header(api::headers::kJurisdictions)));
+  hints.jurisdictions = std::move(jurisdictions);
+  const std::string_view session = request.header(api::headers::kSession);
+  if (session.size() > kSessionBytesMax) {
+    return bad_header(api::headers::kSession, "at most 256 bytes");
+  }
+  hints.session = session;
+  const std::string_view traceparent = request.header(api::headers::kTraceparent);
+  if (traceparent.size() == kTraceparentBytes) hints.traceparent = traceparent;  // else: not ours
+  if (from_site) PERIGEE_CHECK(read_site_hints(request, hints));
+  return hints;
+}
+
+}  // namespace perigee

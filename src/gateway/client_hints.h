@@ -1,0 +1,32 @@
+// ClientHints: what the headers of a request say about how to serve it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "core/inference.h"
+#include "net/http_server.h"
+
+namespace perigee {
+
+struct ClientHints {
+  std::string request_id;                     // empty: none given
+  std::optional<ServiceClass> service_class;
+  std::optional<Duration> time_left;          // perigee-deadline-ms
+  std::vector<JurisdictionId> jurisdictions;
+  std::string session;
+  std::string traceparent;
+  // Believed only from a peer site.
+  std::uint32_t hop = 0;
+  TenantId tenant;
+  std::string cache_salt;
+};
+
+// InvalidArgument names the header. The peer's headers are read only when `from_site`.
+Result<ClientHints> read_client_hints(const net::Request& request, bool from_site);
+
+}  // namespace perigee

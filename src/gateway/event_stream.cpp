@@ -1,0 +1,71 @@
+#include "gateway/event_stream.h"
+
+#include <utility>
+
+namespace perigee {
+
+EventStream::EventStream(Executor executor, bool relay_field)
+    : notifier_(executor), relay_field_(relay_field) {}
+
+void EventStream::on_head(const Head& head) { head_ = head; }
+
+bool EventStream::on_chunk(const Chunk& chunk) {
+  if (relay_field_ && !chunk.token_ids.empty()) {
+    bytes_.append("perigee: ids=").append(chunk.token_ids).append("\n");
+  }
+  bytes_.append("data: ").append(chunk.json).append("\n\n");
+  tokens_ += chunk.tokens;
+  paused_ = bytes_.size() >= kBufferBytesMax;
+  notifier_.notify();
+  return !paused_;
+}
+
+void EventStream::on_finished(Finished finished) {
+  finished_ = std::move(finished);
+  notifier_.notify();
+}
+
+void EventStream::on_error(Error error) {
+  error_ = std::move(error);
+  notifier_.notify();
+}
+
+void EventStream::client_left() {
+  left_ = true;
+  notifier_.notify();
+}
+
+void EventStream::tick(Instant now) {
+  if (expect_by_ && now >= *expect_by_ && !finished_ && !error_ && bytes_.empty()) {
+    on_error(Error{Code::DeadlineExceeded, "the engine did not answer in time"});
+  }
+  if (now >= next_heartbeat_) {
+    next_heartbeat_ = now + heartbeat_interval_;
+    heartbeat_due_ = true;
+    notifier_.notify();
+  }
+}
+
+void EventStream::beat_every(Duration interval, Instant now) {
+  heartbeat_interval_ = interval;
+  next_heartbeat_ = now + interval;
+}
+
+bool EventStream::take_heartbeat() { return std::exchange(heartbeat_due_, false); }
+
+std::string EventStream::take_bytes(std::uint32_t& tokens) {
+  tokens = std::exchange(tokens_, 0);
+  paused_ = false;
+  return std::exchange(bytes_, {});
+}
+
+void EventStream::restart() {
+  bytes_.clear();
+  tokens_ = 0;
+  paused_ = false;
+  head_.reset();
+  finished_.reset();
+  error_.reset();
+}
+
+}  // namespace perigee

@@ -1,0 +1,65 @@
+// EventStream: what an engine yields, gathered for the one coroutine that answers the client.
+//
+// Chunks are framed as SSE at once and coalesce while the client is slower than the engine, so one
+// write carries all that has come. Bounded: beyond kBufferBytesMax the engine is asked to pause.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/instant.h"
+#include "engine/engine.h"
+#include "net/notifier.h"
+
+namespace perigee {
+
+class EventStream final : public EventSink {
+ public:
+  static constexpr std::size_t kBufferBytesMax = std::size_t{64} * 1024;
+
+  // `relay_field`: keep the `perigee:` lines (token ids) for a peer site.
+  EventStream(Executor executor, bool relay_field);
+
+  // From the engine.
+  void on_head(const Head& head) override;
+  bool on_chunk(const Chunk& chunk) override;
+  void on_finished(Finished finished) override;
+  void on_error(Error error) override;
+
+  // From the connection and the ticker.
+  void client_left();
+  void tick(Instant now);  // about once a second
+
+  // For the reader. wait() returns when any of the following may have changed.
+  Task<> wait() { return notifier_.wait(); }
+  void expect_by(std::optional<Instant> when) { expect_by_ = when; }  // error when silent by then
+  void beat_every(Duration interval, Instant now);                    // asks for heartbeats
+  bool left() const { return left_; }
+  bool take_heartbeat();
+  const std::optional<Head>& head() const { return head_; }
+  bool has_bytes() const { return !bytes_.empty(); }
+  bool paused() const { return paused_; }
+  // Moves out the framed bytes and the tokens in them; un-pauses.
+  std::string take_bytes(std::uint32_t& tokens);
+  std::optional<Finished>& finished() { return finished_; }
+  std::optional<Error>& error() { return error_; }
+  void restart();  // for the next attempt
+
+ private:
+  net::Notifier notifier_;
+  bool relay_field_;
+  std::string bytes_;
+  std::uint32_t tokens_ = 0;
+  bool paused_ = false;
+  bool left_ = false;
+  bool heartbeat_due_ = false;
+  Duration heartbeat_interval_{};
+  Instant next_heartbeat_ = Instant::max();
+  std::optional<Instant> expect_by_;
+  std::optional<Head> head_;
+  std::optional<Finished> finished_;
+  std::optional<Error> error_;
+};
+
+}  // namespace perigee

@@ -1,0 +1,126 @@
+#include "gateway/gateway.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "gateway/http_answer.h"
+
+namespace perigee {
+namespace {
+
+std::optional<Operation> operation_of(std::string_view path) {
+  if (path == "/v1/chat/completions") return Operation::Chat;
+  if (path == "/v1/completions") return Operation::Completion;
+  if (path == "/v1/embeddings") return Operation::Embedding;
+  return std::nullopt;
+}
+
+bool allowed(Access access, Role role) {
+  switch (access) {
+    case Access::Public: return true;
+    case Access::Tenant: return role == Role::Tenant;
+    case Access::TenantOrOperator: return role == Role::Tenant || role == Role::Operator;
+    case Access::Operator: return role == Role::Operator;
+    case Access::Site: return role == Role::Site;
+  }
+  return false;
+}
+
+std::string_view needed(Access access) {
+  switch (access) {
+    case Access::Operator: return "an operator's key";
+    case Access::Site: return "a site's credential";
+    default: return "a tenant's key";
+  }
+}
+
+}  // namespace
+
+Gateway::Gateway(const Identity& identity, Inference& inference)
+    : identity_(identity), inference_(inference) {}
+
+void Gateway::add(std::string_view method, std::string_view path, Access access,
+                  Endpoint endpoint) {
+  routes_.emplace(std::string{path}, Route{std::string{method}, access, std::move(endpoint)});
+}
+
+const Gateway::Route* Gateway::find(std::string_view method, std::string_view path,
+                                    bool& path_known) const {
+  auto [first, last] = routes_.equal_range(path);
+  if (first == last) {  // a prefix: up to and with the last '/'
+    std::tie(first, last) = routes_.equal_range(path.substr(0, path.rfind('/') + 1));
+  }
+  path_known = first != last;
+  const auto route = std::find_if(first, last, [&](const auto& entry) {
+    return entry.second.method == method ||
+           (method == "HEAD" && entry.second.method == "GET");
+  });
+  return route == last ? nullptr : &route->second;
+}
+
+Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
+  const std::optional<Operation> operation = operation_of(request.path);
+  if (operation && request.method == "POST") {
+    co_await infer(*operation, request, out);
+    co_return;
+  }
+  bool path_known = operation.has_value();
+  const Route* route = operation ? nullptr : find(request.method, request.path, path_known);
+  if (route == nullptr) {
+    const Error error = path_known
+                            ? Error{Code::MethodNotAllowed, "This path takes another method."}
+                            : Error{Code::NotFound, "There is no such path; see /v1/models."};
+    co_await respond_error(out, error);
+    co_return;
+  }
+  Caller caller;
+  if (route->access != Access::Public) {
+    auto known = identity_.authenticate(request.header("authorization"));
+    if (!known) {
+      co_await respond_error(out, known.error());
+      co_return;
+    }
+    caller = std::move(*known);
+    if (!allowed(route->access, caller.role)) {
+      const Error error{Code::PermissionDenied,
+                        "This path needs " + std::string{needed(route->access)} + "."};
+      co_await respond_error(out, error);
+      co_return;
+    }
+  }
+  const GatewayCall call{caller, request, out};
+  co_await route->endpoint(call);
+}
+
+Task<> Gateway::infer(Operation operation, net::Request& request, net::ResponseWriter& out) {
+  HttpAnswer answer{out};
+  InferenceCall call;
+  Result<> checked{};
+  if (auto caller = identity_.authenticate(request.header("authorization")); !caller) {
+    checked = std::move(caller).error();
+  } else if (caller->role == Role::Operator) {
+    checked = Error{Code::PermissionDenied, "Inference needs a tenant's key, not an operator's."};
+  } else {
+    call.caller = std::move(*caller);
+    if (auto hints = read_client_hints(request, call.caller.role == Role::Site); !hints) {
+      checked = std::move(hints).error();
+    } else {
+      call.hints = std::move(*hints);
+    }
+  }
+  if (!checked) {
+    co_await respond_error(out, checked.error());
+    co_return;
+  }
+  call.operation = operation;
+  call.body = request.body;
+  co_await inference_.serve(call, answer);
+}
+
+Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body) {
+  const std::array<net::Header, 1> headers{net::Header{"content-type", "application/json"}};
+  co_return co_await out.respond(200, headers, body);
+}
+
+}  // namespace perigee

@@ -1,0 +1,56 @@
+// Gateway: the HTTP face of a site. Finds the route, checks who calls, and hands on; an endpoint
+// that is not inference is one function.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "gateway/inference.h"
+#include "identity/identity.h"
+#include "net/http_server.h"
+
+namespace perigee {
+
+// Who may call an endpoint.
+enum class Access : std::uint8_t { Public, Tenant, TenantOrOperator, Operator, Site };
+
+// A request whose caller is known (Access::Public: a default Caller).
+struct GatewayCall {
+  const Caller& caller;
+  net::Request& request;
+  net::ResponseWriter& out;
+};
+using Endpoint = std::function<Task<>(GatewayCall)>;
+
+// IO thread. `identity` and `inference` must outlive it.
+class Gateway {
+ public:
+  Gateway(const Identity& identity, Inference& inference);
+
+  // Adds an endpoint; `path` is exact, or a prefix when it ends in '/'. Before the first request.
+  void add(std::string_view method, std::string_view path, Access access, Endpoint endpoint);
+
+  // The handler for net::HttpServer.
+  Task<> handle(net::Request& request, net::ResponseWriter& out);
+
+ private:
+  struct Route {
+    std::string method;
+    Access access;
+    Endpoint endpoint;
+  };
+  Task<> infer(Operation operation, net::Request& request, net::ResponseWriter& out);
+  const Route* find(std::string_view method, std::string_view path, bool& path_known) const;
+
+  const Identity& identity_;
+  Inference& inference_;
+  std::multimap<std::string, Route, std::less<>> routes_;
+};
+
+// Sends a JSON body with status 200.
+Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body);
+
+}  // namespace perigee

@@ -1,0 +1,93 @@
+#include "gateway/http_answer.h"
+
+#include <array>
+#include <string>
+
+#include "api/error_body.h"
+#include "api/headers.h"
+#include "api/load.h"
+
+namespace perigee {
+namespace {
+
+// The headers of an answer, with the texts they point to.
+class HeaderTexts {
+ public:
+  explicit HeaderTexts(std::string_view content_type) { add("content-type", content_type); }
+
+  void add(std::string_view name, std::string_view value) {
+    if (!value.empty()) headers_.at(count_++) = net::Header{name, value};
+  }
+  void add(const AnswerHead& head) {
+    add(api::headers::kRequestId, head.request_id);
+    add(api::headers::kSite, head.site);
+    add(api::headers::kRoute, head.route);
+    if (head.load) load_ = api::format_load(*head.load);
+    if (head.usage) usage_ = api::format_usage(*head.usage);
+    add(api::headers::kLoad, load_);
+    add(api::headers::kUsage, usage_);
+  }
+  void add(const Error& error) {
+    if (error.retry_after_ms <= 0) return;
+    retry_after_ = std::to_string((error.retry_after_ms + 999) / 1000);
+    retry_after_ms_ = std::to_string(error.retry_after_ms);
+    add(api::headers::kRetryAfter, retry_after_);
+    add("retry-after-ms", retry_after_ms_);
+  }
+  std::span<const net::Header> view() const { return std::span{headers_.data(), count_}; }
+
+ private:
+  std::array<net::Header, 12> headers_{};
+  std::size_t count_ = 0;
+  std::string load_;
+  std::string usage_;
+  std::string retry_after_;
+  std::string retry_after_ms_;
+};
+
+constexpr std::string_view kJson = "application/json";
+
+}  // namespace
+
+Task<Result<>> HttpAnswer::respond(const AnswerHead& head, std::string_view body) {
+  HeaderTexts headers{kJson};
+  headers.add(head);
+  co_return co_await out_.respond(200, headers.view(), body);
+}
+
+Task<Result<>> HttpAnswer::begin_stream(const AnswerHead& head) {
+  HeaderTexts headers{"text/event-stream; charset=utf-8"};
+  headers.add("cache-control", "no-cache");
+  headers.add("x-accel-buffering", "no");
+  headers.add(head);
+  co_return co_await out_.begin(200, headers.view());
+}
+
+Task<Result<>> HttpAnswer::finish(std::string_view events) {
+  if (!events.empty()) {
+    auto written = co_await out_.write(events);
+    if (!written) co_return std::move(written).error();
+  }
+  co_return co_await out_.finish();
+}
+
+Task<Result<>> HttpAnswer::fail(const AnswerHead& head, const Error& error) {
+  const std::string body = api::error_body(error);
+  if (started()) {
+    const std::string event = "data: " + body + "\n\n";
+    co_return co_await finish(event);
+  }
+  HeaderTexts headers{kJson};
+  headers.add(head);
+  headers.add(error);
+  co_return co_await out_.respond(api::http_status(error.code), headers.view(), body);
+}
+
+Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error) {
+  HeaderTexts headers{kJson};
+  headers.add(error);
+  const std::string body = api::error_body(error);
+  co_return co_await out.respond(api::http_status(error.code), headers.view(), body);
+}
+
+}  // namespace perigee

@@ -1,0 +1,97 @@
+// Inference: serves one inference request, whatever transport it came by. The six steps of
+// docs/life_of_a_request.md: who asks, what is asked, decide, reserve, run, learn. Decisions are the
+// router's; this carries values between the steps.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/request_summary.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "core/router.h"
+#include "directory/records.h"
+#include "gateway/answer.h"
+#include "gateway/client_hints.h"
+#include "gateway/engine_table.h"
+#include "gateway/ticker.h"
+#include "identity/identity.h"
+#include "ledger/ledger.h"
+
+namespace perigee {
+
+struct InferenceOptions {
+  SiteId site;
+  api::SummaryLimits summary;
+  Duration heartbeat = seconds{15};              // `: keep-alive` when nothing else was sent
+  Duration first_token_timeout = seconds{60};    // of one attempt
+  Duration answer_timeout = seconds{600};        // of one non-streaming attempt
+  std::size_t requests_max = 20'000;             // at once
+};
+
+// Told of what happened; implemented by the site's metrics. Names are label values.
+class InferenceObserver {
+ public:
+  virtual ~InferenceObserver() = default;
+  virtual void on_done(Operation operation, const ModelId& model, int status, Duration took,
+                       std::optional<Duration> first_token, const Usage& usage) = 0;
+  virtual void on_retry(const ModelId& model, Code why) = 0;
+};
+
+// A request as it arrives, before anything of it is trusted. `body` must be readable for 64 bytes
+// past its end and live until serve() returns.
+struct InferenceCall {
+  Operation operation = Operation::Chat;
+  Caller caller;
+  ClientHints hints;
+  std::string_view body;
+};
+
+class Inference {
+ public:
+  // What it works with; all must outlive it. `directory` gives the newest snapshot.
+  struct Parts {
+    Executor executor;
+    const Clock& clock;
+    Router& router;
+    EngineTable& engines;
+    Ledger& ledger;
+    Ticker& ticker;
+    InferenceObserver& observer;
+    std::function<std::shared_ptr<const DirectorySnapshot>()> directory;
+    std::uint64_t seed;
+  };
+  Inference(Parts parts, InferenceOptions options);
+  ~Inference();
+
+  // Answers the call, with an error if need be. `call` and `answer` must live until it returns.
+  Task<> serve(InferenceCall& call, Answer& answer);
+
+  // Steps 2 and 3 only, for `route explain`.
+  Result<RouteRequest> route_request(const InferenceCall& call) const;
+
+  std::size_t running() const { return running_; }
+
+ private:
+  struct Prepared;
+  struct Run;
+  Result<std::unique_ptr<Prepared>> prepare(const InferenceCall& call);
+  Result<RouteRequest> make_route_request(const InferenceCall& call,
+                                          const api::RequestSummary& summary) const;
+  Task<Result<>> run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer, Run& run);
+  Task<Result<>> attempt(Prepared& prepared, std::size_t index, Answer& answer, Run& run);
+  Task<Result<>> stream(Prepared& prepared, Generation& generation, Answer& answer, Run& run);
+  std::string new_request_id();
+
+  Parts parts_;
+  InferenceOptions options_;
+  Random random_;
+  std::size_t running_ = 0;
+};
+
+// The salt that separates the prefix caches of tenants: the same at every site of the grid.
+std::string cache_salt(const std::string& grid, const TenantId& tenant);
+
+}  // namespace perigee
