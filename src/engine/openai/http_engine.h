@@ -21,7 +21,6 @@ struct HttpEngineOptions {
   // Send Perigee's headers (tenant, class, deadline, jurisdictions, cache salt, hop): to own engines
   // and peers. An external server gets none of them.
   bool trusted = true;
-  bool peer = false;               // a site: errors about our credential are its, not the client's
   std::size_t answer_bytes_max = std::size_t{32} * 1024 * 1024;  // of a non-streaming answer
 };
 

@@ -1,0 +1,84 @@
+// PeerExchange: keeps a site's view of its neighbours. For each neighbour one loop posts this site's
+// digest and reads the peer's, on one kept-alive connection: at least every interval, and at most
+// every kExchangeGap when this site has changed. The round trip of an exchange is the link's RTT.
+// A peer that does not answer becomes suspect, then gone: docs/peer_protocol.md.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/instant.h"
+#include "core/router.h"
+#include "directory/records.h"
+#include "gateway/engine_table.h"
+#include "net/http_client.h"
+#include "peer/digest.h"
+
+namespace perigee {
+
+inline constexpr Duration kExchangeGap = milliseconds{100};
+
+struct PeerOptions {
+  SiteId self;
+  std::string credential;                        // of this site: "Bearer pgs_..."
+  std::size_t neighbours_max = 8;
+  Duration interval = seconds{1};
+  std::map<SiteId, net::Endpoint> addresses;     // instead of the directory's URL
+  int suspect_after = 2;                         // exchanges failed in a row
+  int gone_after = 10;
+};
+
+enum class PeerState : std::uint8_t { Up, Suspect, Gone };
+std::string_view to_string(PeerState state);
+
+struct PeerStatus {
+  SiteId site;
+  PeerState state = PeerState::Gone;
+  Duration rtt{};
+  Instant heard{};             // the last digest; zero: never
+  std::vector<ModelId> models; // ready there
+};
+
+// IO thread. Everything given must outlive it. Destroying it ends its loops.
+class PeerExchange {
+ public:
+  struct Parts {
+    Executor executor;
+    const Clock& clock;
+    Router& router;
+    EngineTable& engines;
+    net::HttpClient& engine_client;             // for inference at peers
+    std::function<Digest()> own_digest;
+  };
+  PeerExchange(Parts parts, PeerOptions options);
+  ~PeerExchange();
+
+  // Starts loops for new neighbours, ends those of former ones.
+  void follow(const DirectorySnapshot& directory);
+  // This site's load or state has changed: tell the peers soon.
+  void changed();
+  // A peer's digest arrived at our /grid/v1/digest: fresher news of one we follow.
+  void heard(const Digest& digest);
+  std::vector<PeerStatus> status() const;
+
+ private:
+  struct Peer;
+  Task<> loop(std::shared_ptr<Peer> peer);
+  Task<Result<Digest>> exchange(Peer& peer, Instant& sent);
+  void learn(Peer& peer, const Digest& digest, Instant when);
+  void missed(Peer& peer, const Error& error);
+  void publish(Peer& peer);
+  void forget(Peer& peer);
+
+  Parts parts_;
+  PeerOptions options_;
+  net::HttpClient digest_client_;  // short limits: a silent peer is a suspect
+  std::map<SiteId, std::shared_ptr<Peer>> peers_;
+};
+
+}  // namespace perigee
