@@ -73,6 +73,10 @@ class RelayTest : public testing::Test {
                          [&](boost::system::error_code e) { error = e; });
     return run_until([&] { return error.has_value(); }) && !*error;
   }
+  void start_connect() {
+    client_.async_connect({asio::ip::address_v4::loopback(), entry_.port},
+                          [this](boost::system::error_code e) { connected_ = e; });
+  }
   void send(RelaySocket& socket, std::string_view text) {
     asio::write(socket, asio::buffer(text.data(), text.size()));
   }
@@ -96,6 +100,7 @@ class RelayTest : public testing::Test {
   std::array<char, 65536> buffer_{};
   std::string received_;
   boost::system::error_code end_;
+  std::optional<boost::system::error_code> connected_;
 };
 
 TEST_F(RelayTest, TakesARoundTripToConnectAndOneToAnswer) {
@@ -159,15 +164,13 @@ TEST_F(RelayTest, LosesOnlyTheAnswersWhenTheWayBackIsCut) {
 
 TEST_F(RelayTest, LetsNewConnectsHangWhileCut) {
   ASSERT_TRUE(relay_.cut(kThere));
-  std::optional<boost::system::error_code> outcome;
-  client_.async_connect({asio::ip::address_v4::loopback(), entry_.port},
-                        [&](boost::system::error_code e) { outcome = e; });
+  start_connect();
   run_for(150);
-  EXPECT_FALSE(outcome.has_value());
+  EXPECT_FALSE(connected_.has_value());
   ASSERT_TRUE(relay_.heal(kThere));
   // The kernel sends its SYN again after a second, as it would on a real link.
-  ASSERT_TRUE(run_until([&] { return outcome.has_value(); }));
-  EXPECT_FALSE(outcome->failed());
+  ASSERT_TRUE(run_until([&] { return connected_.has_value(); }));
+  EXPECT_FALSE(connected_->failed());
   collect();
   send(client_, "back");
   EXPECT_TRUE(run_until([&] { return received_ == "back"; }));
@@ -177,11 +180,9 @@ TEST_F(RelayTest, LetsNewConnectsHangWhenCutAgainAtOnce) {
   ASSERT_TRUE(relay_.cut(kThere));
   ASSERT_TRUE(relay_.heal(kThere));
   ASSERT_TRUE(relay_.cut(kBack));
-  std::optional<boost::system::error_code> outcome;
-  client_.async_connect({asio::ip::address_v4::loopback(), entry_.port},
-                        [&](boost::system::error_code e) { outcome = e; });
+  start_connect();
   run_for(150);
-  EXPECT_FALSE(outcome.has_value());
+  EXPECT_FALSE(connected_.has_value());
 }
 
 TEST_F(RelayTest, CutsAndHealsTheSameLinkAgainAndAgain) {
