@@ -1,4 +1,5 @@
-// Values that name an inference request, its cost and an engine's load: shared by core, api and ports.
+// Values that name an inference request, its cost and an engine's load: shared by core, api and
+// ports.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +29,13 @@ struct Usage {
 
 // How loaded an engine says it is; attached to answers and polled. All zero: not known.
 struct EngineLoad {
-  std::uint32_t slots = 0;        // sequences it can run at once
+  std::uint32_t slots = 0;  // sequences it can run at once
   std::uint32_t slots_busy = 0;
   std::uint32_t queued_requests = 0;
-  std::uint64_t queued_tokens = 0;   // prompt tokens accepted and not yet prefilled
-  double kv_used = 0;                // 0..1
-  double prefill_tokens_per_s = 0;   // recent, over the whole engine
-  double decode_ms = 0;              // recent, per token of one stream at the current batch
+  std::uint64_t queued_tokens = 0;  // prompt tokens accepted and not yet prefilled
+  double kv_used = 0;               // 0..1
+  double prefill_tokens_per_s = 0;  // recent, over the whole engine
+  double decode_ms = 0;             // recent, per token of one stream at the current batch
 };
 
 }  // namespace perigee

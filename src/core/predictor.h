@@ -1,0 +1,43 @@
+// Predicts what an attempt at one candidate would take: every term of Prediction. Pure arithmetic
+// on what the table holds; nothing is stored.
+#pragma once
+
+#include <cstdint>
+
+#include "base/instant.h"
+#include "core/candidate_table.h"
+#include "core/class_targets.h"
+#include "core/router.h"
+
+namespace perigee {
+
+// barrier = kBarrier_ms * k / (1 - k) for KV use k: nothing when empty, 0.15 s at half, a wall near
+// full. Form and constant are SMG's least_load (lambda = 0.15 s).
+inline constexpr double kBarrier_ms = 150;
+// k is cut here, where the wall is 7.35 s high, so that full candidates still compare.
+inline constexpr double kKvUsedMost = 0.98;
+// Time per token where none is published: measured decode steps of 8B models at small batches are 6
+// to 23 ms on current GPUs, more on CPUs.
+inline constexpr double kTpotDefault_ms = 30;
+// After a refusal for load a candidate is a last resort until it reports, and for this long at
+// most.
+inline constexpr Duration kRefusalMemory = seconds{1};
+
+// A request in the units of one model, the same for all its candidates.
+struct RequestTerms {
+  double prompt_tokens = 0;
+  double output_tokens = 0;
+  double token_scale = 1;
+  ClassTargets targets{};
+};
+RequestTerms terms_of(const RouteRequest& request, const ModelEntry& model, Instant now);
+
+// Published time per token, or the default.
+double published_tpot_ms(const EngineLoad& load);
+
+// `matched_tokens`: sent to this candidate before, as the request estimates tokens. Filters are not
+// asked: `rejection` stays None.
+Prediction predict(const Candidate& candidate, const RequestTerms& request,
+                   std::uint32_t matched_tokens, Instant now);
+
+}  // namespace perigee

@@ -1,0 +1,88 @@
+// Online estimates of how fast a candidate is, from how its attempts went.
+//
+// Both are Kalman filters whose quantity drifts as an Ornstein-Uhlenbeck process round a prior:
+// with no news, mean and variance return to the prior's with time constant kForgetting. So an old
+// observation loses weight smoothly, and the variance says honestly how little is known again.
+#pragma once
+
+#include <cstdint>
+
+#include "base/instant.h"
+
+namespace perigee {
+
+// 10 minutes: long against the noise of single requests, short against a change of hardware or
+// neighbours. Lodestar's online predictor needs about 5 minutes to learn a fleet.
+inline constexpr Duration kForgetting = std::chrono::minutes{10};
+// An observation further off than this many standard deviations counts as this far off...
+inline constexpr double kOutlierDeviations = 3;
+// ...unless so many come in a row: then the candidate has changed, and what was known is dropped.
+inline constexpr std::uint32_t kOutliersMax = 3;
+
+// One quantity, e.g. expected output tokens of a model.
+class ScalarEstimate {
+ public:
+  struct Options {
+    double mean = 0;       // prior
+    double deviation = 1;  // prior, one standard deviation
+    double noise = 1;      // of one observation, one standard deviation
+    double least = 0;      // bounds of the mean
+    double most = 1;
+  };
+  explicit ScalarEstimate(const Options& options);
+  double mean(Instant now) const;
+  double variance(Instant now) const;
+  void observe(double value, Instant now);
+
+ private:
+  Options options_;
+  double mean_;
+  double variance_;
+  Instant updated_{};
+};
+
+// Time to the first token as overhead + tokens * ms_per_token, where `tokens` are those to be
+// prefilled: queued ahead and own. Recursive least squares over the two with the drift above.
+class PrefillEstimate {
+ public:
+  struct Value {
+    double overhead_ms;
+    double ms_per_token;
+    double overhead_variance;
+    double covariance;
+    double token_variance;
+    // Variance of overhead + tokens * ms_per_token.
+    double variance(double tokens) const {
+      return overhead_variance + tokens * (2 * covariance + tokens * token_variance);
+    }
+  };
+
+  PrefillEstimate();
+  // The site's own word on its prefill rate; 0: it says nothing. Moves the prior, and the mean as
+  // long as nothing was observed.
+  void seed(double tokens_per_s);
+  Value at(Instant now) const;
+  // `noise_ms`: standard deviation that this observation has beyond the usual.
+  void observe(double tokens, double ms, double noise_ms, Instant now);
+
+ private:
+  Value mean_;
+  double prior_ms_per_token_;
+  double prior_token_variance_;
+  double noise_variance_;  // of residuals, running
+  Instant updated_{};
+  std::uint32_t outliers_ = 0;
+  bool observed_ = false;
+};
+
+// Rate of a candidate that publishes none: SMG's default throughput, 2,000 tokens/s.
+inline constexpr double kRateDefault_tokens_per_s = 2'000;
+// Overhead before anything was observed: parsing, templates, one engine step; and how unsure that
+// is.
+inline constexpr double kOverheadPrior_ms = 5;
+inline constexpr double kOverheadDeviation_ms = 20;
+// How unsure a published rate is, and a default one, as a share of it.
+inline constexpr double kPublishedDeviation = 0.5;
+inline constexpr double kDefaultDeviation = 1.0;
+
+}  // namespace perigee
