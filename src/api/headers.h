@@ -8,13 +8,13 @@ namespace perigee::api::headers {
 // Set by clients (all optional).
 inline constexpr std::string_view kRequestId = "x-request-id";
 inline constexpr std::string_view kClass = "perigee-class";
-inline constexpr std::string_view kDeadlineMs = "perigee-deadline-ms";        // time left, not a date
-inline constexpr std::string_view kJurisdictions = "perigee-jurisdictions";   // "de,fr"
+inline constexpr std::string_view kDeadlineMs = "perigee-deadline-ms";  // time left, not a date
+inline constexpr std::string_view kJurisdictions = "perigee-jurisdictions";  // "de,fr"
 inline constexpr std::string_view kSession = "perigee-session";
 inline constexpr std::string_view kTraceparent = "traceparent";
 
 // Set by a peer site (believed only from one), or by a site towards its own engines.
-inline constexpr std::string_view kHop = "perigee-hop";               // "1"
+inline constexpr std::string_view kHop = "perigee-hop";  // "1"
 inline constexpr std::string_view kTenant = "perigee-tenant";
 inline constexpr std::string_view kCacheSalt = "perigee-cache-salt";  // hex
 
@@ -22,7 +22,8 @@ inline constexpr std::string_view kCacheSalt = "perigee-cache-salt";  // hex
 inline constexpr std::string_view kSite = "perigee-site";    // the serving site
 inline constexpr std::string_view kRoute = "perigee-route";  // short reason
 inline constexpr std::string_view kLoad = "perigee-load";    // api/load.h; to sites only
-inline constexpr std::string_view kUsage = "perigee-usage";  // "prompt=12,cached=0,completion=0"; to sites only
+inline constexpr std::string_view kUsage =
+    "perigee-usage";  // "prompt=12,cached=0,completion=0"; to sites only
 inline constexpr std::string_view kRetryAfter = "retry-after";
 
 }  // namespace perigee::api::headers

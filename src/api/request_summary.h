@@ -9,8 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "api/prefix_hasher.h"
 #include "base/id.h"
+#include "base/result.h"
 #include "core/inference.h"
 
 namespace perigee::api {
@@ -21,31 +22,37 @@ struct RequestSummary {
   bool stream = false;
   bool include_usage = false;
   std::uint32_t n = 1;
-  std::uint32_t prompt_tokens = 0;          // estimate: prompt bytes / 4, images and tools counted by size
+  // Estimate: prompt bytes / 4 and 4 per message; token ids are counted; tools and tool calls by
+  // their size, and so are images, up to kImageTokensMax each.
+  std::uint32_t prompt_tokens = 0;
   std::optional<std::uint32_t> output_tokens_max;  // max_completion_tokens, else max_tokens
-  std::optional<ServiceClass> service_class;       // from service_tier: priority and fast = realtime,
-                                                   // flex = batch, default = standard; auto = none
-  std::string session;                       // prompt_cache_key, else empty
-  std::vector<std::uint64_t> prefix_blocks;  // chained hashes of the prompt text (see below)
-  BodySpan model_span;                           // of the value, quotes included
-  BodySpan stream_options_span;                  // of the value
+  std::optional<ServiceClass> service_class;  // from service_tier: priority and fast = realtime,
+                                              // flex = batch, default = standard; auto and
+                                              // scale = none
+  std::string session;                        // prompt_cache_key, else empty
+  std::vector<std::uint64_t> prefix_blocks;   // chained hashes of the prompt text (see below)
+  BodySpan model_span;                        // of the value, quotes included
+  BodySpan stream_options_span;               // of the value
 };
+
+inline constexpr std::uint32_t kImageTokensMax = 1024;
 
 struct SummaryLimits {
   std::size_t depth_max = 64;
-  std::size_t messages_max = 4096;
+  std::size_t messages_max = 4096;  // messages of a chat; prompts or inputs of a batch
   std::uint32_t n_max = 128;
   std::size_t prefix_blocks_max = 512;
 };
 
 // Reads and validates what Perigee itself needs: types and ranges of model, messages/prompt/input,
-// stream, stream_options, n, max_tokens, max_completion_tokens, service_tier, prompt_cache_key. An
-// InvalidArgument names the field in `param` as OpenAI does ("messages[0].role"). `body` must be
-// readable for 64 bytes past its end. `salt` separates tenants: prefix_blocks are a chain of 64-bit
-// XXH3 hashes over kPrefixBlockBytes bytes of prompt text each (roles and contents in order), each
-// hash seeded with the one before and the first with a hash of the salt, so that equal prompts
-// of two tenants share no hash.
-inline constexpr std::size_t kPrefixBlockBytes = 256;
+// stream, stream_options, n, max_tokens, max_completion_tokens, service_tier, prompt_cache_key; and
+// that the whole body is one JSON object in UTF-8, none of these fields given twice (a second
+// reader might take the other one). An InvalidArgument names the field in `param` as OpenAI does
+// ("messages[0].role"). `body` must be readable for 64 bytes past its end, whatever stands there.
+// Uses a parser kept per thread: no allocation for a body of usual size.
+//
+// `salt` separates tenants: prefix_blocks hash roles and contents in order (api/prefix_hasher.h);
+// tool calls and image references count as text, other fields of a message do not.
 Result<RequestSummary> summarize(Operation operation, std::string_view body, std::string_view salt,
                                  const SummaryLimits& limits);
 
