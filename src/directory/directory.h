@@ -2,8 +2,8 @@
 // etcd). Every change makes a new revision; a watcher that knows revision R asks what came after.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,18 +31,28 @@ struct DirectoryWrite {
 };
 inline constexpr std::uint64_t kAnyRevision = ~std::uint64_t{0};
 
-// Threads: one, the caller's. Calls may touch the disk: milliseconds. Used by control, not by sites.
+struct DirectoryLimits {
+  std::size_t history_max = 16'384;  // changed rows remembered for since()
+};
+
+// Threads: one, the caller's. Calls may touch the disk: milliseconds. Used by control, not by
+// sites.
 class Directory {
  public:
   virtual ~Directory() = default;
   virtual std::uint64_t revision() const = 0;
   virtual Result<std::vector<DirectoryChange>> list() const = 0;  // all live rows
-  // Rows changed after `revision`, oldest first; FailedPrecondition when that history is compacted:
-  // list() again.
+  // Rows changed after `revision`, oldest first; FailedPrecondition when that history is compacted
+  // or `revision` is ahead of the directory: list() again.
   virtual Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const = 0;
-  // All or none. FailedPrecondition or AlreadyExists names the row that did not match. Returns the
-  // new revision; durable when it returns.
+  // All or none. FailedPrecondition, NotFound or AlreadyExists names the row whose
+  // `expected_revision` did not match. Returns the new revision; durable when it returns.
   virtual Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) = 0;
 };
+
+// The rules that every implementation shares.
+Result<> check_expected(const DirectoryWrite& write, std::uint64_t stored_revision);  // 0: no row
+Result<> check_writes(const std::vector<DirectoryWrite>& writes);  // not empty, no row twice
+Result<> check_history(std::uint64_t from, std::uint64_t compacted, std::uint64_t newest);
 
 }  // namespace perigee

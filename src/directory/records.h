@@ -21,15 +21,15 @@ std::optional<Tier> parse_tier(std::string_view name);
 
 struct SiteRecord {
   SiteId id;
-  std::string url;             // where peers and clients reach it: "http://127.0.0.1:8101"
+  std::string url;  // where peers and clients reach it: "http://127.0.0.1:8101"
   Tier tier = Tier::Edge;
   JurisdictionId jurisdiction;
-  double latitude = 0;         // degrees, WGS 84
+  double latitude = 0;  // degrees, WGS 84
   double longitude = 0;
   std::string city;
-  bool drained = false;        // takes no new work
-  Sha256 key_hash{};           // of the site's credential
-  bool joined = false;         // a credential was issued
+  bool drained = false;  // takes no new work
+  Sha256 key_hash{};     // of the site's credential
+  bool joined = false;   // a credential was issued
 };
 
 enum class ModelKind : std::uint8_t { Llama, External };
@@ -37,19 +37,19 @@ enum class ModelKind : std::uint8_t { Llama, External };
 struct ModelRecord {
   ModelId id;
   ModelKind kind = ModelKind::Llama;
-  std::string file;            // GGUF file name inside a site's models folder; empty for External
-  std::string sha256;          // of the file, hex; may be empty
+  std::string file;    // GGUF file name inside a site's models folder; empty for External
+  std::string sha256;  // of the file, hex; may be empty
   std::uint32_t context_tokens = 0;  // 0: the model's own
   std::string owned_by = "perigee";
-  std::int64_t created = 0;    // seconds since 1970
+  std::int64_t created = 0;  // seconds since 1970
 };
 
 // A model that should run at a site.
 struct PlacementRecord {
   SiteId site;
   ModelId model;
-  std::uint32_t engines = 1;   // processes
-  std::uint32_t slots = 8;     // sequences at once, per engine
+  std::uint32_t engines = 1;  // processes
+  std::uint32_t slots = 8;    // sequences at once, per engine
   std::uint32_t threads = 1;
 };
 
@@ -61,27 +61,37 @@ struct TenantRecord {
 };
 
 struct KeyRecord {
-  std::string id;              // public: names the key
-  Sha256 hash{};               // of the whole key text; the text itself is stored nowhere
-  Role role = Role::Tenant;    // Tenant or Operator
+  std::string id;            // public: names the key
+  Sha256 hash{};             // of the whole key text; the text itself is stored nowhere
+  Role role = Role::Tenant;  // Tenant or Operator
   TenantId tenant;
   std::string label;
   WallTime created;
-  WallTime expires;            // micros 0: never
+  WallTime expires;  // micros 0: never
   bool revoked = false;
+};
+
+// Lets one site join, once. Known to control only: never part of a snapshot.
+struct JoinTokenRecord {
+  std::string id;  // public: names the token
+  Sha256 hash{};   // of the whole token text
+  SiteId site;     // the name it lets join
+  WallTime created;
+  WallTime expires;
+  bool used = false;  // kept until it expires, so that a replay is told apart
 };
 
 // Everything a site needs of the directory, at one revision. Immutable once published.
 struct DirectorySnapshot {
   std::uint64_t revision = 0;
-  std::string epoch;                             // names one life of control's store: revisions of
-                                                 // two epochs do not compare
-  std::string grid;                              // the trust domain's name
+  std::string epoch;  // names one life of control's store: revisions of
+                      // two epochs do not compare
+  std::string grid;   // the trust domain's name
   std::map<SiteId, SiteRecord> sites;
   std::map<ModelId, ModelRecord> models;
-  std::vector<PlacementRecord> placements;       // ordered by (site, model)
+  std::vector<PlacementRecord> placements;  // ordered by (site, model)
   std::map<TenantId, TenantRecord> tenants;
-  std::map<std::string, KeyRecord> keys;         // by id
+  std::map<std::string, KeyRecord> keys;  // by id
 };
 
 }  // namespace perigee

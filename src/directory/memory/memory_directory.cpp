@@ -1,0 +1,45 @@
+#include "directory/memory/memory_directory.h"
+
+namespace perigee {
+
+Result<std::vector<DirectoryChange>> MemoryDirectory::list() const {
+  std::vector<DirectoryChange> rows;
+  rows.reserve(rows_.size());
+  for (const auto& [key, row] : rows_) rows.push_back(row);
+  return rows;
+}
+
+Result<std::vector<DirectoryChange>> MemoryDirectory::since(std::uint64_t revision) const {
+  PERIGEE_CHECK(check_history(revision, compacted_, revision_));
+  std::vector<DirectoryChange> changes;
+  for (const DirectoryChange& change : history_) {
+    if (change.revision > revision) changes.push_back(change);
+  }
+  return changes;
+}
+
+Result<> MemoryDirectory::check(const DirectoryWrite& write) const {
+  const auto row = rows_.find({write.kind, write.key});
+  return check_expected(write, row == rows_.end() ? 0 : row->second.revision);
+}
+
+Result<std::uint64_t> MemoryDirectory::apply(const std::vector<DirectoryWrite>& writes) {
+  PERIGEE_CHECK(check_writes(writes));
+  for (const DirectoryWrite& write : writes) PERIGEE_CHECK(check(write));
+  ++revision_;
+  for (const DirectoryWrite& write : writes) {
+    DirectoryChange change{revision_, write.kind, write.key, write.value};
+    if (write.value.empty())
+      rows_.erase({write.kind, write.key});
+    else
+      rows_.insert_or_assign({write.kind, write.key}, change);
+    history_.push_back(std::move(change));
+  }
+  while (history_.size() > limits_.history_max) {  // whole revisions only
+    compacted_ = history_.front().revision;
+    while (!history_.empty() && history_.front().revision == compacted_) history_.pop_front();
+  }
+  return revision_;
+}
+
+}  // namespace perigee
