@@ -1,0 +1,182 @@
+#include "site/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "site/toml_table.h"
+
+namespace perigee {
+namespace {
+
+constexpr std::int64_t kHourMs = 3'600'000;
+constexpr std::int64_t kMiB = 1024 * 1024;
+
+Result<net::Endpoint> endpoint_of(const TomlTable& table, std::string_view key,
+                                  const std::string& text) {
+  auto endpoint = net::parse_endpoint(text);
+  if (!endpoint) return table.error(key, endpoint.error().message);
+  return endpoint;
+}
+
+Result<> read_site(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(name, table.required_string("name"));
+  if (!valid_name(name)) return table.error("name", "lower-case letters, digits, '-', '_', '.'");
+  config.name = SiteId{name};
+  PERIGEE_TRY(listen, table.string("listen", "127.0.0.1:8100"));
+  PERIGEE_TRY(endpoint, endpoint_of(table, "listen", listen));
+  if (!endpoint.is_loopback()) {
+    return table.error("listen",
+                       "a loopback address (127.0.0.1, [::1]) or unix:PATH until TLS is "
+                       "configured: keys must not travel in the clear");
+  }
+  config.listen = endpoint;
+  PERIGEE_TRY(state_dir, table.required_path("state_dir"));
+  config.state_dir = state_dir;
+  PERIGEE_TRY(models_dir, table.path("models_dir", "models"));
+  config.models_dir = models_dir;
+  return table.finish();
+}
+
+Result<> read_control(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(url, table.required_string("url"));
+  auto parsed = net::parse_url(url);
+  if (!parsed) return table.error("url", parsed.error().message);
+  if (!parsed->endpoint.is_loopback()) {
+    return table.error("url", "a loopback address until TLS is configured");
+  }
+  config.control_url = url;
+  PERIGEE_TRY(key_file, table.required_path("key_file"));
+  config.key_file = key_file;
+  return table.finish();
+}
+
+Result<> read_addresses(const TomlTable& peers, TomlTable& table, SiteConfig& config) {
+  for (const std::string& name : table.keys()) {
+    if (!valid_name(name)) return table.error(name, "a site's name");
+    PERIGEE_TRY(text, table.required_string(name));
+    PERIGEE_TRY(endpoint, endpoint_of(table, name, text));
+    if (!endpoint.is_loopback()) {
+      return peers.error(name, "a loopback address until TLS is configured");
+    }
+    config.peer_addresses.emplace(SiteId{name}, endpoint);
+  }
+  return {};
+}
+
+Result<> read_peers(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(neighbours, table.integer("neighbours_max", 8, 0, 1024));
+  config.neighbours_max = static_cast<std::size_t>(neighbours);
+  PERIGEE_TRY(interval, table.integer("exchange_interval_ms", 1000, 200, 60'000));
+  config.exchange_interval = milliseconds{interval};
+  PERIGEE_TRY(addresses, table.table("addresses"));
+  if (addresses) PERIGEE_CHECK(read_addresses(table, *addresses, config));
+  return table.finish();
+}
+
+Result<> read_engine(TomlTable& table, SiteConfig& config) {
+  ExternalEngine engine;
+  PERIGEE_TRY(name, table.required_string("name"));
+  if (!valid_name(name)) return table.error("name", "lower-case letters, digits, '-', '_', '.'");
+  const bool taken = std::ranges::any_of(
+      config.engines, [&](const ExternalEngine& other) { return other.name.str() == name; });
+  if (taken) return table.error("name", "a name that no other engine has");
+  engine.name = EngineId{name};
+  PERIGEE_TRY(url, table.required_string("url"));
+  auto parsed = net::parse_url(url);
+  if (!parsed) return table.error("url", parsed.error().message);
+  engine.url = *parsed;
+  PERIGEE_TRY(model, table.required_string("model"));
+  if (!valid_model_name(model)) return table.error("model", "a model's name such as 'org/name'");
+  engine.model = ModelId{model};
+  PERIGEE_TRY(upstream_model, table.string("upstream_model", ""));
+  engine.upstream_model = upstream_model;
+  PERIGEE_TRY(key_file, table.path("key_file", ""));
+  engine.key_file = key_file;
+  PERIGEE_TRY(slots, table.integer("slots", 0, 0, 1'000'000));
+  engine.slots = static_cast<std::uint32_t>(slots);
+  PERIGEE_CHECK(table.finish());
+  config.engines.push_back(std::move(engine));
+  return {};
+}
+
+Result<> read_log(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(level, table.string("level", "info"));
+  if (!log::parse_level(level, config.log_level)) {
+    return table.error("level", "debug, info, warning, error or off");
+  }
+  PERIGEE_TRY(format, table.string("format", "text"));
+  if (format != "text" && format != "json") return table.error("format", "text or json");
+  config.log_format = format == "json" ? log::Format::Json : log::Format::Text;
+  return table.finish();
+}
+
+Result<> read_limits(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(requests, table.integer("requests_max", 20'000, 1, 1'000'000));
+  config.requests_max = static_cast<std::size_t>(requests);
+  PERIGEE_TRY(connections, table.integer("connections_max", 20'000, 1, 1'000'000));
+  config.http.connections_max = static_cast<std::size_t>(connections);
+  PERIGEE_TRY(body, table.integer("body_bytes_max", 8 * kMiB, 1024, 1024 * kMiB));
+  config.http.body_bytes_max = static_cast<std::size_t>(body);
+  PERIGEE_TRY(idle, table.integer("idle_timeout_ms", 75'000, 100, kHourMs));
+  config.http.idle_timeout = milliseconds{idle};
+  PERIGEE_TRY(heartbeat, table.integer("heartbeat_ms", 15'000, 1000, kHourMs));
+  config.heartbeat = milliseconds{heartbeat};
+  PERIGEE_TRY(first_token, table.integer("first_token_timeout_ms", 60'000, 1000, kHourMs));
+  config.first_token_timeout = milliseconds{first_token};
+  PERIGEE_TRY(answer, table.integer("answer_timeout_ms", 600'000, 1000, 24 * kHourMs));
+  config.answer_timeout = milliseconds{answer};
+  return table.finish();
+}
+
+using Reader = Result<> (*)(TomlTable&, SiteConfig&);
+
+Result<> read_section(TomlTable& root, std::string_view name, bool required, Reader read,
+                      SiteConfig& config) {
+  PERIGEE_TRY(section, root.table(name));
+  if (section) return read(*section, config);
+  if (required) return root.error(name, "a [" + std::string{name} + "] section");
+  return {};
+}
+
+}  // namespace
+
+Result<SiteConfig> parse_site_config(std::string_view text, const std::string& path,
+                                     EnvironmentLookup environment) {
+  toml::table parsed;
+  try {
+    parsed = toml::parse(text, path);
+  } catch (const toml::parse_error& failed) {
+    return Error{Code::InvalidArgument,
+                 path + ":" + std::to_string(failed.source().begin.line) + ": " +
+                     std::string{failed.description()}};
+  }
+  SiteConfig config;
+  TomlTable root{parsed, "", path, environment};
+  PERIGEE_CHECK(read_section(root, "site", true, read_site, config));
+  PERIGEE_CHECK(read_section(root, "control", true, read_control, config));
+  PERIGEE_CHECK(read_section(root, "peers", false, read_peers, config));
+  PERIGEE_CHECK(read_section(root, "log", false, read_log, config));
+  PERIGEE_CHECK(read_section(root, "limits", false, read_limits, config));
+  PERIGEE_TRY(engines, root.tables("engine"));
+  for (TomlTable& engine : engines) PERIGEE_CHECK(read_engine(engine, config));
+  PERIGEE_CHECK(root.finish());
+  return config;
+}
+
+Result<SiteConfig> load_site_config(const std::string& path, EnvironmentLookup environment) {
+  std::ifstream file{path, std::ios::binary};
+  if (!file) {
+    return Error{Code::NotFound,
+                 "can't read " + path + "; `perigee site join` writes one for a new site"};
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return parse_site_config(text.str(), path, environment);
+}
+
+}  // namespace perigee

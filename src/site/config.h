@@ -1,0 +1,57 @@
+// SiteConfig: what a site is told by its TOML file and environment. Everything about the grid
+// (which models, which peers, who may call) comes from the directory instead.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "net/endpoint.h"
+#include "net/http_server.h"
+
+namespace perigee {
+
+// An engine that others run: an OpenAI-compatible server.
+struct ExternalEngine {
+  EngineId name;
+  net::Url url;                 // "http://127.0.0.1:8000/v1"
+  ModelId model;                // as clients name it
+  std::string upstream_model;   // as the server names it; empty: the same
+  std::string key_file;         // holds its API key; empty: none
+  std::uint32_t slots = 0;      // requests it runs well at once; 0: not known
+};
+
+struct SiteConfig {
+  SiteId name;
+  net::Endpoint listen;
+  std::string state_dir;        // snapshot, ledger, engine sockets; created
+  std::string models_dir;       // where model files are
+  std::string control_url;
+  std::string key_file;         // the site's credential
+  std::size_t neighbours_max = 8;
+  Duration exchange_interval = seconds{1};
+  std::map<SiteId, net::Endpoint> peer_addresses;
+  std::vector<ExternalEngine> engines;
+  log::Level log_level = log::Level::Info;
+  log::Format log_format = log::Format::Text;
+  net::ServerLimits http;
+  Duration heartbeat = seconds{15};
+  Duration first_token_timeout = seconds{60};
+  Duration answer_timeout = seconds{600};
+  std::size_t requests_max = 20'000;
+};
+
+// Reads and validates. Every error says "FILE:LINE: KEY: what was expected". Unknown keys are
+// errors. Relative paths are relative to the file. `environment` gives the value of a variable or
+// "": PERIGEE_<SECTION>_<KEY> overrides a scalar key ("PERIGEE_SITE_LISTEN").
+using EnvironmentLookup = std::string (*)(const std::string& name);
+Result<SiteConfig> load_site_config(const std::string& path, EnvironmentLookup environment);
+Result<SiteConfig> parse_site_config(std::string_view text, const std::string& path,
+                                     EnvironmentLookup environment);
+
+}  // namespace perigee

@@ -1,0 +1,93 @@
+#include "site/config.h"
+
+#include <gtest/gtest.h>
+
+namespace perigee {
+namespace {
+
+std::string no_environment(const std::string& /*name*/) { return ""; }
+
+constexpr std::string_view kGood = R"([site]
+name = "metro-berlin"
+listen = "127.0.0.1:8101"
+state_dir = "state"
+
+[control]
+url = "http://127.0.0.1:7000"
+key_file = "/etc/perigee/site.key"
+
+[peers]
+exchange_interval_ms = 500
+[peers.addresses]
+core-paris = "127.0.0.1:9001"
+
+[[engine]]
+name = "vllm"
+url = "http://127.0.0.1:8000/v1"
+model = "org/model-7b"
+)";
+
+Result<SiteConfig> parse(std::string_view text) {
+  return parse_site_config(text, "/etc/perigee/site.toml", no_environment);
+}
+
+// The good file with the first `from` replaced by `to`.
+std::string with(std::string_view from, std::string_view to) {
+  std::string text{kGood};
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(SiteConfig, ReadsAWholeFile) {
+  auto config = parse(kGood);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->name, SiteId{"metro-berlin"});
+  EXPECT_EQ(config->listen.port, 8101);
+  EXPECT_EQ(config->state_dir, "/etc/perigee/state");
+  EXPECT_EQ(config->exchange_interval, milliseconds{500});
+  EXPECT_EQ(config->peer_addresses.at(SiteId{"core-paris"}).port, 9001);
+  ASSERT_EQ(config->engines.size(), 1U);
+  EXPECT_EQ(config->engines[0].url.base_path, "/v1");
+}
+
+struct Bad {
+  std::string text;
+  std::string message;
+};
+
+TEST(SiteConfig, SaysFileLineKeyAndWhatWasExpected) {
+  const std::vector<Bad> table{
+      {with("name = \"metro-berlin\"", "name = \"Metro Berlin\""), "site.toml:2: site.name: expected"},
+      {with("name = \"metro-berlin\"", "name = 7"), "site.toml:2: site.name: expected a string"},
+      {with("listen = \"127.0.0.1:8101\"", "listen = \"8101\""), "site.toml:3: site.listen"},
+      {with("listen = \"127.0.0.1:8101\"", "listen = \"0.0.0.0:8101\""), "TLS"},
+      {with("127.0.0.1:7000", "10.0.0.1:7000"), "site.toml:7: control.url"},
+      {with("exchange_interval_ms = 500", "exchange_interval_ms = 5"), "from 200 to 60000"},
+      {with("exchange_interval_ms = 500", "exchange_intervall_ms = 500"), "no such key"},
+      {with("[[engine]]\nname = \"vllm\"", "[[engine]]\nname = \"\""), "engine.name"},
+      {with("[control]", "[controls]"), "control"},
+      {with("[site]", "[site"), "site.toml:1"},
+      {with("core-paris = \"127.0.0.1:9001\"", "core-paris = 9001"), "peers.addresses.core-paris"},
+  };
+  for (const Bad& bad : table) {
+    auto config = parse(bad.text);
+    ASSERT_FALSE(config) << bad.text;
+    EXPECT_NE(config.error().message.find(bad.message), std::string::npos)
+        << config.error().message << "\nshould contain " << bad.message;
+  }
+}
+
+TEST(SiteConfig, LetsTheEnvironmentOverride) {
+  auto config = parse_site_config(kGood, "site.toml", [](const std::string& name) -> std::string {
+    if (name == "PERIGEE_SITE_LISTEN") return "127.0.0.1:9999";
+    if (name == "PERIGEE_PEERS_NEIGHBOURS_MAX") return "3";
+    return "";
+  });
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->listen.port, 9999);
+  EXPECT_EQ(config->neighbours_max, 3U);
+}
+
+}  // namespace
+}  // namespace perigee

@@ -1,0 +1,285 @@
+#include "site/local_engines.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "engine/openai/http_engine.h"
+
+namespace perigee {
+namespace {
+
+constexpr Duration kProbeInterval = seconds{2};
+constexpr std::size_t kProbeBytesMax = std::size_t{4} * 1024 * 1024;
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+std::string bearer_from(const std::string& file) {
+  if (file.empty()) return "";
+  std::ifstream in{file};
+  std::string key;
+  if (!(in >> key)) log::error("can't read an engine's key file", {{"file", file}});
+  return key.empty() ? "" : "Bearer " + key;
+}
+
+// A model's name as an engine's: lower case, without '/', ':' and '@'; told apart by a digest where
+// that changed it.
+std::string engine_name(const ModelId& model, std::uint32_t number) {
+  constexpr std::size_t kStemMax = kNameBytesMax - 20;
+  std::string name = model.str();
+  std::ranges::transform(name, name.begin(), [](char c) {
+    if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
+    return c == '/' || c == ':' || c == '@' ? '_' : c;
+  });
+  name.resize(std::min(name.size(), kStemMax));
+  if (name != model.str()) name += "." + to_hex(std::span{sha256(model.str())}.first(4));
+  return name + "-" + std::to_string(number);
+}
+
+void add(EngineLoad& sum, const EngineLoad& load) {
+  sum.slots += load.slots;
+  sum.slots_busy += load.slots_busy;
+  sum.queued_requests += load.queued_requests;
+  sum.queued_tokens += load.queued_tokens;
+  sum.prefill_tokens_per_s += load.prefill_tokens_per_s;
+  sum.kv_used = std::max(sum.kv_used, load.kv_used);
+  sum.decode_ms = std::max(sum.decode_ms, load.decode_ms);
+}
+
+}  // namespace
+
+// An external engine, probed by asking for its models.
+struct LocalEngines::External {
+  External(Executor executor, ExternalEngine what, std::string key)
+      : engine(std::move(what)), authorization(std::move(key)), timer(executor) {}
+
+  ExternalEngine engine;
+  std::string authorization;
+  Timer timer;
+  net::Abort abort;
+  bool healthy = false;
+  bool stopped = false;
+  std::string last_fault;
+};
+
+LocalEngines::LocalEngines(Parts parts, const SiteConfig& config)
+    : parts_(std::move(parts)), config_(config) {}
+
+LocalEngines::~LocalEngines() {
+  for (auto& [name, external] : externals_) {
+    external->stopped = true;
+    external->timer.cancel();
+    external->abort.abort();
+  }
+}
+
+std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory) const {
+  std::vector<EngineSpec> specs;
+  for (const PlacementRecord& placement : directory.placements) {
+    if (placement.site != config_.name) continue;
+    const auto model = directory.models.find(placement.model);
+    if (model == directory.models.end() || model->second.kind != ModelKind::Llama) continue;
+    for (std::uint32_t i = 0; i < placement.engines; ++i) {
+      const std::string name = engine_name(placement.model, i);
+      EngineSpec spec;
+      spec.name = EngineId{name};
+      spec.model = placement.model;
+      spec.model_path = (std::filesystem::path{config_.models_dir} / model->second.file).string();
+      spec.socket_path = config_.state_dir + "/" + name + ".sock";
+      spec.slots = placement.slots;
+      spec.threads = placement.threads;
+      spec.context_tokens = model->second.context_tokens;
+      specs.push_back(std::move(spec));
+    }
+  }
+  return specs;
+}
+
+void LocalEngines::follow(const DirectorySnapshot& directory) {
+  const auto self = directory.sites.find(config_.name);
+  if (self != directory.sites.end()) {
+    jurisdiction_ = self->second.jurisdiction;
+    drained_ = self->second.drained;
+  }
+  const std::vector<EngineSpec> specs = wanted(directory);
+  for (auto it = processes_.begin(); it != processes_.end();) {
+    const EngineSpec& running = it->second->spec();
+    if (std::ranges::find(specs, running) != specs.end()) {
+      publish(*it->second);
+      ++it;
+      continue;
+    }
+    log::info("engine stopped: no longer placed here", {{"engine", running.name.str()}});
+    forget(running.name, running.model);
+    it = processes_.erase(it);
+  }
+  for (const EngineSpec& spec : specs) {
+    if (processes_.contains(spec.name)) continue;
+    const EngineId name = spec.name;
+    const EngineProcess::Parts parts{parts_.executor, parts_.clock, parts_.client, parts_.program,
+                                     [this, name] {
+                                       const auto found = processes_.find(name);
+                                       if (found == processes_.end()) return;
+                                       publish(*found->second);
+                                       parts_.changed();
+                                     }};
+    processes_.emplace(name, std::make_unique<EngineProcess>(parts, spec));
+    publish(*processes_.at(name));
+  }
+  for (const ExternalEngine& engine : config_.engines) {
+    if (externals_.contains(engine.name)) publish(*externals_.at(engine.name));
+    else start_external(engine);
+  }
+}
+
+void LocalEngines::start_external(const ExternalEngine& engine) {
+  auto external =
+      std::make_shared<External>(parts_.executor, engine, bearer_from(engine.key_file));
+  externals_.emplace(engine.name, external);
+  publish(*external);
+  asio::co_spawn(parts_.executor, probe(external), [](const std::exception_ptr& thrown) {
+    if (thrown != nullptr) log::error("an engine's probe ended by an exception: a defect", {});
+  });
+}
+
+void LocalEngines::publish(const EngineProcess& process) {
+  const EngineSpec& spec = process.spec();
+  CandidateState state;
+  state.id = CandidateId{config_.name, spec.name, spec.model};
+  state.jurisdiction = jurisdiction_;
+  state.local = true;
+  state.healthy = process.state() == EngineState::Ready;
+  state.drained = drained_;
+  state.load = process.load();
+  if (state.load.slots == 0) state.load.slots = spec.slots;
+  state.reported = process.load_as_of();
+  const bool known = parts_.router.find(state.id).has_value();
+  auto index = parts_.router.update(state, parts_.clock.now());
+  if (!index || known) return;
+  HttpEngineOptions options;
+  options.endpoint = process.endpoint();
+  parts_.engines.set(*index, std::make_shared<HttpEngine>(parts_.executor, parts_.clock,
+                                                          parts_.client, std::move(options)));
+}
+
+void LocalEngines::publish(const External& external) {
+  const ExternalEngine& engine = external.engine;
+  CandidateState state;
+  state.id = CandidateId{config_.name, engine.name, engine.model};
+  state.jurisdiction = jurisdiction_;
+  state.local = true;
+  state.healthy = external.healthy;
+  state.drained = drained_;
+  state.load.slots = engine.slots;
+  const bool known = parts_.router.find(state.id).has_value();
+  auto index = parts_.router.update(state, parts_.clock.now());
+  if (!index || known) return;
+  HttpEngineOptions options;
+  options.endpoint = engine.url.endpoint;
+  options.base_path = engine.url.base_path;
+  options.authorization = external.authorization;
+  options.upstream_model = engine.upstream_model;
+  options.trusted = false;
+  parts_.engines.set(*index, std::make_shared<HttpEngine>(parts_.executor, parts_.clock,
+                                                          parts_.client, std::move(options)));
+}
+
+void LocalEngines::forget(const EngineId& name, const ModelId& model) {
+  const CandidateId id{config_.name, name, model};
+  if (const auto index = parts_.router.find(id)) parts_.engines.remove(*index);
+  parts_.router.remove(id);
+}
+
+Task<> LocalEngines::probe(std::shared_ptr<External> external) {
+  const std::string target = external->engine.url.base_path + "/models";
+  while (!external->stopped) {
+    const std::array<net::Header, 1> headers{
+        net::Header{"authorization", external->authorization}};
+    net::ClientRequest request;
+    request.method = "GET";
+    request.target = target;
+    if (!external->authorization.empty()) request.headers = headers;
+    auto response = co_await parts_.client.send(external->engine.url.endpoint, request,
+                                                &external->abort);
+    if (external->stopped) co_return;
+    std::string fault;
+    if (!response) {
+      fault = response.error().message;
+    } else {
+      auto body = co_await response->read_all(kProbeBytesMax);
+      if (external->stopped) co_return;
+      // 404: some servers have no model list; they live all the same.
+      if (!body) fault = body.error().message;
+      else if (response->status() >= 500) fault = "status " + std::to_string(response->status());
+    }
+    const bool healthy = fault.empty();
+    if (!healthy) external->last_fault = fault;
+    if (healthy != external->healthy) {
+      external->healthy = healthy;
+      if (healthy) log::info("engine reachable", {{"engine", external->engine.name.str()}});
+      else log::error("engine unreachable", {{"engine", external->engine.name.str()}, {"fault", fault}});
+      publish(*external);
+      parts_.changed();
+    }
+    external->timer.expires_after(kProbeInterval);
+    co_await external->timer.async_wait(kAwait);
+  }
+}
+
+std::vector<EngineStatus> LocalEngines::status() const {
+  std::vector<EngineStatus> all;
+  for (const auto& [name, process] : processes_) {
+    all.push_back({name, process->spec().model, false, process->state(), process->restarts(),
+                   process->last_fault(), process->pid(), process->load()});
+  }
+  for (const auto& [name, external] : externals_) {
+    EngineStatus status;
+    status.name = name;
+    status.model = external->engine.model;
+    status.external = true;
+    status.state = external->healthy ? EngineState::Ready : EngineState::Failed;
+    status.last_fault = external->last_fault;
+    status.load.slots = external->engine.slots;
+    all.push_back(std::move(status));
+  }
+  return all;
+}
+
+std::vector<ModelDigest> LocalEngines::digest() const {
+  std::map<ModelId, ModelDigest> models;
+  const auto add_engine = [&](const EngineId& name, const ModelId& model, bool ready) {
+    ModelDigest& digest = models[model];
+    digest.model = model;
+    if (!ready) return;
+    digest.ready = true;
+    const auto index = parts_.router.find(CandidateId{config_.name, name, model});
+    if (!index) return;
+    EngineLoad load = parts_.router.candidate(*index)->load;
+    const InFlight own = parts_.router.in_flight(*index);
+    if (load.slots_busy == 0) load.slots_busy = own.requests;  // external: what we sent
+    add(digest.load, load);
+  };
+  for (const auto& [name, process] : processes_) {
+    add_engine(name, process->spec().model, process->state() == EngineState::Ready);
+  }
+  for (const auto& [name, external] : externals_) {
+    add_engine(name, external->engine.model, external->healthy);
+  }
+  std::vector<ModelDigest> all;
+  for (auto& [id, digest] : models) all.push_back(std::move(digest));
+  return all;
+}
+
+bool LocalEngines::any_ready() const {
+  return std::ranges::any_of(status(), [](const EngineStatus& engine) {
+    return engine.state == EngineState::Ready;
+  });
+}
+
+}  // namespace perigee

@@ -1,0 +1,73 @@
+// LocalEngines: the engines of this site. Starts one process per placement of the directory, adds
+// the external engines of the configuration, and tells the router about each.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/router.h"
+#include "directory/records.h"
+#include "gateway/engine_table.h"
+#include "peer/digest.h"
+#include "site/config.h"
+#include "site/engine_process.h"
+
+namespace perigee {
+
+// For the status page.
+struct EngineStatus {
+  EngineId name;
+  ModelId model;
+  bool external = false;
+  EngineState state = EngineState::Stopped;
+  std::uint32_t restarts = 0;
+  std::string last_fault;
+  int pid = 0;
+  EngineLoad load;
+};
+
+// IO thread. Destroying it kills the processes.
+class LocalEngines {
+ public:
+  struct Parts {
+    Executor executor;
+    const Clock& clock;
+    Router& router;
+    EngineTable& engines;
+    net::HttpClient& client;           // for inference, health and load
+    std::string program;               // the perigee binary
+    std::function<void()> changed;     // load or state of an engine has changed
+  };
+  // `config` must outlive it.
+  LocalEngines(Parts parts, const SiteConfig& config);
+  ~LocalEngines();
+
+  // Starts, stops and replaces engines so that they match the directory.
+  void follow(const DirectorySnapshot& directory);
+  std::vector<EngineStatus> status() const;
+  // What peers are told: per model, ready or not, and the summed load.
+  std::vector<ModelDigest> digest() const;
+  // Some engine is ready.
+  bool any_ready() const;
+
+ private:
+  struct External;
+  std::vector<EngineSpec> wanted(const DirectorySnapshot& directory) const;
+  void publish(const EngineProcess& process);
+  void publish(const External& external);
+  void forget(const EngineId& name, const ModelId& model);
+  void start_external(const ExternalEngine& engine);
+  Task<> probe(std::shared_ptr<External> external);
+
+  Parts parts_;
+  const SiteConfig& config_;
+  JurisdictionId jurisdiction_;
+  bool drained_ = false;
+  std::map<EngineId, std::unique_ptr<EngineProcess>> processes_;
+  std::map<EngineId, std::shared_ptr<External>> externals_;
+};
+
+}  // namespace perigee
