@@ -2,9 +2,10 @@
 // success, failure and abandonment alike (design, section 8). Pricing and shipping build on this.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/id.h"
 #include "base/instant.h"
@@ -13,6 +14,7 @@
 namespace perigee {
 
 enum class Outcome : std::uint8_t { Completed, Failed, Abandoned };
+std::string_view to_string(Outcome outcome);  // "completed", "failed", "abandoned"
 
 // What one request consumed. `id` is deterministic (the request id), so shipping it twice bills it
 // once.
@@ -23,7 +25,7 @@ struct UsageRecord {
   ModelId model;
   SiteId ingress_site;
   SiteId serving_site;
-  std::string operation;      // "chat", "completion", "embedding"
+  std::string operation;  // "chat", "completion", "embedding"
   std::string service_class;
   WallTime started;
   WallTime ended;
@@ -43,5 +45,9 @@ class Ledger {
   // Gives the place back with its record. Exactly once per successful reserve(). Never fails.
   virtual void settle(UsageRecord record) noexcept = 0;
 };
+
+// What reserve() answers when full.
+inline constexpr std::int64_t kLedgerRetryAfterMs = 1000;
+Error ledger_full(std::size_t places);
 
 }  // namespace perigee

@@ -1,0 +1,45 @@
+// ApiKeys: an Identity over the keys of a directory snapshot: tenants', operators' and sites'.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "directory/records.h"
+#include "identity/identity.h"
+
+namespace perigee {
+
+// On the IO thread. Starts empty: every key is unknown until update(). A key is looked up by its
+// SHA-256, so that neither the table nor its timing tells anything about a key.
+class ApiKeys final : public Identity {
+ public:
+  // `clock` must outlive this.
+  explicit ApiKeys(const Clock& clock) : clock_(clock) {}
+  // Takes effect at once for every later authenticate(). Linear in the number of keys and sites.
+  void update(const DirectorySnapshot& snapshot);
+  Result<Caller> authenticate(std::string_view authorization) const override;
+  std::size_t size() const { return holders_.size(); }
+
+ private:
+  enum class Standing : std::uint8_t { Good, Revoked, TenantSuspended, TenantUnknown };
+  struct Holder {
+    Caller caller;
+    WallTime expires;
+    Standing standing = Standing::Good;
+  };
+  struct FirstBytes {
+    std::size_t operator()(const Sha256& digest) const noexcept {
+      std::size_t bytes = 0;
+      std::memcpy(&bytes, digest.data(), sizeof bytes);
+      return bytes;
+    }
+  };
+  static Holder holder_of(const KeyRecord& key, const DirectorySnapshot& snapshot);
+  const Clock& clock_;
+  std::unordered_map<Sha256, Holder, FirstBytes> holders_;
+};
+
+}  // namespace perigee
