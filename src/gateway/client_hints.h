@@ -14,9 +14,9 @@
 namespace perigee {
 
 struct ClientHints {
-  std::string request_id;                     // empty: none given
+  std::string request_id;  // empty: none given
   std::optional<ServiceClass> service_class;
-  std::optional<Duration> time_left;          // perigee-deadline-ms
+  std::optional<Duration> time_left;  // perigee-deadline-ms
   std::vector<JurisdictionId> jurisdictions;
   std::string session;
   std::string traceparent;

@@ -80,14 +80,14 @@ Task<Result<>> HttpAnswer::fail(const AnswerHead& head, const Error& error) {
   HeaderTexts headers{kJson};
   headers.add(head);
   headers.add(error);
-  co_return co_await out_.respond(api::http_status(error.code), headers.view(), body);
+  co_return co_await out_.respond(api::http_status(error), headers.view(), body);
 }
 
 Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error) {
   HeaderTexts headers{kJson};
   headers.add(error);
   const std::string body = api::error_body(error);
-  co_return co_await out.respond(api::http_status(error.code), headers.view(), body);
+  co_return co_await out.respond(api::http_status(error), headers.view(), body);
 }
 
 }  // namespace perigee

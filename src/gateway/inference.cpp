@@ -16,9 +16,12 @@ namespace {
 
 std::string_view operation_name(Operation operation) {
   switch (operation) {
-    case Operation::Chat: return "chat";
-    case Operation::Completion: return "completion";
-    case Operation::Embedding: return "embedding";
+    case Operation::Chat:
+      return "chat";
+    case Operation::Completion:
+      return "completion";
+    case Operation::Embedding:
+      return "embedding";
   }
   return "";
 }
@@ -104,8 +107,8 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   RouteRequest route;
   route.model = summary.model;
   route.tenant = call.hints.hop > 0 ? call.hints.tenant : call.caller.tenant;
-  route.service_class = call.hints.service_class.value_or(
-      summary.service_class.value_or(ServiceClass::Standard));
+  route.service_class =
+      call.hints.service_class.value_or(summary.service_class.value_or(ServiceClass::Standard));
   route.prompt_tokens = summary.prompt_tokens;
   route.output_tokens_max = summary.output_tokens_max.value_or(0);
   route.prefix_blocks = summary.prefix_blocks;
@@ -114,9 +117,9 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   const auto directory = parts_.directory();
   const auto tenant = directory->tenants.find(route.tenant);
   static const std::vector<JurisdictionId> kAny;
-  PERIGEE_TRY(allowed, both(tenant == directory->tenants.end() ? kAny
-                                                               : tenant->second.jurisdictions,
-                            call.hints.jurisdictions));
+  PERIGEE_TRY(allowed,
+              both(tenant == directory->tenants.end() ? kAny : tenant->second.jurisdictions,
+                   call.hints.jurisdictions));
   route.jurisdictions = std::move(allowed);
   const std::string& session = call.hints.session.empty() ? summary.session : call.hints.session;
   if (!session.empty()) route.session = hash64(route.tenant.str() + "\n" + session);
@@ -220,8 +223,8 @@ Task<Result<>> Inference::run_attempts(std::unique_ptr<Prepared> prepared, Answe
                                        Run& run) {
   const Ticker::Registration ticking{parts_.ticker, run.events};
   if (prepared->job.stream) run.events.beat_every(options_.heartbeat, parts_.clock.now());
-  Result<> served = Error{Code::Unavailable, "No engine could be tried; repeat the request.", "",
-                          1000};
+  Result<> served =
+      Error{Code::Unavailable, "No engine could be tried; repeat the request.", "", 1000};
   for (std::size_t i = 0; i < prepared->candidate_count; ++i) {
     run.events.restart();
     served = co_await attempt(*prepared, i, answer, run);
@@ -245,8 +248,8 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   const Instant now = parts_.clock.now();
   const Duration patience =
       prepared.job.stream ? options_.first_token_timeout : options_.answer_timeout;
-  run.events.expect_by(std::min(now + patience, prepared.job.context.deadline.value_or(
-                                                    Instant::max())));
+  run.events.expect_by(
+      std::min(now + patience, prepared.job.context.deadline.value_or(Instant::max())));
   const std::unique_ptr<Generation> generation = engine->start(prepared.job, run.events);
   for (;;) {
     co_await run.events.wait();
@@ -274,8 +277,10 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   if (prepared.meter) prepared.meter->serve_at(SiteId{run.head.site});
   if (prepared.from_site && run.events.head()) run.head.load = run.events.head()->load;
   auto relayed = co_await stream(prepared, *generation, answer, run);
-  if (relayed) report.served(run.usage);
-  else report.failed(relayed.error());
+  if (relayed)
+    report.served(run.usage);
+  else
+    report.failed(relayed.error());
   co_return relayed;
 }
 

@@ -1,6 +1,6 @@
 // Inference: serves one inference request, whatever transport it came by. The six steps of
-// docs/life_of_a_request.md: who asks, what is asked, decide, reserve, run, learn. Decisions are the
-// router's; this carries values between the steps.
+// docs/life_of_a_request.md: who asks, what is asked, decide, reserve, run, learn. Decisions are
+// the router's; this carries values between the steps.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 #include "base/random.h"
 #include "core/router.h"
 #include "directory/records.h"
+#include "gateway/engine_table.h"
 #include "gateway/answer.h"
 #include "gateway/client_hints.h"
-#include "gateway/engine_table.h"
 #include "gateway/ticker.h"
 #include "identity/identity.h"
 #include "ledger/ledger.h"
@@ -25,10 +25,10 @@ namespace perigee {
 struct InferenceOptions {
   SiteId site;
   api::SummaryLimits summary;
-  Duration heartbeat = seconds{15};              // `: keep-alive` when nothing else was sent
-  Duration first_token_timeout = seconds{60};    // of one attempt
-  Duration answer_timeout = seconds{600};        // of one non-streaming attempt
-  std::size_t requests_max = 20'000;             // at once
+  Duration heartbeat = seconds{15};            // `: keep-alive` when nothing else was sent
+  Duration first_token_timeout = seconds{60};  // of one attempt
+  Duration answer_timeout = seconds{600};      // of one non-streaming attempt
+  std::size_t requests_max = 20'000;           // at once
 };
 
 // Told of what happened; implemented by the site's metrics. Names are label values.

@@ -15,8 +15,10 @@ double rounded(double ms) { return std::round(ms * 1000) / 1000; }
 // "engine" is null for a peer site, which chooses among its engines itself.
 void add_name(json::object& object, const CandidateState* state) {
   object["site"] = state != nullptr ? state->id.site.str() : "";
-  if (state != nullptr && !state->id.engine.empty()) object["engine"] = state->id.engine.str();
-  else object["engine"] = nullptr;
+  if (state != nullptr && !state->id.engine.empty())
+    object["engine"] = state->id.engine.str();
+  else
+    object["engine"] = nullptr;
 }
 
 json::object prediction_json(const Router& router, const Prediction& prediction) {
@@ -24,8 +26,10 @@ json::object prediction_json(const Router& router, const Prediction& prediction)
   const CandidateState* state = router.candidate(prediction.candidate);
   add_name(object, state);
   object["jurisdiction"] = state != nullptr ? state->jurisdiction.str() : "";
-  if (prediction.rejection == Rejection::None) object["rejection"] = nullptr;
-  else object["rejection"] = to_string(prediction.rejection);
+  if (prediction.rejection == Rejection::None)
+    object["rejection"] = nullptr;
+  else
+    object["rejection"] = to_string(prediction.rejection);
   object["breaker"] = to_string(prediction.breaker);
   object["refusing"] = prediction.refusing;
   object["rtt_ms"] = rounded(prediction.rtt_ms);

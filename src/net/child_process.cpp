@@ -93,15 +93,15 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(Executor executor,
   if (!options.log_path.empty()) {
     log_fd = ::open(options.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log_fd < 0) {
-      return Error{Code::Unavailable, "can't open the log file " + options.log_path + ": " +
-                                          std::strerror(errno)};
+      return Error{Code::Unavailable,
+                   "can't open the log file " + options.log_path + ": " + std::strerror(errno)};
     }
   }
   std::array<int, 2> error_pipe{};
   if (::pipe2(error_pipe.data(), O_CLOEXEC) != 0) {
     if (log_fd >= 0) ::close(log_fd);
-    return Error{Code::ResourceExhausted, std::string{"can't start "} + program + ": " +
-                                              std::strerror(errno)};
+    return Error{Code::ResourceExhausted,
+                 std::string{"can't start "} + program + ": " + std::strerror(errno)};
   }
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
@@ -115,8 +115,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(Executor executor,
   }
   ::close(error_pipe[0]);
   if (exec_error != 0) {
-    return Error{Code::Unavailable,
-                 "can't start " + program + ": " + std::strerror(exec_error)};
+    return Error{Code::Unavailable, "can't start " + program + ": " + std::strerror(exec_error)};
   }
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   if (pidfd < 0) {

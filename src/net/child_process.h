@@ -40,8 +40,8 @@ class ChildProcess {
 
   pid_t pid() const;
   bool running() const;
-  void terminate();         // SIGTERM: asks
-  void send(int signal);    // any other
+  void terminate();       // SIGTERM: asks
+  void send(int signal);  // any other
 
  private:
   struct State;

@@ -11,9 +11,9 @@
 
 namespace perigee::net {
 
-// At most one waiter. A notify() without a waiter is kept, and several collapse into one: the waiter
-// re-reads the state it waits for. The waiter resumes from the event loop, never inside notify().
-// Destroying the Notifier while a coroutine waits destroys that coroutine.
+// At most one waiter. A notify() without a waiter is kept, and several collapse into one: the
+// waiter re-reads the state it waits for. The waiter resumes from the event loop, never inside
+// notify(). Destroying the Notifier while a coroutine waits destroys that coroutine.
 class Notifier {
  public:
   explicit Notifier(Executor executor) : executor_(executor) {}

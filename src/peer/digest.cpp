@@ -34,9 +34,8 @@ Result<ModelDigest> parse_model(const json::value& value) {
 std::string digest_json(const Digest& digest) {
   json::array models;
   for (const ModelDigest& model : digest.models) {
-    models.emplace_back(json::object{{"id", model.model.str()},
-                                     {"ready", model.ready},
-                                     {"load", api::format_load(model.load)}});
+    models.emplace_back(json::object{
+        {"id", model.model.str()}, {"ready", model.ready}, {"load", api::format_load(model.load)}});
   }
   const json::object object{{"site", digest.site.str()},
                             {"revision", digest.revision},

@@ -66,7 +66,9 @@ std::vector<SiteId> choose_neighbours(const DirectorySnapshot& directory, const 
   for (const Distant& other : others) {
     if (!models_at[other.site->id].empty()) choose(*other.site, neighbours_max);
   }
-  const auto near = [&](const SiteId& id) { return distance_km(own->second, directory.sites.at(id)); };
+  const auto near = [&](const SiteId& id) {
+    return distance_km(own->second, directory.sites.at(id));
+  };
   std::ranges::sort(chosen, [&](const SiteId& a, const SiteId& b) {
     return std::pair{near(a), a} < std::pair{near(b), b};
   });

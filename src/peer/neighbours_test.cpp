@@ -19,12 +19,11 @@ SiteRecord site(const std::string& name, Tier tier, double latitude, double long
 
 DirectorySnapshot grid() {
   DirectorySnapshot directory;
-  for (const SiteRecord& record :
-       {site("cell-potsdam", Tier::FarEdge, 52.39, 13.06),
-        site("cell-spandau", Tier::FarEdge, 52.53, 13.20),
-        site("metro-berlin", Tier::Metro, 52.52, 13.40),
-        site("regional-frankfurt", Tier::Regional, 50.11, 8.68),
-        site("core-paris", Tier::Core, 48.86, 2.35)}) {
+  for (const SiteRecord& record : {site("cell-potsdam", Tier::FarEdge, 52.39, 13.06),
+                                   site("cell-spandau", Tier::FarEdge, 52.53, 13.20),
+                                   site("metro-berlin", Tier::Metro, 52.52, 13.40),
+                                   site("regional-frankfurt", Tier::Regional, 50.11, 8.68),
+                                   site("core-paris", Tier::Core, 48.86, 2.35)}) {
     directory.sites.emplace(record.id, record);
     directory.placements.push_back({record.id, ModelId{"m"}, 1, 1, 1});
   }

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "peer/neighbours.h"
-#include "peer/peer_engine.h"
 
 namespace perigee {
 namespace {
@@ -33,9 +32,12 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 
 std::string_view to_string(PeerState state) {
   switch (state) {
-    case PeerState::Up: return "up";
-    case PeerState::Suspect: return "suspect";
-    case PeerState::Gone: return "gone";
+    case PeerState::Up:
+      return "up";
+    case PeerState::Suspect:
+      return "suspect";
+    case PeerState::Gone:
+      return "gone";
   }
   return "";
 }
@@ -101,8 +103,7 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
     auto peer = std::make_shared<Peer>(
         parts_.executor, record,
         address == options_.addresses.end() ? url->endpoint : address->second);
-    peer->engine = make_peer_engine(parts_.executor, parts_.clock, parts_.engine_client,
-                                    peer->endpoint, options_.credential);
+    peer->engine = parts_.make_engine(peer->endpoint);
     peers_.emplace(id, peer);
     asio::co_spawn(parts_.executor, loop(peer), [](const std::exception_ptr& thrown) {
       if (thrown != nullptr) log::error("a peer's loop ended by an exception: a defect", {});
@@ -209,9 +210,9 @@ void PeerExchange::missed(Peer& peer, const Error& error) {
     peer.state = PeerState::Suspect;
   }
   if (peer.state == before) return;
-  log::warning("peer does not answer", {{"peer", peer.record.id.str()},
-                                        {"state", to_string(peer.state)},
-                                        {"why", error.message}});
+  log::warning(
+      "peer does not answer",
+      {{"peer", peer.record.id.str()}, {"state", to_string(peer.state)}, {"why", error.message}});
   publish(peer);
 }
 

@@ -1,7 +1,7 @@
-// PeerExchange: keeps a site's view of its neighbours. For each neighbour one loop posts this site's
-// digest and reads the peer's, on one kept-alive connection: at least every interval, and at most
-// every kExchangeGap when this site has changed. The round trip of an exchange is the link's RTT.
-// A peer that does not answer becomes suspect, then gone: docs/peer_protocol.md.
+// PeerExchange: keeps a site's view of its neighbours. For each neighbour one loop posts this
+// site's digest and reads the peer's, on one kept-alive connection: at least every interval, and at
+// most every kExchangeGap when this site has changed. The round trip of an exchange is the link's
+// RTT. A peer that does not answer becomes suspect, then gone: docs/peer_protocol.md.
 #pragma once
 
 #include <functional>
@@ -25,11 +25,11 @@ inline constexpr Duration kExchangeGap = milliseconds{100};
 
 struct PeerOptions {
   SiteId self;
-  std::string credential;                        // of this site: "Bearer pgs_..."
+  std::string credential;  // of this site: "Bearer pgs_..."
   std::size_t neighbours_max = 8;
   Duration interval = seconds{1};
-  std::map<SiteId, net::Endpoint> addresses;     // instead of the directory's URL
-  int suspect_after = 2;                         // exchanges failed in a row
+  std::map<SiteId, net::Endpoint> addresses;  // instead of the directory's URL
+  int suspect_after = 2;                      // exchanges failed in a row
   int gone_after = 10;
 };
 
@@ -40,8 +40,8 @@ struct PeerStatus {
   SiteId site;
   PeerState state = PeerState::Gone;
   Duration rtt{};
-  Instant heard{};             // the last digest; zero: never
-  std::vector<ModelId> models; // ready there
+  Instant heard{};              // the last digest; zero: never
+  std::vector<ModelId> models;  // ready there
 };
 
 // IO thread. Everything given must outlive it. Destroying it ends its loops.
@@ -52,7 +52,8 @@ class PeerExchange {
     const Clock& clock;
     Router& router;
     EngineTable& engines;
-    net::HttpClient& engine_client;             // for inference at peers
+    // A remote site as an Engine: made by the composition root, which knows the adapter.
+    std::function<std::shared_ptr<Engine>(const net::Endpoint&)> make_engine;
     std::function<Digest()> own_digest;
   };
   PeerExchange(Parts parts, PeerOptions options);

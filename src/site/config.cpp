@@ -1,12 +1,12 @@
 #include "site/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "site/toml_table.h"
 
@@ -151,9 +151,8 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   try {
     parsed = toml::parse(text, path);
   } catch (const toml::parse_error& failed) {
-    return Error{Code::InvalidArgument,
-                 path + ":" + std::to_string(failed.source().begin.line) + ": " +
-                     std::string{failed.description()}};
+    return Error{Code::InvalidArgument, path + ":" + std::to_string(failed.source().begin.line) +
+                                            ": " + std::string{failed.description()}};
   }
   SiteConfig config;
   TomlTable root{parsed, "", path, environment};

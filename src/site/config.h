@@ -19,20 +19,20 @@ namespace perigee {
 // An engine that others run: an OpenAI-compatible server.
 struct ExternalEngine {
   EngineId name;
-  net::Url url;                 // "http://127.0.0.1:8000/v1"
-  ModelId model;                // as clients name it
-  std::string upstream_model;   // as the server names it; empty: the same
-  std::string key_file;         // holds its API key; empty: none
-  std::uint32_t slots = 0;      // requests it runs well at once; 0: not known
+  net::Url url;                // "http://127.0.0.1:8000/v1"
+  ModelId model;               // as clients name it
+  std::string upstream_model;  // as the server names it; empty: the same
+  std::string key_file;        // holds its API key; empty: none
+  std::uint32_t slots = 0;     // requests it runs well at once; 0: not known
 };
 
 struct SiteConfig {
   SiteId name;
   net::Endpoint listen;
-  std::string state_dir;        // snapshot, ledger, engine sockets; created
-  std::string models_dir;       // where model files are
+  std::string state_dir;   // snapshot, ledger, engine sockets; created
+  std::string models_dir;  // where model files are
   std::string control_url;
-  std::string key_file;         // the site's credential
+  std::string key_file;  // the site's credential
   std::size_t neighbours_max = 8;
   Duration exchange_interval = seconds{1};
   std::map<SiteId, net::Endpoint> peer_addresses;

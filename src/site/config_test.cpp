@@ -58,7 +58,8 @@ struct Bad {
 
 TEST(SiteConfig, SaysFileLineKeyAndWhatWasExpected) {
   const std::vector<Bad> table{
-      {with("name = \"metro-berlin\"", "name = \"Metro Berlin\""), "site.toml:2: site.name: expected"},
+      {with("name = \"metro-berlin\"", "name = \"Metro Berlin\""),
+       "site.toml:2: site.name: expected"},
       {with("name = \"metro-berlin\"", "name = 7"), "site.toml:2: site.name: expected a string"},
       {with("listen = \"127.0.0.1:8101\"", "listen = \"8101\""), "site.toml:3: site.listen"},
       {with("listen = \"127.0.0.1:8101\"", "listen = \"0.0.0.0:8101\""), "TLS"},

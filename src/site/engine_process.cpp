@@ -22,10 +22,14 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 
 std::string_view to_string(EngineState state) {
   switch (state) {
-    case EngineState::Starting: return "starting";
-    case EngineState::Ready: return "ready";
-    case EngineState::Failed: return "failed";
-    case EngineState::Stopped: return "stopped";
+    case EngineState::Starting:
+      return "starting";
+    case EngineState::Ready:
+      return "ready";
+    case EngineState::Failed:
+      return "failed";
+    case EngineState::Stopped:
+      return "stopped";
   }
   return "";
 }
@@ -44,19 +48,19 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
   Result<> spawn() {
     net::ChildOptions options;
     options.arguments = {parts.program, "engine",
-                         "--model", spec.model_path,
-                         "--name", spec.model.str(),
-                         "--listen", "unix:" + spec.socket_path,
-                         "--slots", std::to_string(spec.slots),
-                         "--threads", std::to_string(spec.threads)};
+                         "--model",     spec.model_path,
+                         "--name",      spec.model.str(),
+                         "--listen",    "unix:" + spec.socket_path,
+                         "--slots",     std::to_string(spec.slots),
+                         "--threads",   std::to_string(spec.threads)};
     if (spec.context_tokens > 0) {
       options.arguments.insert(options.arguments.end(),
                                {"--context", std::to_string(spec.context_tokens)});
     }
-    auto child = net::ChildProcess::spawn(
-        parts.executor, options, [weak = weak_from_this()](const net::ChildExit& how) {
-          if (const auto self = weak.lock()) self->exited(how);
-        });
+    auto child = net::ChildProcess::spawn(parts.executor, options,
+                                          [weak = weak_from_this()](const net::ChildExit& how) {
+                                            if (const auto self = weak.lock()) self->exited(how);
+                                          });
     if (!child) return std::move(child).error();
     process = std::move(*child);
     return {};
@@ -132,9 +136,9 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
       if (!spawned) {
         fault = spawned.error().message;
       } else if (const bool ready = co_await become_ready(); ready && !stopped) {
-        log::info("engine ready", {{"engine", spec.name.str()},
-                                   {"model", spec.model.str()},
-                                   {"pid", process->pid()}});
+        log::info(
+            "engine ready",
+            {{"engine", spec.name.str()}, {"model", spec.model.str()}, {"pid", process->pid()}});
         set(EngineState::Ready);
         co_await watch();
       }
@@ -143,9 +147,9 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
       if (parts.clock.now() - began > kBackOffReset) back_off = kBackOffFirst;
       last_fault = fault.empty() ? "ended" : fault;
       ++restarts;
-      log::error("engine failed", {{"engine", spec.name.str()},
-                                   {"fault", last_fault},
-                                   {"restart_in_ms", to_ms(back_off)}});
+      log::error(
+          "engine failed",
+          {{"engine", spec.name.str()}, {"fault", last_fault}, {"restart_in_ms", to_ms(back_off)}});
       load = EngineLoad{};
       set(EngineState::Failed);
       co_await sleep(back_off);

@@ -1,5 +1,5 @@
-// EngineProcess: one `perigee engine` process, started, watched and restarted with back-off, so that
-// a crashed engine never takes the gateway along.
+// EngineProcess: one `perigee engine` process, started, watched and restarted with back-off, so
+// that a crashed engine never takes the gateway along.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ inline constexpr Duration kSilentMax = seconds{10};
 // IO thread. Destroying it kills the process.
 class EngineProcess {
  public:
-  // `program` is the perigee binary. `changed` is called when state or load change. Everything given
-  // must outlive it.
+  // `program` is the perigee binary. `changed` is called when state or load change. Everything
+  // given must outlive it.
   struct Parts {
     Executor executor;
     const Clock& clock;

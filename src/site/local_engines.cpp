@@ -38,7 +38,7 @@ std::string engine_name(const ModelId& model, std::uint32_t number) {
     return c == '/' || c == ':' || c == '@' ? '_' : c;
   });
   name.resize(std::min(name.size(), kStemMax));
-  if (name != model.str()) name += "." + to_hex(std::span{sha256(model.str())}.first(4));
+  if (name != model.str()) name += "." + to_hex(sha256(model.str())).substr(0, 8);
   return name + "-" + std::to_string(number);
 }
 
@@ -133,14 +133,15 @@ void LocalEngines::follow(const DirectorySnapshot& directory) {
     publish(*processes_.at(name));
   }
   for (const ExternalEngine& engine : config_.engines) {
-    if (externals_.contains(engine.name)) publish(*externals_.at(engine.name));
-    else start_external(engine);
+    if (externals_.contains(engine.name))
+      publish(*externals_.at(engine.name));
+    else
+      start_external(engine);
   }
 }
 
 void LocalEngines::start_external(const ExternalEngine& engine) {
-  auto external =
-      std::make_shared<External>(parts_.executor, engine, bearer_from(engine.key_file));
+  auto external = std::make_shared<External>(parts_.executor, engine, bearer_from(engine.key_file));
   externals_.emplace(engine.name, external);
   publish(*external);
   asio::co_spawn(parts_.executor, probe(external), [](const std::exception_ptr& thrown) {
@@ -199,14 +200,13 @@ void LocalEngines::forget(const EngineId& name, const ModelId& model) {
 Task<> LocalEngines::probe(std::shared_ptr<External> external) {
   const std::string target = external->engine.url.base_path + "/models";
   while (!external->stopped) {
-    const std::array<net::Header, 1> headers{
-        net::Header{"authorization", external->authorization}};
+    const std::array<net::Header, 1> headers{net::Header{"authorization", external->authorization}};
     net::ClientRequest request;
     request.method = "GET";
     request.target = target;
     if (!external->authorization.empty()) request.headers = headers;
-    auto response = co_await parts_.client.send(external->engine.url.endpoint, request,
-                                                &external->abort);
+    auto response =
+        co_await parts_.client.send(external->engine.url.endpoint, request, &external->abort);
     if (external->stopped) co_return;
     std::string fault;
     if (!response) {
@@ -215,15 +215,20 @@ Task<> LocalEngines::probe(std::shared_ptr<External> external) {
       auto body = co_await response->read_all(kProbeBytesMax);
       if (external->stopped) co_return;
       // 404: some servers have no model list; they live all the same.
-      if (!body) fault = body.error().message;
-      else if (response->status() >= 500) fault = "status " + std::to_string(response->status());
+      if (!body)
+        fault = body.error().message;
+      else if (response->status() >= 500)
+        fault = "status " + std::to_string(response->status());
     }
     const bool healthy = fault.empty();
     if (!healthy) external->last_fault = fault;
     if (healthy != external->healthy) {
       external->healthy = healthy;
-      if (healthy) log::info("engine reachable", {{"engine", external->engine.name.str()}});
-      else log::error("engine unreachable", {{"engine", external->engine.name.str()}, {"fault", fault}});
+      if (healthy)
+        log::info("engine reachable", {{"engine", external->engine.name.str()}});
+      else
+        log::error("engine unreachable",
+                   {{"engine", external->engine.name.str()}, {"fault", fault}});
       publish(*external);
       parts_.changed();
     }
@@ -277,9 +282,8 @@ std::vector<ModelDigest> LocalEngines::digest() const {
 }
 
 bool LocalEngines::any_ready() const {
-  return std::ranges::any_of(status(), [](const EngineStatus& engine) {
-    return engine.state == EngineState::Ready;
-  });
+  return std::ranges::any_of(
+      status(), [](const EngineStatus& engine) { return engine.state == EngineState::Ready; });
 }
 
 }  // namespace perigee

@@ -37,9 +37,9 @@ class LocalEngines {
     const Clock& clock;
     Router& router;
     EngineTable& engines;
-    net::HttpClient& client;           // for inference, health and load
-    std::string program;               // the perigee binary
-    std::function<void()> changed;     // load or state of an engine has changed
+    net::HttpClient& client;        // for inference, health and load
+    std::string program;            // the perigee binary
+    std::function<void()> changed;  // load or state of an engine has changed
   };
   // `config` must outlive it.
   LocalEngines(Parts parts, const SiteConfig& config);

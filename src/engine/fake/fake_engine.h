@@ -32,9 +32,9 @@ class FakeEngine final : public Engine {
 
   std::unique_ptr<Generation> start(const Job& job, EventSink& sink) override;
 
-  std::vector<Job> jobs;        // as they came
-  int cancelled = 0;            // generations destroyed before their end
-  SiteId site{"fake"};          // told in Head
+  std::vector<Job> jobs;  // as they came
+  int cancelled = 0;      // generations destroyed before their end
+  SiteId site{"fake"};    // told in Head
 
  private:
   std::vector<Step> script_;

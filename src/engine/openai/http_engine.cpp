@@ -19,7 +19,11 @@ constexpr std::size_t kErrorBytesMax = std::size_t{64} * 1024;
 struct HttpJob {
   HttpJob(Executor executor, net::HttpClient& http, std::shared_ptr<const HttpEngineOptions> with,
           Job what, EventSink& to)
-      : client(http), options(std::move(with)), job(std::move(what)), sink(&to), resumed(executor) {}
+      : client(http),
+        options(std::move(with)),
+        job(std::move(what)),
+        sink(&to),
+        resumed(executor) {}
 
   void cancel() {
     sink = nullptr;
@@ -56,12 +60,13 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
                      std::string_view retry_after) {
   Error error = api::parse_error_body(status, body);
   error.retry_after_ms = parse_retry_after_ms(retry_after);
-  const bool ours = error.code == Code::Unauthenticated ||
-                    (!options.trusted && (error.code == Code::PermissionDenied ||
-                                          error.code == Code::NotFound));
+  const bool ours =
+      error.code == Code::Unauthenticated ||
+      (!options.trusted && (error.code == Code::PermissionDenied || error.code == Code::NotFound));
   if (ours) {
     return Error{Code::Unavailable, "an engine refused this site (status " +
-                                        std::to_string(status) + "); the operator must correct its "
+                                        std::to_string(status) +
+                                        "); the operator must correct its "
                                         "credential or model name"};
   }
   return error;

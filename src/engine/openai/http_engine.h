@@ -15,11 +15,11 @@ namespace perigee {
 
 struct HttpEngineOptions {
   net::Endpoint endpoint;
-  std::string base_path = "/v1";   // of the OpenAI API
-  std::string authorization;       // value of the header; empty: none
-  std::string upstream_model;      // what it calls the model; empty: as in the request
-  // Send Perigee's headers (tenant, class, deadline, jurisdictions, cache salt, hop): to own engines
-  // and peers. An external server gets none of them.
+  std::string base_path = "/v1";  // of the OpenAI API
+  std::string authorization;      // value of the header; empty: none
+  std::string upstream_model;     // what it calls the model; empty: as in the request
+  // Send Perigee's headers (tenant, class, deadline, jurisdictions, cache salt, hop): to own
+  // engines and peers. An external server gets none of them.
   bool trusted = true;
   std::size_t answer_bytes_max = std::size_t{32} * 1024 * 1024;  // of a non-streaming answer
 };
