@@ -63,6 +63,11 @@ function(perigee_llama_fetch)
   file(REMOVE_RECURSE ${PERIGEE_LLAMA_DIR}/node_modules ${PERIGEE_LLAMA_DIR}/source
        ${PERIGEE_LLAMA_DIR}/release.git)
   file(COPY ${CMAKE_SOURCE_DIR}/deps/llama/package.json ${lock} DESTINATION ${PERIGEE_LLAMA_DIR})
+  # Node trusts its own list of authorities; trust the system's too, as the rest of the machine does.
+  set(authorities /etc/ssl/certs/ca-certificates.crt)
+  if(NOT DEFINED ENV{NODE_EXTRA_CA_CERTS} AND EXISTS ${authorities})
+    set(ENV{NODE_EXTRA_CA_CERTS} ${authorities})
+  endif()
   perigee_llama_run("fetch its npm packages"
     ${PERIGEE_NPM} ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 
