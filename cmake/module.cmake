@@ -1,4 +1,4 @@
-# perigee_module(NAME [SOURCES ...] [TESTS ...] [DEPS ...] [PRIVATE_DEPS ...])
+# perigee_module(NAME [SOURCES ...] [TESTS ...] [DEPS ...] [PRIVATE_DEPS ...] [TEST_DEPS ...])
 # One library per folder, with its unit tests beside it: library perigee_NAME (alias perigee::NAME),
 # test program NAME_test. A module without sources is an interface library (headers only).
 include_guard()
@@ -24,7 +24,7 @@ elseif(PERIGEE_SANITIZE STREQUAL "thread")
 endif()
 
 function(perigee_module name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;TESTS;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;TESTS;DEPS;PRIVATE_DEPS;TEST_DEPS" ${ARGN})
   set(library perigee_${name})
   if(ARG_SOURCES)
     add_library(${library} STATIC ${ARG_SOURCES})
@@ -35,7 +35,7 @@ function(perigee_module name)
   endif()
   add_library(perigee::${name} ALIAS ${library})
   if(PERIGEE_TESTS AND ARG_TESTS)
-    perigee_test(${name}_test SOURCES ${ARG_TESTS} DEPS ${library} ${ARG_PRIVATE_DEPS})
+    perigee_test(${name}_test SOURCES ${ARG_TESTS} DEPS ${library} ${ARG_PRIVATE_DEPS} ${ARG_TEST_DEPS})
   endif()
 endfunction()
 

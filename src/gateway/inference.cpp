@@ -274,9 +274,15 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   if (const auto& head = run.events.head(); head && !head->site.empty()) {
     run.head.site = head->site.str();
   }
+  if (const auto& head = run.events.head(); head && head->load) {
+    learn_load(candidate.index, *head->load);
+  }
   if (prepared.meter) prepared.meter->serve_at(SiteId{run.head.site});
   if (prepared.from_site && run.events.head()) run.head.load = run.events.head()->load;
   auto relayed = co_await stream(prepared, *generation, answer, run);
+  if (const auto& finished = run.events.finished(); finished && finished->load) {
+    learn_load(candidate.index, *finished->load);
+  }
   if (relayed)
     report.served(run.usage);
   else
@@ -284,12 +290,23 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   co_return relayed;
 }
 
+// News of a candidate's load that came with its answer: fresher than its last digest.
+void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
+  const CandidateState* known = parts_.router.candidate(candidate);
+  if (known == nullptr) return;
+  CandidateState state = *known;
+  const Instant now = parts_.clock.now();
+  state.load = load;
+  state.reported = now - state.rtt / 2;
+  static_cast<void>(parts_.router.update(state, now));  // known: there is room for it
+}
+
 // From the first event to the last.
 Task<Result<>> Inference::stream(Prepared& prepared, Generation& generation, Answer& answer,
                                  Run& run) {
   EventStream& events = run.events;
   if (!prepared.job.stream) {
-    Finished finished = std::move(*events.finished());
+    Finished& finished = *events.finished();
     run.usage = finished.usage;
     if (prepared.from_site) {
       run.head.usage = finished.usage;

@@ -83,6 +83,7 @@ class Inference {
   Task<Result<>> run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer, Run& run);
   Task<Result<>> attempt(Prepared& prepared, std::size_t index, Answer& answer, Run& run);
   Task<Result<>> stream(Prepared& prepared, Generation& generation, Answer& answer, Run& run);
+  void learn_load(CandidateIndex candidate, const EngineLoad& load);
   std::string new_request_id();
 
   Parts parts_;

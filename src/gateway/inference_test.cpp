@@ -1,0 +1,231 @@
+#include "gateway/inference.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "engine/fake/fake_engine.h"
+#include "ledger/memory/memory_ledger.h"
+
+namespace perigee {
+namespace {
+
+using Step = FakeEngine::Step;
+
+// An Answer that writes down what it is told.
+class RecordedAnswer final : public Answer {
+ public:
+  Task<Result<>> respond(const AnswerHead& head, std::string_view body) override {
+    head_ = head;
+    text += body;
+    started_ = true;
+    co_return Result<>{};
+  }
+  Task<Result<>> begin_stream(const AnswerHead& head) override {
+    head_ = head;
+    started_ = true;
+    co_return Result<>{};
+  }
+  Task<Result<>> write(std::string_view events) override {
+    text += events;
+    if (leave_after_write && left_) left_();
+    co_return Result<>{};
+  }
+  Task<Result<>> finish(std::string_view events) override {
+    text += events;
+    finished = true;
+    co_return Result<>{};
+  }
+  Task<Result<>> fail(const AnswerHead& head, const Error& error) override {
+    head_ = head;
+    failure = error;
+    co_return Result<>{};
+  }
+  bool started() const override { return started_; }
+  void watch_client(std::function<void()> left) override { left_ = std::move(left); }
+
+  const AnswerHead& head() const { return head_; }
+  std::string text;
+  bool finished = false;
+  bool leave_after_write = false;
+  std::optional<Error> failure;
+
+ private:
+  AnswerHead head_;
+  bool started_ = false;
+  std::function<void()> left_;
+};
+
+class CountingObserver final : public InferenceObserver {
+ public:
+  void on_done(Operation /*operation*/, const ModelId& /*model*/, int /*status*/,
+               Duration /*took*/, std::optional<Duration> /*first_token*/,
+               const Usage& /*usage*/) override {
+    ++done;
+  }
+  void on_retry(const ModelId& /*model*/, Code /*why*/) override { ++retries; }
+  int done = 0;
+  int retries = 0;
+};
+
+class InferenceTest : public testing::Test {
+ protected:
+  InferenceTest() {
+    directory_->grid = "test";
+    TenantRecord tenant;
+    tenant.id = TenantId{"acme"};
+    directory_->tenants.emplace(tenant.id, tenant);
+    caller_.tenant = tenant.id;
+    caller_.key_id = "k1";
+  }
+
+  // A candidate at a site of its own, `rtt_ms` away: smaller is planned first.
+  FakeEngine& add(const std::string& site, int rtt_ms, std::vector<Step> script) {
+    auto engine = std::make_shared<FakeEngine>(std::move(script));
+    engine->site = SiteId{site};
+    CandidateState state;
+    state.id = CandidateId{SiteId{site}, EngineId{}, ModelId{"m"}};
+    state.jurisdiction = JurisdictionId{"de"};
+    state.healthy = true;
+    state.rtt = milliseconds{rtt_ms};
+    state.load.slots = 8;
+    state.load.prefill_tokens_per_s = 1000;
+    state.load.decode_ms = 1;
+    state.reported = clock_.now();
+    auto index = router_.update(state, clock_.now());
+    engines_.set(*index, engine);
+    return *engine;
+  }
+
+  RecordedAnswer& serve(const std::string& body) {
+    body_ = body;
+    body_.reserve(body_.size() + net::kBodyPadding);
+    call_.caller = caller_;
+    call_.body = body_;
+    asio::co_spawn(io_, inference_->serve(call_, answer_), asio::detached);
+    io_.restart();
+    io_.run_for(seconds{5});
+    return answer_;
+  }
+
+  static constexpr const char* kStream =
+      R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+  static constexpr const char* kWhole =
+      R"({"model":"m","messages":[{"role":"user","content":"hi"}]})";
+
+  static Finished finished(std::string body, std::uint32_t tokens) {
+    Finished end;
+    end.body = std::move(body);
+    end.usage = Usage{5, tokens, 0};
+    return end;
+  }
+
+  ManualClock clock_;
+  asio::io_context io_;
+  Router router_{RouterOptions{}};
+  EngineTable engines_;
+  MemoryLedger ledger_;
+  CountingObserver observer_;
+  std::shared_ptr<DirectorySnapshot> directory_ = std::make_shared<DirectorySnapshot>();
+  Caller caller_;
+  InferenceCall call_;
+  std::string body_;
+  RecordedAnswer answer_;
+  std::unique_ptr<Ticker> ticker_ =
+      std::make_unique<Ticker>(io_.get_executor(), clock_, milliseconds{20});
+  std::unique_ptr<Inference> inference_ = std::make_unique<Inference>(
+      Inference::Parts{io_.get_executor(), clock_, router_, engines_, ledger_, *ticker_, observer_,
+                       [this] { return directory_; }, 1},
+      InferenceOptions{SiteId{"here"}, {}, seconds{15}, seconds{60}, seconds{600}, 100});
+};
+
+TEST_F(InferenceTest, StreamsChunksThenDone) {
+  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Say{R"({"a":2})"},
+                  FakeEngine::Finish{finished("", 2)}});
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_EQ(answer.text, "data: {\"a\":1}\n\ndata: {\"a\":2}\n\ndata: [DONE]\n\n");
+  EXPECT_TRUE(answer.finished);
+  EXPECT_EQ(answer.head().site, "near");
+  ASSERT_EQ(ledger_.records().size(), 1U);
+  EXPECT_EQ(ledger_.records()[0].completion_tokens, 2U);
+  EXPECT_EQ(ledger_.records()[0].prompt_tokens, 5U);
+  EXPECT_EQ(ledger_.records()[0].outcome, Outcome::Completed);
+  EXPECT_EQ(ledger_.records()[0].serving_site, SiteId{"near"});
+}
+
+TEST_F(InferenceTest, TriesTheNextCandidateBeforeTheFirstByte) {
+  add("near", 1, {FakeEngine::Fail{Error{Code::Unavailable, "down"}}});
+  add("far", 90, {FakeEngine::Finish{finished(R"({"ok":true})", 1)}});
+  const RecordedAnswer& answer = serve(kWhole);
+  EXPECT_EQ(answer.text, R"({"ok":true})");
+  EXPECT_EQ(answer.head().site, "far");
+  EXPECT_EQ(observer_.retries, 1);
+  EXPECT_FALSE(answer.failure);
+}
+
+TEST_F(InferenceTest, DoesNotRetryARequestThatIsAtFault) {
+  add("near", 1, {FakeEngine::Fail{Error{Code::InvalidArgument, "bad", "messages"}}});
+  FakeEngine& far = add("far", 90, {FakeEngine::Finish{finished("{}", 1)}});
+  const RecordedAnswer& answer = serve(kWhole);
+  ASSERT_TRUE(answer.failure);
+  EXPECT_EQ(answer.failure->code, Code::InvalidArgument);
+  EXPECT_TRUE(far.jobs.empty());
+  EXPECT_EQ(ledger_.records().at(0).outcome, Outcome::Failed);
+}
+
+TEST_F(InferenceTest, NeverRepeatsBytesAfterTheFirst) {
+  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Fail{Error{Code::Unavailable, "x"}}});
+  FakeEngine& far = add("far", 90, {FakeEngine::Finish{finished("", 1)}});
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_EQ(answer.text, "data: {\"a\":1}\n\n");
+  ASSERT_TRUE(answer.failure);
+  EXPECT_TRUE(far.jobs.empty());
+}
+
+TEST_F(InferenceTest, CancelsTheEngineAndBillsWhatWasDeliveredWhenTheClientLeaves) {
+  FakeEngine& near = add("near", 1, {FakeEngine::Say{R"({"a":1})", 3}, FakeEngine::Hang{}});
+  answer_.leave_after_write = true;
+  serve(kStream);
+  EXPECT_EQ(near.cancelled, 1);
+  EXPECT_EQ(inference_->running(), 0U);
+  ASSERT_EQ(ledger_.records().size(), 1U);
+  EXPECT_EQ(ledger_.records()[0].completion_tokens, 3U);
+  EXPECT_EQ(ledger_.records()[0].outcome, Outcome::Abandoned);
+  EXPECT_FALSE(answer_.failure);
+}
+
+TEST_F(InferenceTest, BeatsBeforeTheFirstTokenAndStillRetriesWhenTheEngineStaysSilent) {
+  add("near", 1, {FakeEngine::Hang{}});
+  add("far", 90, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Finish{finished("", 1)}});
+  asio::steady_timer mover{io_};
+  std::function<void()> move_time = [&] {  // the clock jumps; the ticker notices
+    mover.expires_after(milliseconds{10});
+    mover.async_wait([&](boost::system::error_code error) {
+      clock_.advance(seconds{5});
+      if (!error && !answer_.finished) move_time();
+    });
+  };
+  move_time();
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_TRUE(answer.text.starts_with(": keep-alive\n\n")) << answer.text;
+  EXPECT_TRUE(answer.text.ends_with("data: {\"a\":1}\n\ndata: [DONE]\n\n")) << answer.text;
+  EXPECT_EQ(observer_.retries, 1);
+}
+
+TEST_F(InferenceTest, RefusesWhatTheLawOfTheTenantForbids) {
+  add("near", 1, {FakeEngine::Finish{finished("{}", 1)}});
+  directory_->tenants.at(TenantId{"acme"}).jurisdictions = {JurisdictionId{"fr"}};
+  const RecordedAnswer& answer = serve(kWhole);
+  ASSERT_TRUE(answer.failure);
+  EXPECT_EQ(answer.failure->code, Code::DataResidency);
+}
+
+TEST_F(InferenceTest, SaltsDifferByTenantAndGrid) {
+  EXPECT_EQ(cache_salt("g", TenantId{"a"}), cache_salt("g", TenantId{"a"}));
+  EXPECT_NE(cache_salt("g", TenantId{"a"}), cache_salt("g", TenantId{"b"}));
+  EXPECT_NE(cache_salt("g", TenantId{"a"}), cache_salt("h", TenantId{"a"}));
+}
+
+}  // namespace
+}  // namespace perigee
