@@ -114,15 +114,15 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
   candidate.rtt_ms = state.rtt > Duration::zero() ? to_ms(state.rtt) : 0;
 
   const bool newer = fresh || state.reported > stored.reported;
-  const EngineLoad load = newer ? sane(state.load) : candidate.load;
-  const Instant reported = newer ? state.reported : stored.reported;
+  const bool stale = !fresh && state.reported < stored.reported;
+  const EngineLoad load = stale ? candidate.load : sane(state.load);
+  const Instant reported = stale ? stored.reported : state.reported;
   stored = state;
   stored.load = load;
   stored.reported = reported;
-  if (!newer) return candidate.index;
   candidate.load = load;
   candidate.prefill.seed(load.prefill_tokens_per_s);
-  if (candidate.load_known()) {
+  if (newer && candidate.load_known()) {
     in_flight.report(candidate.in_flight, reported);
     if (candidate.refused && reported > *candidate.refused) candidate.refused.reset();
   }

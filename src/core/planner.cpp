@@ -37,6 +37,14 @@ std::uint8_t tier_of(const Prediction& prediction, const RouteRequest& request, 
   return tier;
 }
 
+}  // namespace
+
+double cost_of(const Prediction& prediction, std::uint8_t tier) {
+  return (tier & kTierLate) != 0 ? prediction.finish_ms : prediction.score_ms;
+}
+
+namespace {
+
 // One decision over `eligible`.
 class Choice {
  public:
@@ -61,7 +69,11 @@ class Choice {
   }
   bool before(Position a, Position b) const {
     if (tiers_[a] != tiers_[b]) return tiers_[a] < tiers_[b];
-    return eligible_[a].score_ms < eligible_[b].score_ms;
+    return cost_of(eligible_[a], tiers_[a]) < cost_of(eligible_[b], tiers_[b]);
+  }
+  // How much worse than `than`, of the same tier.
+  double loss(Position i, Position than) const {
+    return cost_of(eligible_[i], tiers_[i]) - cost_of(eligible_[than], tiers_[than]);
   }
   template <class Among>
   Position best(Among among) const;
@@ -99,19 +111,19 @@ Choice::Position Choice::best(Among among) const {
 template <class Among>
 Choice::Position Choice::draw_near_equal(Position best, Among among) {
   const Prediction& lead = eligible_[best];
+  const EngineLoad& load = candidate(best).load;
+  const bool idle = load.slots > 0 && load.slots_busy == 0 && load.queued_requests == 0;
   const double margin =
-      kNearEqual_ms + kNearEqualShare * std::max(0.0, lead.score_ms - lead.rtt_ms);
+      kNearEqual_ms + (idle ? 0 : kNearEqualShare * std::max(0.0, lead.score_ms - lead.rtt_ms));
   const auto near = [&](Position i, bool local) {
-    return tiers_[i] == tiers_[best] && eligible_[i].score_ms - lead.score_ms <= margin &&
-           (!local || candidate(i).local) && among(i);
+    return tiers_[i] == tiers_[best] && loss(i, best) <= margin && (!local || candidate(i).local) &&
+           among(i);
   };
   bool local = false;
   for (Position i = 0; i < eligible_.size() && !local; ++i) local = near(i, true);
   double total = 0;
   std::size_t count = 0;
-  const auto weight = [&](Position i) {
-    return std::exp((lead.score_ms - eligible_[i].score_ms) / margin);
-  };
+  const auto weight = [&](Position i) { return std::exp(-loss(i, best) / margin); };
   for (Position i = 0; i < eligible_.size(); ++i) {
     if (!near(i, local)) continue;
     total += weight(i);
@@ -142,7 +154,9 @@ Choice::Position Choice::session_holder() const {
 // Where to stay, if the loss is bearable: at the session's last candidate, else where it is warm.
 std::optional<Choice::Position> Choice::sticky() {
   const auto bearable = [&](Position i, double saved_tokens) {
-    const double saved_ms = saved_tokens * 1000 / eligible_[i].rate_tokens_per_s;
+    const double rate =
+        std::max(eligible_[i].rate_tokens_per_s, eligible_[best_].rate_tokens_per_s);
+    const double saved_ms = saved_tokens * 1000 / rate;
     return tiers_[i] == tiers_[best_] && eligible_[i].score_ms - eligible_[best_].score_ms <=
                                              std::min(targets_.sticky_loss_ms, saved_ms);
   };
@@ -176,7 +190,7 @@ std::optional<Choice::Position> Choice::explore(Position chosen) {
     const Prediction& p = eligible_[i];
     return i != chosen && tiers_[i] == tiers_[chosen] &&
            p.uncertainty_ms > kExploreUncertainty * p.ttft_ms &&
-           p.score_ms - eligible_[best_].score_ms <= targets_.sticky_loss_ms;
+           loss(i, best_) <= targets_.sticky_loss_ms;
   };
   std::size_t count = 0;
   for (Position i = 0; i < eligible_.size(); ++i) count += worthy(i) ? 1 : 0;
@@ -207,7 +221,9 @@ std::string_view Choice::reason_for(Position chosen) const {
     if (eligible_[i].rtt_ms < eligible_[nearest].rtt_ms) nearest = i;
     if (eligible_[i].score_ms < eligible_[cheapest].score_ms) cheapest = i;
   }
-  if (tiers_[cheapest] > tiers_[chosen] && request_.deadline) return "deadline";
+  if (tiers_[cheapest] > tiers_[chosen]) {
+    return (tiers_[cheapest] & kTierLate) != 0 ? "deadline" : "steadier";
+  }
   const Prediction& n = eligible_[nearest];
   if (p.rtt_ms <= n.rtt_ms) return "nearest";
   if (chosen != best_) return "near_equal";
@@ -218,9 +234,9 @@ std::string_view Choice::reason_for(Position chosen) const {
 }
 
 void Choice::fill_rest() {
-  const std::size_t wanted = std::min<std::size_t>(
-      {std::clamp<std::size_t>(context_.options.attempts_max, 1, AttemptList::kMax),
-       eligible_.size()});
+  const std::size_t wanted =
+      std::min(std::clamp<std::size_t>(context_.options.attempts_max, 1, AttemptList::kMax),
+               eligible_.size());
   const auto untaken = [&](Position i) {
     for (std::size_t k = 0; k < attempts_.size(); ++k) {
       if (taken_[k] == i) return false;

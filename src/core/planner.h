@@ -9,6 +9,7 @@
 //   5 the rest best first, other sites before a site already tried
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,8 +27,9 @@ namespace perigee {
 // Candidates are warm that hold at least this share of the best expected hit (llm-d's affinity
 // threshold, there a share of the prompt).
 inline constexpr double kWarmShare = 0.8;
-// Near-equal: within 2 ms, the jitter of a link in one metro, and a tenth of the part that is a
-// prediction (all but the round trip).
+// Near-equal: within 2 ms, the jitter of a link in one metro, and, once the best candidate reports
+// work, within a tenth of the part that is a prediction (all but the round trip). While it is idle
+// nobody else sends there and distance decides alone.
 inline constexpr double kNearEqual_ms = 2;
 inline constexpr double kNearEqualShare = 0.1;
 // One plan in a hundred explores (llm-d's predictor: 1 %), and only candidates whose standard
@@ -36,6 +38,7 @@ inline constexpr double kExploreShare = 0.01;
 inline constexpr double kExploreUncertainty = 0.2;
 
 // Working memory of one decision, kept between decisions to spare allocations.
+inline constexpr std::size_t kRejections = static_cast<std::size_t>(Rejection::Breaker) + 1;
 struct PlanScratch {
   std::vector<Prediction> eligible;
   std::vector<Prediction> rejected;    // filled for explain only
@@ -44,7 +47,7 @@ struct PlanScratch {
   std::vector<std::uint32_t> matched;  // blocks, by slot; valid where `marks` says so
   std::vector<std::uint64_t> marks;    // by slot
   std::uint64_t mark = 0;
-  std::array<std::uint32_t, 7> rejections{};  // by Rejection
+  std::array<std::uint32_t, kRejections> rejections{};  // by Rejection
 };
 
 struct PlanContext {
@@ -52,6 +55,9 @@ struct PlanContext {
   const PrefixTable& prefixes;
   const RouterOptions& options;
 };
+
+// What is compared within a tier: the score, or when late the time of the end.
+double cost_of(const Prediction& prediction, std::uint8_t tier);
 
 // Blocks of `request` that `slot` was sent, after match_prefixes().
 void match_prefixes(const PlanContext& context, const RouteRequest& request, Instant now,

@@ -92,21 +92,25 @@ void PrefillEstimate::observe(double tokens, double ms, double noise_ms, Instant
   Value value = at(now);
   const double noise =
       std::max(noise_variance_, square(kNoiseLeast_ms + kNoiseShare * ms)) + square(noise_ms);
-  double total = value.variance(tokens) + noise;
+  double spread = value.variance(tokens);
   double residual = ms - (value.overhead_ms + tokens * value.ms_per_token);
-
-  const double far = kOutlierDeviations * std::sqrt(total);
+  const double far = kOutlierDeviations * std::sqrt(spread + noise);
   if (std::abs(residual) <= far) {
     outliers_ = 0;
-  } else if (++outliers_ >= kOutliersMax) {  // it has changed: as unsure as at the start
+  } else if (++outliers_ < kOutliersMax) {
+    residual = std::copysign(far, residual);
+  } else {  // it has changed: unsure enough to believe this one
     outliers_ = 0;
     value.overhead_variance = kOverheadVariance;
     value.covariance = 0;
-    value.token_variance = std::max(prior_token_variance_, square(value.ms_per_token));
-    total = value.variance(tokens) + noise;
-  } else {
-    residual = std::copysign(far, residual);
+    value.token_variance =
+        std::max(prior_token_variance_, square(residual / std::max(tokens, 1.0)));
+    spread = value.variance(tokens);
   }
+  // What of the residual the spread does not explain is noise.
+  noise_variance_ +=
+      kNoiseAdaptation * (std::max(0.0, square(residual) - spread) - noise_variance_);
+  const double total = spread + noise;
 
   const double gain_overhead = (value.overhead_variance + tokens * value.covariance) / total;
   const double gain_token = (value.covariance + tokens * value.token_variance) / total;
@@ -117,7 +121,6 @@ void PrefillEstimate::observe(double tokens, double ms, double noise_ms, Instant
   mean_.overhead_variance = std::max(0.0, value.overhead_variance - square(gain_overhead) * total);
   mean_.covariance = value.covariance - gain_overhead * gain_token * total;
   mean_.token_variance = std::max(0.0, value.token_variance - square(gain_token) * total);
-  noise_variance_ += kNoiseAdaptation * (square(residual) - noise_variance_);
   updated_ = std::max(updated_, now);
   observed_ = true;
 }

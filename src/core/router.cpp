@@ -103,9 +103,9 @@ RouteExplanation Router::explain(const RouteRequest& request, Instant now) const
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
     if (scratch.tiers[a] != scratch.tiers[b]) return scratch.tiers[a] < scratch.tiers[b];
-    if (scratch.eligible[a].score_ms != scratch.eligible[b].score_ms) {
-      return scratch.eligible[a].score_ms < scratch.eligible[b].score_ms;
-    }
+    const double cost_a = cost_of(scratch.eligible[a], scratch.tiers[a]);
+    const double cost_b = cost_of(scratch.eligible[b], scratch.tiers[b]);
+    if (cost_a != cost_b) return cost_a < cost_b;
     return a < b;
   });
   for (const std::size_t i : order) explanation.candidates.push_back(scratch.eligible[i]);
