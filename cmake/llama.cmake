@@ -126,9 +126,12 @@ function(perigee_llama_source)
   set(system_libraries gomp m ${CMAKE_DL_LIBS} Threads::Threads)
   if(PERIGEE_LLAMA_CUDA)
     find_package(CUDAToolkit REQUIRED)
-    string(REPLACE ";" "$<SEMICOLON>" architectures "${PERIGEE_LLAMA_CUDA_ARCHITECTURES}")
-    list(APPEND flags -DGGML_CUDA=ON -DCMAKE_CUDA_COMPILER=${CUDAToolkit_NVCC_EXECUTABLE}
-      "-DCMAKE_CUDA_ARCHITECTURES=${architectures}" -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_FA=ON)
+    # A list does not survive as an argument, so it travels as a file.
+    set(cards ${PERIGEE_LLAMA_DIR}/cards.cmake)
+    file(CONFIGURE OUTPUT ${cards} CONTENT
+      "set(CMAKE_CUDA_ARCHITECTURES \"@PERIGEE_LLAMA_CUDA_ARCHITECTURES@\" CACHE STRING \"\")\n")
+    list(APPEND flags -C ${cards} -DCMAKE_CUDA_COMPILER=${CUDAToolkit_NVCC_EXECUTABLE}
+      -DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_FA=ON)
     set(libraries llama ggml ggml-cpu ggml-cuda ggml-base)
     list(APPEND system_libraries CUDA::cudart CUDA::cublas CUDA::cublasLt)
     if(TARGET CUDA::cuda_driver)
@@ -138,13 +141,12 @@ function(perigee_llama_source)
     endif()
   endif()
 
-  string(SHA256 key "${PERIGEE_LLAMA_COMMIT} ${flags}")
+  string(SHA256 key "${PERIGEE_LLAMA_COMMIT} ${flags} ${PERIGEE_LLAMA_CUDA_ARCHITECTURES}")
   string(SUBSTRING ${key} 0 12 key)
   set(prefix ${PERIGEE_LLAMA_DIR}/built-${key})
   file(LOCK ${PERIGEE_LLAMA_DIR}/lock GUARD FUNCTION TIMEOUT 7200)
   if(NOT EXISTS ${prefix}/done)
     message(STATUS "llama.cpp ${PERIGEE_LLAMA_RELEASE}: building from source (minutes, once)")
-    string(REPLACE "$<SEMICOLON>" "\\;" flags "${flags}")
     perigee_llama_run("configure its source"
       ${CMAKE_COMMAND} -S source -B build-${key} -G Ninja -DCMAKE_INSTALL_PREFIX=${prefix} ${flags})
     perigee_llama_run("build its source" ${CMAKE_COMMAND} --build build-${key})

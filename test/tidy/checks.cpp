@@ -123,6 +123,9 @@ std::string judge_include(std::string_view inside_src, const Include& include,
       is_test(inside_src) && tests != layers.by_folder.end() ? tests->second : kNothing;
   if (include.quoted) {
     const std::string target_folder = layers.folder_of(include.target);
+    if (target_folder.empty() && allows_external(own, include.target, is_header(inside_src))) {
+      return {};  // a library's header: quotes or brackets are all the same
+    }
     if (target_folder.empty()) {
       return "\"" + include.target + "\" is in no folder of src/: write the path from src/";
     }

@@ -66,6 +66,11 @@ TEST(Includes, KeepsALibraryOutOfHeadersWhenTheRowSaysSo) {
   EXPECT_EQ(includes_of("src/api/a.h", "#include <simdjson.h>\n").size(), 1U);
 }
 
+TEST(Includes, TakesALibrarysHeaderInQuotesToo) {
+  EXPECT_TRUE(includes_of("src/engine/llama/a.cpp", "#include \"llama.h\"\n").empty());
+  EXPECT_EQ(includes_of("src/engine/a.cpp", "#include \"llama.h\"\n").size(), 1U);
+}
+
 TEST(Includes, RefusesALibraryThatTheRowDoesNotName) {
   EXPECT_EQ(includes_of("src/base/a.cpp", "#include <boost/asio/post.hpp>\n").size(), 1U);
 }
