@@ -6,9 +6,9 @@ namespace perigee::detail {
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
 }  // namespace perigee::detail
 
-#define PERIGEE_ASSERT(condition)                                                   \
-  do {                                                                              \
-    if (!(condition)) [[unlikely]] {                                                \
-      ::perigee::detail::assertion_failed(#condition, __FILE__, __LINE__);          \
-    }                                                                               \
+#define PERIGEE_ASSERT(condition)                                          \
+  do {                                                                     \
+    if (!(condition)) [[unlikely]] {                                       \
+      ::perigee::detail::assertion_failed(#condition, __FILE__, __LINE__); \
+    }                                                                      \
   } while (false)

@@ -11,22 +11,22 @@ namespace perigee {
 // A code says what the caller should do. Codes never change meaning: they are public through the
 // API's `error.code` and the CLI's exit status. Add at the end.
 enum class Code : std::uint8_t {
-  InvalidArgument,      // the request is wrong: correct it, do not repeat it
-  Unauthenticated,      // no credential or a bad one: get a key
-  PermissionDenied,     // the credential may not do this: ask the operator
-  DataResidency,        // no site under an allowed law can run it: widen the law or add a site
-  NotFound,             // the thing named does not exist: check the name
-  AlreadyExists,        // the thing named exists: choose another name or update it
-  FailedPrecondition,   // the system is not in the state needed: do what the message says first
-  PayloadTooLarge,      // the request exceeds a named limit: send less
-  ResourceExhausted,    // full or over quota: back off, then repeat (`retry_after_ms`)
-  DeadlineExceeded,     // too late: repeat with more time
-  Cancelled,            // the caller left: nobody is listening
-  Unavailable,          // not reachable now: try elsewhere or later
-  Protocol,             // the other side broke its protocol: try elsewhere, report it
-  DataLoss,             // stored data is damaged: restore it
-  Internal,             // a defect of ours: report it
-  MethodNotAllowed,     // the path exists, the method does not: use the one documented
+  InvalidArgument,     // the request is wrong: correct it, do not repeat it
+  Unauthenticated,     // no credential or a bad one: get a key
+  PermissionDenied,    // the credential may not do this: ask the operator
+  DataResidency,       // no site under an allowed law can run it: widen the law or add a site
+  NotFound,            // the thing named does not exist: check the name
+  AlreadyExists,       // the thing named exists: choose another name or update it
+  FailedPrecondition,  // the system is not in the state needed: do what the message says first
+  PayloadTooLarge,     // the request exceeds a named limit: send less
+  ResourceExhausted,   // full or over quota: back off, then repeat (`retry_after_ms`)
+  DeadlineExceeded,    // too late: repeat with more time
+  Cancelled,           // the caller left: nobody is listening
+  Unavailable,         // not reachable now: try elsewhere or later
+  Protocol,            // the other side broke its protocol: try elsewhere, report it
+  DataLoss,            // stored data is damaged: restore it
+  Internal,            // a defect of ours: report it
+  MethodNotAllowed,    // the path exists, the method does not: use the one documented
 };
 
 // The stable lower_snake name of a code, as printed in JSON and logs.

@@ -115,8 +115,7 @@ std::string timestamp() {
   std::array<char, 40> text{};
   const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &calendar);
   std::array<char, 12> fraction{};
-  std::snprintf(fraction.data(), fraction.size(), ".%03dZ",
-                static_cast<int>(micros / 1000 % 1000));
+  std::snprintf(fraction.data(), fraction.size(), ".%03dZ", static_cast<int>(micros / 1000 % 1000));
   return std::string{text.data(), size} + fraction.data();
 }
 
@@ -149,8 +148,10 @@ std::string text_line(Level level, std::string_view message, Fields fields) {
     line += field.name;
     line += '=';
     const bool plain = field.value.find_first_of(" \"\\=\n\r\t") == std::string::npos;
-    if (field.quoted && (!plain || field.value.empty())) append_quoted(line, field.value);
-    else line += field.value;
+    if (field.quoted && (!plain || field.value.empty()))
+      append_quoted(line, field.value);
+    else
+      line += field.value;
   }
   line += '\n';
   return line;
@@ -167,8 +168,10 @@ std::string json_line(Level level, std::string_view message, Fields fields) {
     line += ',';
     append_quoted(line, field.name);
     line += ':';
-    if (field.quoted) append_quoted(line, field.value);
-    else line += field.value;
+    if (field.quoted)
+      append_quoted(line, field.value);
+    else
+      line += field.value;
   }
   line += "}\n";
   return line;

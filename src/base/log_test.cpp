@@ -24,8 +24,9 @@ TEST(Log, WritesOneJsonObjectPerLineAndEscapesControlCharacters) {
   log::warning("m", {{"text", "line\nbreak"}, {"n", 1.5}});
   log::flush();
   const std::string out = testing::internal::GetCapturedStderr();
-  EXPECT_NE(out.find(R"("level":"warning","source":"s","message":"m","text":"line\u000abreak","n":1.5})"),
-            std::string::npos)
+  EXPECT_NE(
+      out.find(R"("level":"warning","source":"s","message":"m","text":"line\u000abreak","n":1.5})"),
+      std::string::npos)
       << out;
   log::configure(log::Level::Info, log::Format::Text, "");
 }
