@@ -15,9 +15,9 @@ TEST(ErrorBody, HasAllFourKeysWithNullWhereThereIsNothingToSay) {
 }
 
 TEST(ErrorBody, NamesTheFieldAndEscapesTheMessage) {
-  EXPECT_EQ(
-      error_body({Code::InvalidArgument, "say \"a\"\n", "messages[0].role"}),
-      R"({"error":{"message":"say \"a\"\n","type":"invalid_request_error","param":"messages[0].role","code":null}})");
+  EXPECT_EQ(error_body({Code::InvalidArgument, "say \"a\"\n", "messages[0].role"}),
+            R"({"error":{"message":"say \"a\"\n",)"
+            R"("type":"invalid_request_error","param":"messages[0].role","code":null}})");
 }
 
 TEST(ErrorBody, GivesEachCodeOpenAIsVocabulary) {

@@ -33,7 +33,8 @@ TEST(RequestSummary, ReadsWhatRoutingNeeds) {
   const std::string body =
       R"({ "stream" : true , "model" :  "org/m-7B:q8"  ,"n":2,
           "stream_options": { "include_usage" : true , "x":[1,{}] } ,"max_tokens":9,
-          "max_completion_tokens": 7, "service_tier":"priority","prompt_cache_key":"s1","temperature":0.5,
+          "max_completion_tokens": 7, "service_tier":"priority","prompt_cache_key":"s1",
+          "temperature":0.5,
           "messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}]} )";
   const auto summary = read(body);
   ASSERT_TRUE(summary) << summary.error().message;
@@ -51,10 +52,9 @@ TEST(RequestSummary, ReadsWhatRoutingNeeds) {
 }
 
 TEST(RequestSummary, HasDefaultsForWhatIsAbsentOrNull) {
-  for (
-      const char* more :
-      {"",
-       R"(,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"service_tier":null,"prompt_cache_key":null)"}) {
+  for (const char* more :
+       {"", R"(,"stream":null,"stream_options":null,"n":null,)"
+            R"("max_tokens":null,"service_tier":null,"prompt_cache_key":null)"}) {
     const auto summary = read(chat(more));
     ASSERT_TRUE(summary) << summary.error().message;
     EXPECT_FALSE(summary->stream);
@@ -250,10 +250,13 @@ std::size_t occurrences(const std::string& body, std::string_view key) {
 
 TEST(RequestSummary, SurvivesRandomDamageAndNeverAcceptsTwoModels) {
   const std::string seeds[] = {
-      chat(
-          R"(,"stream":true,"stream_options":{"include_usage":true},"x":{"y":[1,2.5,null,"\u00e9"]})"),
-      R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}}]}],"tools":[{"type":"function"}],"n":3})",
-      R"({"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{}"}}]}],"model":"m"})"};
+      chat(R"(,"stream":true,)"
+           R"("stream_options":{"include_usage":true},"x":{"y":[1,2.5,null,"\u00e9"]})"),
+      R"({"model":"m","messages":[{"role":"user","content":[{"type":"text",)"
+      R"("text":"a"},{"type":"image_url",)"
+      R"("image_url":{"url":"u"}}]}],"tools":[{"type":"function"}],"n":3})",
+      R"({"messages":[{"role":"assistant","content":null,)"
+      R"("tool_calls":[{"id":"1","function":{"arguments":"{}"}}]}],"model":"m"})"};
   constexpr std::string_view kBytes = "{}[]\",:\\u0019eE+-.tfn \x80\xFF\x01m";
   Random random{20260901};
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random.below(n)); };

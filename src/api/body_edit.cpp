@@ -1,0 +1,90 @@
+#include "api/body_edit.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "api/json_reader.h"
+#include "api/json_text.h"
+#include "api/prompt_reader.h"
+#include "base/assert.h"
+
+namespace perigee::api {
+namespace {
+
+constexpr std::string_view kWhole = R"({"include_usage":true})";
+
+struct Edit {
+  BodySpan span;  // size 0: an insertion
+  std::string text;
+};
+
+// Where the value of include_usage stands in `options`, an object already read once.
+std::optional<BodySpan> find_include_usage(std::string_view options, bool& empty) {
+  const simdjson::padded_string padded{options};
+  json::ondemand::document document;
+  json::ondemand::object object;
+  empty = true;
+  if (json::thread_parser().iterate(padded).get(document) || document.get_object().get(object)) {
+    return std::nullopt;
+  }
+  for (auto member : object) {
+    empty = false;
+    std::string_view key;
+    json::ondemand::value value;
+    if (member.unescaped_key().get(key) || member.value().get(value)) break;
+    const char* begin = value_begin(value);
+    if (!json::check_value(value, simdjson::DEFAULT_MAX_DEPTH)) break;
+    const char* end = value_end(document, begin);
+    if (end == nullptr) break;
+    if (key == "include_usage") {
+      return BodySpan{static_cast<std::size_t>(begin - padded.data()),
+                      static_cast<std::size_t>(end - begin)};
+    }
+  }
+  return std::nullopt;
+}
+
+Edit usage_edit(std::string_view body, BodySpan stream_options) {
+  if (stream_options.size == 0) {
+    const std::size_t brace = body.find('{');
+    PERIGEE_ASSERT(brace != std::string_view::npos);
+    return {{brace + 1, 0}, R"("stream_options":{"include_usage":true},)"};
+  }
+  const std::string_view options = body.substr(stream_options.offset, stream_options.size);
+  if (!options.starts_with('{')) return {stream_options, std::string{kWhole}};  // null
+  bool empty = false;
+  const auto found = find_include_usage(options, empty);
+  if (found) return {{stream_options.offset + found->offset, found->size}, "true"};
+  return {{stream_options.offset + 1, 0},
+          std::string{R"("include_usage":true)"} + (empty ? "" : ",")};
+}
+
+}  // namespace
+
+std::string edit_body(std::string_view body, BodySpan model_span, std::string_view model,
+                      bool ask_usage, BodySpan stream_options_span) {
+  std::array<Edit, 2> edits;
+  std::size_t count = 0;
+  if (model_span.size > 0) {
+    Edit& edit = edits.at(count++);
+    edit.span = model_span;
+    append_json_string(edit.text, model);
+  }
+  if (ask_usage) edits.at(count++) = usage_edit(body, stream_options_span);
+  if (count == 2 && edits[1].span.offset < edits[0].span.offset) std::swap(edits[0], edits[1]);
+  std::string out;
+  out.reserve(body.size() + edits[0].text.size() + edits[1].text.size());
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Edit& edit = edits.at(i);
+    PERIGEE_ASSERT(edit.span.offset >= copied && edit.span.offset + edit.span.size <= body.size());
+    out += body.substr(copied, edit.span.offset - copied);
+    out += edit.text;
+    copied = edit.span.offset + edit.span.size;
+  }
+  out += body.substr(copied);
+  return out;
+}
+
+}  // namespace perigee::api

@@ -1,0 +1,76 @@
+#include "api/stream_field.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace perigee::api {
+namespace {
+
+std::string value_of(const std::string& line) {
+  constexpr std::string_view kName = "perigee: ";
+  EXPECT_TRUE(line.starts_with(kName) && line.ends_with('\n')) << line;
+  return line.substr(kName.size(), line.size() - kName.size() - 1);
+}
+
+TEST(StreamField, ReadsBackTokenIds) {
+  std::string line;
+  append_ids_line(line, std::vector<std::int32_t>{12, 345});
+  EXPECT_EQ(line, "perigee: ids=12,345\n");
+  const std::string value = value_of(line);
+  const auto field = parse_stream_field(value);
+  ASSERT_TRUE(field);
+  EXPECT_EQ(field->token_ids, "12,345");
+  EXPECT_EQ(field->tokens, 2u);
+}
+
+TEST(StreamField, ReadsBackUsageAndLoad) {
+  std::string line;
+  const EngineLoad load{.slots = 8, .slots_busy = 1};
+  append_end_line(line, {.prompt_tokens = 12, .completion_tokens = 40, .cached_tokens = 3}, &load);
+  const std::string value = value_of(line);
+  const auto field = parse_stream_field(value);
+  ASSERT_TRUE(field);
+  EXPECT_EQ(field->usage->completion_tokens, 40u);
+  EXPECT_EQ(field->load->slots, 8u);
+  EXPECT_EQ(field->tokens, 0u);
+}
+
+TEST(StreamField, SaysNothingWhenThereIsNothing) {
+  std::string line;
+  append_ids_line(line, {});
+  EXPECT_EQ(line, "");
+}
+
+TEST(StreamField, IgnoresItemsOfANewerPeer) {
+  const auto field = parse_stream_field("mood=good ids=7 x=");
+  ASSERT_TRUE(field);
+  EXPECT_EQ(field->tokens, 1u);
+  EXPECT_TRUE(parse_stream_field(""));
+}
+
+TEST(StreamField, RefusesMalformedItems) {
+  for (const char* value :
+       {"ids=", "ids=1,", "ids=,1", "ids=-1", "ids=a", "ids=1 ids=2", "ids=99999999999", "usage=x",
+        "usage=prompt=1,cached=2", "load=slots=-1", "ids", "=1", "ids=1  usage=prompt=1"}) {
+    EXPECT_FALSE(parse_stream_field(value)) << value;
+  }
+  std::string many = "ids=1";
+  for (std::uint32_t i = 0; i < kTokenIdsMax; ++i) many += ",1";
+  EXPECT_FALSE(parse_stream_field(many));
+}
+
+TEST(StreamField, SurvivesRandomText) {
+  constexpr std::string_view kBytes = "ids=usagelod prompt,0123456789-. \0\xFF";
+  Random random{3};
+  for (int round = 0; round < 20000; ++round) {
+    std::string value;
+    for (std::uint64_t i = random.below(40); i > 0; --i)
+      value += kBytes[random.below(kBytes.size())];
+    const auto field = parse_stream_field(value);
+    if (field) EXPECT_EQ(field->tokens == 0, field->token_ids.empty());
+  }
+}
+
+}  // namespace
+}  // namespace perigee::api

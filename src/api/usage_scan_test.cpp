@@ -1,0 +1,109 @@
+#include "api/usage_scan.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/random.h"
+
+namespace perigee::api {
+namespace {
+
+const std::string kUsage =
+    R"("usage":{"prompt_tokens":12,"total_tokens":52,"completion_tokens":40,)"
+    R"("prompt_tokens_details":{"audio_tokens":null,"cached_tokens":3}})";
+
+TEST(UsageScan, ReadsTheUsageOfAnAnswer) {
+  const auto usage =
+      scan_answer_usage(R"({"id":"x","choices":[{"message":{"content":"}"}}],)" + kUsage + "}");
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->prompt_tokens, 12u);
+  EXPECT_EQ(usage->completion_tokens, 40u);
+  EXPECT_EQ(usage->cached_tokens, 3u);
+  EXPECT_EQ(scan_answer_usage(R"({"data":[]})")->prompt_tokens, 0u);
+}
+
+TEST(UsageScan, PassesOverSenselessUsage) {
+  EXPECT_EQ(scan_answer_usage(R"({"usage":null})")->prompt_tokens, 0u);
+  EXPECT_EQ(scan_answer_usage(R"({"usage":{"prompt_tokens":-4}})")->prompt_tokens, 0u);
+  EXPECT_EQ(scan_answer_usage(R"({"usage":{"prompt_tokens":1e99}})")->prompt_tokens, 0u);
+  EXPECT_EQ(scan_answer_usage(R"({"usage":{"prompt_tokens":"9"}})")->prompt_tokens, 0u);
+  const auto odd = scan_answer_usage(
+      R"({"usage":{"prompt_tokens":2,"prompt_tokens_details":{"cached_tokens":9}}})");
+  EXPECT_EQ(odd->cached_tokens, 2u);
+}
+
+TEST(UsageScan, RefusesDamagedAnswers) {
+  for (const char* json :
+       {"", "[]", "null", "<html>", R"({"a":1)", R"({"a":[}])", R"({"choices":[{]]})",
+        R"({"a":1}{"b":2})", "{\"a\":\"\xFF\"}", R"({"usage":{"prompt_tokens":1,})"}) {
+    EXPECT_FALSE(scan_answer_usage(json)) << json;
+    EXPECT_FALSE(scan_chunk(json)) << json;
+  }
+}
+
+TEST(UsageScan, ReadsALongAnswerOfEmbeddings) {
+  std::string json = R"({"data":[{"embedding":[0)";
+  while (json.size() < 3 * kScanBytesMax) json += ",-0.0123456789";
+  const auto usage = scan_answer_usage(json + "]}]," + kUsage + "}");
+  ASSERT_TRUE(usage);
+  EXPECT_EQ(usage->prompt_tokens, 12u);
+}
+
+TEST(ChunkScan, CountsTokens) {
+  const auto tokens = [](const std::string& choice) {
+    const auto facts =
+        scan_chunk(R"({"object":"chat.completion.chunk","choices":[)" + choice + "]}");
+    return facts ? static_cast<int>(facts->tokens) : -1;
+  };
+  EXPECT_EQ(tokens(R"({"index":0,"delta":{"role":"assistant","content":""}})"), 0);
+  EXPECT_EQ(tokens(R"({"index":0,"delta":{"content":"a"},"logprobs":null})"), 1);
+  EXPECT_EQ(tokens(R"({"delta":{"reasoning_content":"a"}},{"index":1,"delta":{"content":"b"}})"),
+            2);
+  EXPECT_EQ(tokens(R"({"delta":{"tool_calls":[{"index":0}]}})"), 1);
+  EXPECT_EQ(
+      tokens(R"({"delta":{"content":"ab"},"logprobs":{"content":[{"token":"a"},{"token":"b"}]}})"),
+      2);
+  EXPECT_EQ(tokens(R"({"text":"a","index":0})"), 1);
+  EXPECT_EQ(tokens(R"({"text":"","finish_reason":"stop"})"), 0);
+  EXPECT_EQ(tokens(R"({"delta":{},"finish_reason":"stop"})"), 0);
+}
+
+TEST(ChunkScan, KnowsTheUsageChunk) {
+  EXPECT_TRUE(scan_chunk(R"({"choices":[],)" + kUsage + "}")->usage_only);
+  EXPECT_FALSE(scan_chunk(R"({"choices":[{"delta":{}}],)" + kUsage + "}")->usage_only);
+  EXPECT_TRUE(scan_chunk(R"({"choices":[{"delta":{}}],)" + kUsage + "}")->usage);
+  const auto none = scan_chunk(R"({"choices":[],"usage":null})");
+  EXPECT_FALSE(none->usage_only);
+  EXPECT_FALSE(none->usage);
+}
+
+TEST(ChunkScan, KnowsAnErrorInAStream) {
+  const auto facts = scan_chunk(R"({"error":{"message":"out of memory","type":"server_error"}})");
+  ASSERT_TRUE(facts && facts->error);
+  EXPECT_EQ(facts->error->message, "out of memory");
+  EXPECT_TRUE(scan_chunk(R"({"object":"error","message":"m"})")->error);
+  EXPECT_FALSE(scan_chunk(R"({"error":null,"choices":[]})")->error);
+}
+
+TEST(ChunkScan, SurvivesRandomDamage) {
+  const std::string seed =
+      R"({"choices":[{"delta":{"content":"ab"},"logprobs":{"content":[{"token":"a"}]}}],)" +
+      kUsage + R"(,"error":null})";
+  constexpr std::string_view kBytes = "{}[]\",:\\u01 eE-.tfn\xFF";
+  Random random{11};
+  for (int round = 0; round < 40000; ++round) {
+    std::string json = seed;
+    for (std::uint64_t edits = 1 + random.below(3); edits > 0; --edits) {
+      json[random.below(json.size())] = kBytes[random.below(kBytes.size())];
+    }
+    if (random.below(4) == 0) json.resize(random.below(json.size()));
+    const auto facts = scan_chunk(json);
+    const auto usage = scan_answer_usage(json);
+    if (facts) EXPECT_LE(facts->tokens, 2u);
+    if (usage) EXPECT_LE(usage->cached_tokens, usage->prompt_tokens);
+  }
+}
+
+}  // namespace
+}  // namespace perigee::api
