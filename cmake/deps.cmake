@@ -1,10 +1,13 @@
 # Every external dependency of Perigee, with the least version it is built against (Debian 12).
 # ARCHITECTURE.md argues each of them. llama.cpp is in llama.cmake.
 find_package(Threads REQUIRED)
-find_package(Boost 1.81 REQUIRED COMPONENTS json)  # Asio, System (headers), JSON
+find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)  # Asio, System (headers), JSON
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(SQLite3 3.40 REQUIRED)
-find_package(simdjson 3.0 REQUIRED)
+find_package(simdjson REQUIRED)  # its package accepts only the minor version asked for
+if(simdjson_VERSION VERSION_LESS 3.0)
+  message(FATAL_ERROR "simdjson ${simdjson_VERSION} is installed; Perigee needs 3.0 or later.")
+endif()
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(tomlplusplus 3.3 REQUIRED)
