@@ -10,9 +10,9 @@
 namespace perigee::net {
 
 struct Endpoint {
-  std::string host;         // literal IP address or host name; empty for a Unix socket
+  std::string host;  // literal IP address or host name; empty for a Unix socket
   std::uint16_t port = 0;
-  std::string path;         // of a Unix socket; else empty
+  std::string path;  // of a Unix socket; else empty
 
   bool is_unix() const { return !path.empty(); }
   // 127.0.0.0/8, ::1, localhost or a Unix socket. Anything else needs TLS.

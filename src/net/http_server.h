@@ -2,8 +2,9 @@
 // duplicate lengths and bad chunking are refused), bounded in everything (`ServerLimits`).
 //
 // A connection is one coroutine. It reads a head and a whole body, calls the handler, and sends
-// what the handler writes. Errors of the peer are answered (400, 408, 413, 431, 501, 505) and the
-// connection closed; they never reach the handler.
+// what the handler writes. Errors of the peer are answered (400, 408, 413, 417, 431, 501, 505, with
+// an OpenAI-shaped JSON error) and the connection closed; they never reach the handler. A
+// connection that waits holds no buffer. Beyond `connections_max`: 503 and close.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "net/endpoint.h"
+#include "net/header.h"
 #include "net/task.h"
 
 namespace perigee::net {
@@ -25,24 +27,20 @@ struct ServerLimits {
   std::size_t headers_max = 100;
   std::size_t body_bytes_max = 8 * 1024 * 1024;
   std::size_t connections_max = 20'000;
-  std::size_t write_buffer_bytes_max = 256 * 1024;  // unread output of one slow client, then cut
-  Duration head_timeout = seconds{10};              // from the first byte of a head to its last
-  Duration body_timeout = seconds{60};
-  Duration idle_timeout = seconds{75};              // between requests
-  Duration write_timeout = seconds{30};             // no progress of a slow reader
+  Duration head_timeout = seconds{10};   // from the first byte of a head to its last; then 408
+  Duration body_timeout = seconds{60};   // from a head's last byte to its body's last; then 408
+  Duration idle_timeout = seconds{75};   // before and between requests; then closed
+  Duration write_timeout = seconds{30};  // a slow reader takes nothing for so long: cut
+  // Deadlines are swept: one is noticed up to 100 ms late.
 };
 
-struct Header {
-  std::string_view name;
-  std::string_view value;
-};
-
-// A parsed request. All views are valid until the handler's coroutine ends.
+// A parsed request. All views are valid until the handler's coroutine ends or it calls
+// ResponseWriter::release_request().
 class Request {
  public:
   std::string_view method;
-  std::string_view path;    // without the query
-  std::string_view query;   // without '?'
+  std::string_view path;   // without the query
+  std::string_view query;  // without '?'
   std::span<const Header> headers;
   // `body.data()` is readable (zeros or noise) for kBodyPadding bytes past its end: simdjson.
   std::string_view body;
@@ -54,9 +52,13 @@ class Request {
 inline constexpr std::size_t kBodyPadding = 64;
 
 // How a handler answers: respond() once, or begin() + write()* + finish().
-// write() returns without waiting while the client keeps up; it suspends when the client is slow and
-// fails (Cancelled) when it left. Headers `content-length`, `transfer-encoding`, `connection` and
-// `date` are the server's own.
+// write() returns without waiting while the client keeps up; it suspends when the client is slow
+// (nothing is queued) and fails when it left (Cancelled) or took nothing for `write_timeout`
+// (DeadlineExceeded). Headers `content-length`, `transfer-encoding`, `connection` and `date` are
+// the server's own; a name or value that is no legal header is InvalidArgument and nothing is sent.
+// A handler that returns without an answer gives 500; one that returns between begin() and finish()
+// cuts the connection, so that the client sees a truncated body. To HEAD no body is sent; to
+// HTTP/1.0 a stream ends with the connection.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
@@ -66,14 +68,19 @@ class ResponseWriter {
   virtual Task<Result<>> write(std::string_view bytes) = 0;
   virtual Task<Result<>> finish() = 0;
   virtual bool started() const = 0;  // a status line went out
-  // Calls `left` once if the client closes or resets before the response is finished. Replaces the
-  // former watcher; pass nullptr to stop. The callback runs on the IO thread.
+  // Calls `left` once if the client closes (half-closes too) or resets before the response is
+  // finished; from the event loop, never inside this call. Replaces the former watcher; pass
+  // nullptr to stop. Costs no system call.
   virtual void watch_client(std::function<void()> left) = 0;
+  // The handler needs the request's views no more (it copied what it needs): their memory is freed,
+  // which matters to a stream that lasts long. After it, the Request is empty.
+  virtual void release_request() {}
 };
 
 using Handler = std::function<Task<void>(Request&, ResponseWriter&)>;
 
-// Owned by the composition root; on the IO thread. Destroying it closes its connections.
+// Owned by the composition root; on the IO thread. Destroying it closes its connections and tells
+// their watchers; handlers that still run get Cancelled from the next write.
 class HttpServer {
  public:
   // `clock` must outlive the server.
@@ -87,8 +94,7 @@ class HttpServer {
   std::size_t connections() const;
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  std::shared_ptr<class ServerCore> core_;
 };
 
 }  // namespace perigee::net

@@ -1,0 +1,200 @@
+#include "net/client_connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace perigee::net {
+
+ClientConnection::ClientConnection(std::shared_ptr<ClientCore> core_in, const Endpoint& endpoint_in)
+    : core(std::move(core_in)),
+      endpoint(endpoint_in),
+      socket(core->executor),
+      deadline(
+          core->sweep, [](void* self) { static_cast<ClientConnection*>(self)->expired(); }, this) {}
+
+void ClientConnection::watch(Abort* switch_in) {
+  if (abort != nullptr) abort->connection_ = nullptr;
+  abort = switch_in;
+  if (abort == nullptr) return;
+  abort->connection_ = this;
+  abort->close_ = [](void* connection) {
+    auto* self = static_cast<ClientConnection*>(connection);
+    self->aborted = true;
+    if (self->resolver != nullptr) self->resolver->cancel();
+    self->socket.close();
+  };
+}
+
+void Abort::abort() {
+  aborted_ = true;
+  if (connection_ != nullptr) close_(connection_);
+}
+
+void ClientConnection::expired() {
+  if (idle) return core->drop_idle(*this);  // destroys this
+  timed_out = true;
+  if (resolver != nullptr) resolver->cancel();
+  socket.descriptor().wake();
+}
+
+Result<> ClientConnection::check(std::string_view doing) {
+  if (aborted) return Error{Code::Cancelled, "the exchange was aborted"};
+  if (!timed_out) return {};
+  return Error{Code::DeadlineExceeded,
+               endpoint.to_string() + " took too long while " + std::string{doing}};
+}
+
+Error ClientConnection::lost(std::string_view doing, int error) const {
+  if (aborted) return Error{Code::Cancelled, "the exchange was aborted"};
+  const std::string why = error == 0 ? std::string{"connection closed"} : std::strerror(error);
+  return Error{Code::Unavailable,
+               endpoint.to_string() + " failed while " + std::string{doing} + ": " + why};
+}
+
+namespace {
+
+Task<Result<>> resolve(ClientConnection& connection, std::vector<SocketAddress>& out) {
+  Resolver resolver{connection.core->executor};
+  connection.resolver = &resolver;
+  auto found = co_await resolver.async_resolve(connection.endpoint.host,
+                                               std::to_string(connection.endpoint.port), kAwait);
+  connection.resolver = nullptr;
+  PERIGEE_CO_CHECK(connection.check("resolving its name"));
+  auto& [error, entries] = found;
+  if (error) {
+    co_return Error{Code::Unavailable,
+                    "can't resolve " + connection.endpoint.host + ": " + error.message()};
+  }
+  for (const auto& entry : entries) {
+    SocketAddress address;
+    const asio::ip::tcp::endpoint endpoint = entry.endpoint();
+    address.size = static_cast<socklen_t>(endpoint.size());
+    std::memcpy(&address.storage, endpoint.data(), address.size);
+    out.push_back(address);
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> connect_to(ClientConnection& connection, const SocketAddress& address) {
+  int error = 0;
+  const int fd = start_connect(address, error);
+  if (fd < 0) co_return connection.lost("connecting", error);
+  Descriptor& descriptor = connection.socket.descriptor();
+  descriptor.close();
+  if (!descriptor.open(fd)) co_return connection.lost("connecting", EMFILE);
+  if (error == EINPROGRESS) {
+    descriptor.clear_writable();
+    while (!descriptor.writable()) {
+      co_await descriptor.wait(Descriptor::Writable);
+      PERIGEE_CO_CHECK(connection.check("connecting"));
+    }
+    error = connect_error(fd);
+  }
+  if (error != 0) co_return connection.lost("connecting", error);
+  co_return Result<>{};
+}
+
+}  // namespace
+
+Task<Result<>> connect(ClientConnection& connection) {
+  connection.deadline.expire_after(connection.core->limits.connect_timeout);
+  std::vector<SocketAddress> addresses;
+  auto literal = literal_address(connection.endpoint);
+  if (!literal) co_return std::move(literal).error();
+  if (*literal) {
+    addresses.push_back(**literal);
+    if (connection.endpoint.host == "localhost") {
+      const Endpoint v6{"::1", connection.endpoint.port, {}};
+      addresses.push_back(**literal_address(v6));
+    }
+  } else {
+    auto resolved = co_await resolve(connection, addresses);
+    PERIGEE_CO_CHECK(std::move(resolved));
+  }
+  Result<> outcome = connection.lost("connecting", EADDRNOTAVAIL);
+  for (const SocketAddress& address : addresses) {
+    auto connected = co_await connect_to(connection, address);
+    if (connected) {
+      connection.deadline.never();
+      co_return Result<>{};
+    }
+    if (outcome.error().code == Code::Unavailable) outcome = std::move(connected);
+    if (connection.aborted || connection.timed_out) break;
+  }
+  co_return outcome;
+}
+
+ClientCore::ClientCore(Executor executor_in, const Clock& clock, ClientLimits limits_in)
+    : executor(executor_in),
+      limits(limits_in),
+      head_limits{limits_in.head_bytes_max, limits_in.headers_max},
+      sweep(executor_in, clock) {}
+
+std::unique_ptr<ClientConnection> ClientCore::take_idle(const Endpoint& endpoint) {
+  const auto found = idle_.find(endpoint);
+  if (found == idle_.end()) return nullptr;
+  auto& idle = found->second;
+  while (!idle.empty()) {
+    std::unique_ptr<ClientConnection> connection = std::move(idle.back());
+    idle.pop_back();
+    Descriptor& descriptor = connection->socket.descriptor();
+    descriptor.observe(nullptr, nullptr, false);
+    if (descriptor.readable() || descriptor.peer_closed()) continue;
+    connection->deadline.never();
+    connection->idle = connection->heard = connection->sent_whole = false;
+    return connection;
+  }
+  return nullptr;
+}
+
+void ClientCore::keep_idle(std::unique_ptr<ClientConnection> connection) {
+  Descriptor& descriptor = connection->socket.descriptor();
+  connection->watch(nullptr);
+  if (closed_ || !descriptor.is_open() || descriptor.readable() || descriptor.peer_closed()) return;
+  auto& idle = idle_[connection->endpoint];
+  if (idle.size() >= limits.idle_connections_max) return;
+  connection->idle = true;
+  connection->deadline.expire_after(limits.idle_timeout);
+  descriptor.observe(
+      [](void* owner) {
+        auto* self = static_cast<ClientConnection*>(owner);
+        if (self->socket.readable()) self->core->drop_idle(*self);
+      },
+      connection.get(), false);
+  idle.push_back(std::move(connection));
+}
+
+void ClientCore::drop_idle(ClientConnection& connection) {
+  auto& idle = idle_[connection.endpoint];
+  const auto found = std::find_if(idle.begin(), idle.end(),
+                                  [&](const auto& each) { return each.get() == &connection; });
+  if (found == idle.end()) return;
+  const std::unique_ptr<ClientConnection> dropped = std::move(*found);
+  idle.erase(found);
+}
+
+void ClientCore::close() {
+  closed_ = true;
+  const auto dropped = std::move(idle_);
+  idle_.clear();
+}
+
+std::size_t ClientCore::idle_connections() const {
+  std::size_t count = 0;
+  for (const auto& [endpoint, idle] : idle_) count += idle.size();
+  return count;
+}
+
+std::unique_ptr<char[]> ClientCore::take_buffer() {
+  if (free_buffers_.empty()) return std::unique_ptr<char[]>{new char[kBufferBytes]};
+  std::unique_ptr<char[]> buffer = std::move(free_buffers_.back());
+  free_buffers_.pop_back();
+  return buffer;
+}
+
+void ClientCore::return_buffer(std::unique_ptr<char[]> buffer) {
+  if (free_buffers_.size() < kFreeBuffersMax) free_buffers_.push_back(std::move(buffer));
+}
+
+}  // namespace perigee::net

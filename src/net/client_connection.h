@@ -1,0 +1,111 @@
+// The parts of HttpClient: its pool, one connection, one exchange. Internal to net/.
+#pragma once
+
+#include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/chunked_decoder.h"
+#include "net/deadline_sweep.h"
+#include "net/http1_parser.h"
+#include "net/http_client.h"
+#include "net/socket_address.h"
+#include "net/stream_socket.h"
+
+namespace perigee::net {
+
+using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Executor>;
+
+class ClientCore;
+
+struct ClientConnection {
+  ClientConnection(std::shared_ptr<ClientCore> core_in, const Endpoint& endpoint_in);
+  ~ClientConnection() { watch(nullptr); }
+
+  // Connects `abort` to this connection, and disconnects the former.
+  void watch(Abort* switch_in);
+  void expired();
+  // What ended a wait: nothing, an abort or a deadline.
+  Result<> check(std::string_view doing);
+  Error lost(std::string_view doing, int error) const;
+
+  std::shared_ptr<ClientCore> core;
+  Endpoint endpoint;
+  StreamSocket socket;
+  DeadlineSweep::Entry deadline;
+  Abort* abort = nullptr;
+  Resolver* resolver = nullptr;  // while a name is being resolved
+  bool idle = false;
+  bool aborted = false;
+  bool timed_out = false;
+  bool heard = false;  // a byte of this exchange's response has come
+  bool sent_whole = false;
+};
+
+class ClientCore : public std::enable_shared_from_this<ClientCore> {
+ public:
+  ClientCore(Executor executor, const Clock& clock, ClientLimits limits);
+
+  // Null when none is idle.
+  std::unique_ptr<ClientConnection> take_idle(const Endpoint& endpoint);
+  void keep_idle(std::unique_ptr<ClientConnection> connection);
+  void drop_idle(ClientConnection& connection);
+  void close();
+  std::size_t idle_connections() const;
+
+  std::unique_ptr<char[]> take_buffer();
+  void return_buffer(std::unique_ptr<char[]> buffer);
+
+  static constexpr std::size_t kBufferBytes = 16 * 1024;
+  static constexpr std::size_t kFreeBuffersMax = 64;
+  Executor executor;
+  const ClientLimits limits;
+  const http1::HeadLimits head_limits;
+  DeadlineSweep sweep;
+
+ private:
+  std::map<Endpoint, std::vector<std::unique_ptr<ClientConnection>>> idle_;
+  std::vector<std::unique_ptr<char[]>> free_buffers_;
+  bool closed_ = false;
+};
+
+// One exchange, from its response's head to its end.
+struct ClientResponse::State {
+  explicit State(std::unique_ptr<ClientConnection> connection_in)
+      : connection(std::move(connection_in)), core(connection->core) {}
+  ~State();
+
+  // Awaits the head. `no_body`: the request was HEAD.
+  static Task<Result<>> read_head(State& self, bool no_body);
+  // Takes the next decoded piece of what was received. False: nothing there.
+  Result<bool> take_piece(std::string_view& piece);
+  Result<bool> take_chunks(std::string_view& piece);
+  // Reads what is there into `pending`. False: nothing there. Unavailable at the end.
+  Result<bool> receive(std::string_view doing);
+  Result<bool> understand_head(bool no_body);
+  void set_framing(bool no_body);
+  void complete();
+  void release_buffer();
+
+  enum class Body : std::uint8_t { None, Length, Chunked, UntilClose };
+  std::unique_ptr<ClientConnection> connection;  // null once the body is complete
+  std::shared_ptr<ClientCore> core;
+  std::string head;  // its bytes
+  std::unique_ptr<char[]> buffer;
+  std::string_view pending;  // received and not yet decoded, in `buffer`
+  http1::ResponseHead parsed;
+  http1::ChunkedDecoder decoder;
+  std::uint64_t left = 0;  // of a Length body
+  Body body = Body::None;
+  bool ended = false;     // the peer closed
+  std::uint8_t turn = 0;  // reads without a wait, before others get their turn
+};
+
+// The connect of a fresh connection: Unavailable, DeadlineExceeded, Cancelled, InvalidArgument.
+Task<Result<>> connect(ClientConnection& connection);
+
+}  // namespace perigee::net

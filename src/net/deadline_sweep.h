@@ -1,0 +1,58 @@
+// DeadlineSweep: many coarse deadlines on one timer. Setting one is a store, so that no request
+// pays for a timer operation; a deadline is noticed up to `tick` late. IO thread only.
+#pragma once
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <chrono>
+
+#include "base/clock.h"
+#include "net/task.h"
+
+namespace perigee::net {
+
+class DeadlineSweep {
+ public:
+  // Linked for as long as it lives; without a deadline it costs a comparison per tick.
+  class Entry {
+   public:
+    using Expired = void (*)(void* owner);
+    // `expired(owner)` is called once per deadline that passed; it may destroy entries, this too.
+    Entry(DeadlineSweep& sweep, Expired expired, void* owner);
+    ~Entry();
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    void expire_after(Duration duration);
+    void never() { deadline_ = Instant::max(); }
+
+   private:
+    friend class DeadlineSweep;
+    DeadlineSweep& sweep_;
+    Entry* next_ = nullptr;
+    Entry* previous_ = nullptr;
+    Instant deadline_ = Instant::max();
+    Expired expired_;
+    void* owner_;
+  };
+
+  // `clock` must outlive it; entries must not. The timer runs, and keeps io_context::run() alive,
+  // only while there are entries.
+  DeadlineSweep(Executor executor, const Clock& clock, Duration tick = milliseconds{100});
+  ~DeadlineSweep();
+  DeadlineSweep(const DeadlineSweep&) = delete;
+  DeadlineSweep& operator=(const DeadlineSweep&) = delete;
+
+ private:
+  void start();
+  void sweep();
+
+  const Clock& clock_;
+  Duration tick_;
+  asio::basic_waitable_timer<std::chrono::steady_clock,
+                             asio::wait_traits<std::chrono::steady_clock>, Executor>
+      timer_;
+  Entry* first_ = nullptr;
+  Entry* cursor_ = nullptr;  // the entry that the sweep looks at next
+  bool running_ = false;
+};
+
+}  // namespace perigee::net

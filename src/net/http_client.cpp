@@ -1,0 +1,115 @@
+#include "net/http_client.h"
+
+#include "net/client_connection.h"
+
+namespace perigee::net {
+namespace {
+
+constexpr std::size_t kGatherBytesMax = 16 * 1024;  // smaller bodies are copied beside their head
+
+bool is_clients_own(std::string_view name) {
+  return equal_ignoring_case(name, "host") || equal_ignoring_case(name, "content-length") ||
+         equal_ignoring_case(name, "connection") || equal_ignoring_case(name, "transfer-encoding");
+}
+
+bool is_target(std::string_view target) {
+  if (!target.starts_with('/')) return false;
+  for (const char c : target) {
+    if (c <= ' ' || c >= 0x7f || c == '#') return false;
+  }
+  return true;
+}
+
+std::string authority(const Endpoint& endpoint) {
+  if (endpoint.is_unix()) return "localhost";
+  return endpoint.to_string();
+}
+
+Result<std::string> compose(const Endpoint& endpoint, const ClientRequest& request) {
+  if (!http1::is_token(request.method) || !is_target(request.target)) {
+    return Error{Code::InvalidArgument, "the request's method or target has an invalid character"};
+  }
+  std::string out;
+  out.reserve(512);
+  out.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
+  http1::append_header(out, "Host", authority(endpoint));
+  for (const Header& header : request.headers) {
+    if (!http1::is_token(header.name) || !http1::is_field_value(header.value)) {
+      return Error{Code::InvalidArgument, "a request header has an invalid character",
+                   std::string{header.name}};
+    }
+    if (!is_clients_own(header.name)) http1::append_header(out, header.name, header.value);
+  }
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+      request.method == "PATCH") {
+    http1::append_header(out, "Content-Length", std::to_string(request.body.size()));
+  }
+  out.append("\r\n");
+  return out;
+}
+
+// Sends the rest as the server takes it; stops early when the server answers or leaves.
+Task<void> send_rest(ClientConnection& connection, std::span<iovec> left) {
+  connection.deadline.expire_after(connection.core->limits.read_timeout);
+  for (;;) {
+    const IoResult put = connection.socket.try_write(left);
+    connection.sent_whole = put.kind == IoResult::Kind::Done;
+    if (put.kind != IoResult::Kind::WouldBlock) co_return;
+    if (connection.socket.readable() || connection.aborted || connection.timed_out) co_return;
+    if (put.bytes > 0) connection.deadline.expire_after(connection.core->limits.read_timeout);
+    co_await connection.socket.wait_any();
+  }
+}
+
+Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint endpoint,
+                                      ClientRequest request, Abort* abort) {
+  auto composed = compose(endpoint, request);
+  if (!composed) co_return std::move(composed).error();
+  std::string& head = *composed;
+  std::string_view body = request.body;
+  if (body.size() <= kGatherBytesMax) {
+    head.append(body);
+    body = {};
+  }
+  for (bool fresh = false;; fresh = true) {
+    if (abort != nullptr && abort->aborted()) {
+      co_return Error{Code::Cancelled, "the exchange was aborted"};
+    }
+    std::unique_ptr<ClientConnection> connection;
+    if (!fresh) connection = core->take_idle(endpoint);
+    const bool reused = connection != nullptr;
+    if (!reused) connection = std::make_unique<ClientConnection>(core, endpoint);
+    connection->watch(abort);
+    if (!reused) {
+      auto connected = co_await connect(*connection);
+      if (!connected) co_return std::move(connected).error();
+    }
+    iovec parts[2] = {part_of(head), part_of(body)};
+    std::span<iovec> left{parts, body.empty() ? 1U : 2U};
+    const IoResult put = connection->socket.try_write(left);
+    connection->sent_whole = put.kind == IoResult::Kind::Done;
+    if (put.kind == IoResult::Kind::WouldBlock) co_await send_rest(*connection, left);
+    auto state = std::make_unique<ClientResponse::State>(std::move(connection));
+    auto answered = co_await ClientResponse::State::read_head(*state, request.method == "HEAD");
+    if (answered) co_return ClientResponse{std::move(state)};
+    const bool stale =
+        reused && !state->connection->heard && answered.error().code == Code::Unavailable;
+    if (!stale) co_return std::move(answered).error();
+  }
+}
+
+}  // namespace
+
+HttpClient::HttpClient(Executor executor, const Clock& clock, ClientLimits limits)
+    : core_(std::make_shared<ClientCore>(executor, clock, limits)) {}
+
+HttpClient::~HttpClient() { core_->close(); }
+
+Task<Result<ClientResponse>> HttpClient::send(Endpoint endpoint, ClientRequest request,
+                                              Abort* abort) {
+  return exchange(core_, std::move(endpoint), request, abort);
+}
+
+std::size_t HttpClient::idle_connections() const { return core_->idle_connections(); }
+
+}  // namespace perigee::net

@@ -1,0 +1,21 @@
+#include "net/http_server.h"
+
+#include "net/server_core.h"
+
+namespace perigee::net {
+
+HttpServer::HttpServer(Executor executor, const Clock& clock, ServerLimits limits, Handler handler)
+    : core_(std::make_shared<ServerCore>(executor, clock, limits, std::move(handler))) {}
+
+HttpServer::~HttpServer() {
+  core_->stop_listening();
+  core_->close_all();
+}
+
+Result<Endpoint> HttpServer::listen(const Endpoint& endpoint) { return core_->listen(endpoint); }
+
+Task<void> HttpServer::shut_down(Duration grace) { return ServerCore::shut_down(core_, grace); }
+
+std::size_t HttpServer::connections() const { return core_->connections(); }
+
+}  // namespace perigee::net

@@ -1,0 +1,70 @@
+// ServerCore: what the connections of one HttpServer share. Internal to net/.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/deadline_sweep.h"
+#include "net/http1_parser.h"
+#include "net/http_server.h"
+#include "net/poller.h"
+
+namespace perigee::net {
+
+class ServerConnection;
+
+class ServerCore : public std::enable_shared_from_this<ServerCore> {
+ public:
+  ServerCore(Executor executor, const Clock& clock, ServerLimits limits, Handler handler);
+  ~ServerCore();
+
+  Result<Endpoint> listen(Endpoint endpoint);
+  void stop_listening();
+  void close_idle();
+  void close_all();
+  static Task<void> shut_down(std::shared_ptr<ServerCore> self, Duration grace);
+
+  // "Date: ...\r\n", made once per second.
+  std::string_view date_line();
+  void add(ServerConnection& connection);
+  void remove(ServerConnection& connection);
+  std::size_t connections() const { return connections_.size(); }
+  bool draining() const { return draining_; }
+
+  Executor executor;
+  const Clock& clock;
+  const ServerLimits limits;
+  const http1::HeadLimits head_limits;
+  const Handler handler;
+  DeadlineSweep sweep;
+  // Scratch of the IO thread: never held over a suspension.
+  static constexpr std::size_t kScratchBytes = 64 * 1024;
+  std::unique_ptr<char[]> scratch{new char[kScratchBytes]};
+  std::string output;
+  http1::RequestHead head;
+
+ private:
+  struct Listener;
+  void accept_from(Listener& listener);
+  void take(int fd, bool loopback);
+  void refuse_for_want_of_descriptors(Listener& listener);
+  void retry_later();
+
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<ServerConnection*> connections_;
+  asio::basic_waitable_timer<std::chrono::steady_clock,
+                             asio::wait_traits<std::chrono::steady_clock>, Executor>
+      retry_timer_, drained_;
+  std::string date_;
+  std::int64_t date_second_ = -1;
+  Instant warned_ = Instant::min();
+  int spare_fd_ = -1;  // given up to accept and refuse when the process has no descriptor left
+  bool draining_ = false;
+  bool retrying_ = false;
+};
+
+}  // namespace perigee::net
