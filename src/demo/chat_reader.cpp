@@ -53,12 +53,9 @@ Result<> ChatReader::feed(std::string_view bytes,
       case net::SseParser::Result::Event:
         if (event.has_data) PERIGEE_CHECK(read_event(event.data, on_text));
         break;
-      case net::SseParser::Result::Comment:
-        break;
-      case net::SseParser::Result::NeedMore:
-        return {};
-      case net::SseParser::Result::Failed:
-        return Error{Code::Protocol, parser_.failure()};
+      case net::SseParser::Result::Comment: break;
+      case net::SseParser::Result::NeedMore: return {};
+      case net::SseParser::Result::Failed: return Error{Code::Protocol, parser_.failure()};
     }
   }
 }

@@ -81,7 +81,7 @@ Result<std::vector<PlannedSite>> plan_sites(std::size_t count) {
   return sites;
 }
 
-std::string render_site_config(const SiteConfig& config) {
+std::string render_site_file(const SiteFile& file) {
   std::string text = fmt::format(
       "# Written by `perigee demo`.\n"
       "[site]\nname = {}\nlisten = {}\nstate_dir = {}\nmodels_dir = {}\n\n"
@@ -89,9 +89,9 @@ std::string render_site_config(const SiteConfig& config) {
       "[peers]\nneighbours_max = 8\nexchange_interval_ms = 250\n\n"
       "# The way to each peer leads through the emulated wide-area network.\n"
       "[peers.addresses]\n",
-      quoted(config.name.str()), quoted(config.listen), quoted(config.state_dir),
-      quoted(config.models_dir), quoted(config.control_url), quoted(config.key_file));
-  for (const auto& [peer, address] : config.peer_addresses) {
+      quoted(file.name.str()), quoted(file.listen), quoted(file.state_dir), quoted(file.models_dir),
+      quoted(file.control_url), quoted(file.key_file));
+  for (const auto& [peer, address] : file.peer_addresses) {
     text += fmt::format("{} = {}\n", quoted(peer.str()), quoted(address));
   }
   return text;

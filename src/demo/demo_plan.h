@@ -41,7 +41,7 @@ struct PlannedSite {
 Result<std::vector<PlannedSite>> plan_sites(std::size_t count);
 
 // What a site's configuration file says (docs/demo.md shows one).
-struct SiteConfig {
+struct SiteFile {
   SiteId name;
   std::string listen;  // "127.0.0.1:8101"
   std::string state_dir;
@@ -50,6 +50,6 @@ struct SiteConfig {
   std::string key_file;
   std::map<SiteId, std::string> peer_addresses;  // where the relay stands for each peer
 };
-std::string render_site_config(const SiteConfig& config);
+std::string render_site_file(const SiteFile& file);
 
 }  // namespace perigee::demo

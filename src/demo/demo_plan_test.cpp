@@ -54,12 +54,12 @@ TEST(DemoPlan, RefusesTooFewAndTooManySites) {
 }
 
 TEST(DemoPlan, WritesConfigurationThatQuotesItsStrings) {
-  SiteConfig config;
+  SiteFile config;
   config.name = SiteId{"a"};
   config.listen = "127.0.0.1:8101";
   config.state_dir = "/tmp/with \"quote\" and \\";
   config.peer_addresses[SiteId{"b.c"}] = "127.0.0.1:9";
-  const std::string text = render_site_config(config);
+  const std::string text = render_site_file(config);
   EXPECT_NE(text.find("state_dir = \"/tmp/with \\\"quote\\\" and \\\\\""), std::string::npos);
   EXPECT_NE(text.find("[peers.addresses]\n\"b.c\" = \"127.0.0.1:9\"\n"), std::string::npos);
 }
