@@ -4,16 +4,21 @@
 
 namespace perigee {
 
+std::string_view to_string(Operation operation) {
+  switch (operation) {
+    case Operation::Chat: return "chat";
+    case Operation::Completion: return "completion";
+    case Operation::Embedding: return "embedding";
+  }
+  PERIGEE_ASSERT(false);
+}
+
 std::string_view to_string(ServiceClass service_class) {
   switch (service_class) {
-    case ServiceClass::Realtime:
-      return "realtime";
-    case ServiceClass::Interactive:
-      return "interactive";
-    case ServiceClass::Standard:
-      return "standard";
-    case ServiceClass::Batch:
-      return "batch";
+    case ServiceClass::Realtime: return "realtime";
+    case ServiceClass::Interactive: return "interactive";
+    case ServiceClass::Standard: return "standard";
+    case ServiceClass::Batch: return "batch";
   }
   PERIGEE_ASSERT(false);
 }

@@ -10,6 +10,7 @@
 namespace perigee {
 
 enum class Operation : std::uint8_t { Chat, Completion, Embedding };
+std::string_view to_string(Operation operation);  // "chat", "completion", "embedding"
 
 enum class ServiceClass : std::uint8_t { Realtime, Interactive, Standard, Batch };
 std::string_view to_string(ServiceClass service_class);

@@ -56,8 +56,9 @@ void Gateway::add(std::string_view method, std::string_view path, Access access,
 const Gateway::Route* Gateway::find(std::string_view method, std::string_view path,
                                     bool& path_known) const {
   auto [first, last] = routes_.equal_range(path);
-  if (first == last) {  // a prefix: up to and with the last '/'
-    std::tie(first, last) = routes_.equal_range(path.substr(0, path.rfind('/') + 1));
+  for (std::size_t slash = path.rfind('/'); first == last && slash != std::string_view::npos;
+       slash = slash == 0 ? std::string_view::npos : path.rfind('/', slash - 1)) {
+    std::tie(first, last) = routes_.equal_range(path.substr(0, slash + 1));  // a prefix
   }
   path_known = first != last;
   const auto route = std::find_if(first, last, [&](const auto& entry) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "api/error_body.h"
 #include "api/headers.h"
 #include "api/load.h"
 #include "base/secret.h"
@@ -13,18 +14,6 @@
 
 namespace perigee {
 namespace {
-
-std::string_view operation_name(Operation operation) {
-  switch (operation) {
-    case Operation::Chat:
-      return "chat";
-    case Operation::Completion:
-      return "completion";
-    case Operation::Embedding:
-      return "embedding";
-  }
-  return "";
-}
 
 std::uint64_t hash64(std::string_view text) {
   const Sha256 digest = sha256(text);
@@ -174,7 +163,7 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
     record.key_id = call.caller.key_id;
     record.model = job.model;
     record.ingress_site = options_.site;
-    record.operation = operation_name(call.operation);
+    record.operation = to_string(call.operation);
     record.service_class = to_string(context.service_class);
     record.started = parts_.clock.wall();
     record.prompt_tokens = summary.prompt_tokens;
@@ -214,7 +203,7 @@ Task<> Inference::serve(InferenceCall& call, Answer& answer) {
     auto told = co_await answer.fail(run.head, error);
     if (!told) served = std::move(told).error();
   }
-  const int status = served ? 200 : static_cast<int>(served.error().code);
+  const int status = served ? 200 : api::http_status(served.error());
   parts_.observer.on_done(call.operation, model, status, parts_.clock.now() - run.began,
                           run.first_token, run.usage);
 }

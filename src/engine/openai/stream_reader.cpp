@@ -13,13 +13,12 @@ StreamReader::StreamReader(bool trusted, bool include_usage)
 StreamReader::State StreamReader::feed(std::string_view bytes, EventSink*& sink) {
   paused_ = false;
   State state = State::More;
+  net::SseEvent event;
   while (state == State::More && sink != nullptr) {
-    const net::SseParser::Result parsed = parser_.next(bytes);
-    if (parsed.kind == net::SseParser::Kind::NeedMore) break;
-    if (parsed.kind == net::SseParser::Kind::Failed) {
-      return fail(Code::Protocol, "the engine sent an event longer than 1 MiB");
-    }
-    if (parsed.kind == net::SseParser::Kind::Event) state = on_event(parsed.event, sink);
+    const net::SseParser::Result result = parser_.next(bytes, event);
+    if (result == net::SseParser::Result::NeedMore) break;
+    if (result == net::SseParser::Result::Failed) return fail(Code::Protocol, parser_.failure());
+    if (result == net::SseParser::Result::Event) state = on_event(event, sink);
   }
   return state;
 }

@@ -1,0 +1,245 @@
+#include "site/site.h"
+
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "control/directory_follower.h"
+#include "engine/openai/http_engine.h"
+#include "gateway/gateway.h"
+#include "gateway/http_answer.h"
+#include "gateway/route_explain.h"
+#include "identity/api_keys/api_keys.h"
+#include "ledger/sqlite/sqlite_ledger.h"
+#include "peer/peer_exchange.h"
+#include "site/local_engines.h"
+#include "site/site_endpoints.h"
+#include "site/site_metrics.h"
+#include "site/status_page.h"
+
+namespace perigee {
+namespace {
+
+constexpr Duration kDrainGrace = seconds{10};
+constexpr Duration kTick = seconds{1};
+
+Result<std::string> read_key(const std::string& path) {
+  std::ifstream in{path};
+  std::string key;
+  if (!(in >> key)) {
+    return Error{Code::FailedPrecondition,
+                 "can't read the site's key " + path +
+                     "; join the grid first: perigee site join TOKEN --control URL"};
+  }
+  return key;
+}
+
+Result<> make_private_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return Error{Code::FailedPrecondition,
+                 "can't create " + path + ": " + error.message() + "; choose another state_dir"};
+  }
+  ::chmod(path.c_str(), S_IRWXU);
+  return {};
+}
+
+InferenceOptions inference_options(const SiteConfig& config) {
+  InferenceOptions options;
+  options.site = config.name;
+  options.heartbeat = config.heartbeat;
+  options.first_token_timeout = config.first_token_timeout;
+  options.answer_timeout = config.answer_timeout;
+  options.requests_max = config.requests_max;
+  return options;
+}
+
+RouterOptions router_options(std::uint64_t seed) {
+  RouterOptions options;
+  options.seed = seed;
+  return options;
+}
+
+}  // namespace
+
+// Built top to bottom, destroyed bottom to top: what comes later may use what comes earlier.
+struct Site::Parts {
+  Parts(SiteConfig configured, std::string program_path)
+      : config(std::move(configured)),
+        program(std::move(program_path)),
+        router(router_options(random_seed())),
+        engine_client(io.get_executor(), clock, net::ClientLimits{}),
+        keys(clock),
+        ticker(io.get_executor(), clock, kTick) {}
+
+  Result<> build();
+  void build_gateway();
+  Result<> build_view(const std::string& credential);
+  void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
+  SiteStatus status() const;
+  Digest digest() const;
+  Task<> stop(int signal);
+
+  SiteConfig config;
+  std::string program;
+  SystemClock clock;
+  asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
+  Router router;
+  EngineTable engine_table;
+  net::HttpClient engine_client;
+  ApiKeys keys;
+  Ticker ticker;
+  SiteMetrics metrics{PERIGEE_VERSION};
+  std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
+  std::unique_ptr<Ledger> ledger;
+  std::optional<Inference> inference;
+  std::optional<Gateway> gateway;
+  std::optional<LocalEngines> engines;
+  std::optional<PeerExchange> peers;
+  std::optional<control::DirectoryFollower> follower;
+  std::optional<net::HttpServer> server;
+  Instant started{};
+  bool stopping = false;
+};
+
+Result<> Site::Parts::build() {
+  PERIGEE_CHECK(make_private_folder(config.state_dir));
+  PERIGEE_TRY(key, read_key(config.key_file));
+  PERIGEE_TRY(opened, SqliteLedger::open(config.state_dir + "/usage.db"));
+  ledger = std::move(opened);
+  started = clock.now();
+  inference.emplace(Inference::Parts{io.get_executor(), clock, router, engine_table, *ledger,
+                                     ticker, metrics, [this] { return directory; }, random_seed()},
+                    inference_options(config));
+  build_gateway();
+  PERIGEE_CHECK(build_view(key));
+  server.emplace(io.get_executor(), clock, config.http,
+                 [this](net::Request& request, net::ResponseWriter& out) {
+                   return gateway->handle(request, out);
+                 });
+  PERIGEE_TRY(bound, server->listen(config.listen));
+  log::info("site listening", {{"site", config.name.str()}, {"address", bound.to_string()}});
+  return {};
+}
+
+void Site::Parts::build_gateway() {
+  gateway.emplace(keys, *inference);
+  SiteEndpoints::Parts parts{
+      clock,  router, *inference, metrics,
+      [this] { return directory; },
+      [this] { return status(); },
+      [this] { return digest(); },
+      [this](const Digest& heard) { peers->heard(heard); }};
+  add_site_endpoints(*gateway, std::move(parts));
+}
+
+// What this site knows of the grid, and who tells it.
+Result<> Site::Parts::build_view(const std::string& credential) {
+  const std::string authorization = "Bearer " + credential;
+  engines.emplace(LocalEngines::Parts{io.get_executor(), clock, router, engine_table,
+                                      engine_client, program,
+                                      [this] {
+                                        if (peers) peers->changed();
+                                      }},
+                  config);
+  PeerOptions options;
+  options.self = config.name;
+  options.credential = authorization;
+  options.neighbours_max = config.neighbours_max;
+  options.interval = config.exchange_interval;
+  options.addresses = config.peer_addresses;
+  peers.emplace(
+      PeerExchange::Parts{io.get_executor(), clock, router, engine_table,
+                          [this, authorization](const net::Endpoint& endpoint) {
+                            HttpEngineOptions engine;
+                            engine.endpoint = endpoint;
+                            engine.authorization = authorization;
+                            return std::make_shared<HttpEngine>(io.get_executor(), clock,
+                                                                engine_client, std::move(engine));
+                          },
+                          [this] { return digest(); }},
+      std::move(options));
+  control::FollowerOptions following;
+  following.url = config.control_url;
+  following.key = credential;
+  following.file = config.state_dir + "/directory.snapshot";
+  following.seed = random_seed();
+  follower.emplace(
+      io.get_executor(), clock, std::move(following),
+      [this](const std::shared_ptr<const DirectorySnapshot>& snapshot) { on_directory(snapshot); });
+  return follower->start();
+}
+
+void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot) {
+  directory = snapshot;
+  keys.update(*snapshot);
+  engines->follow(*snapshot);
+  peers->follow(*snapshot);
+  peers->changed();
+}
+
+SiteStatus Site::Parts::status() const {
+  SiteStatus status;
+  status.site = config.name;
+  status.revision = directory->revision;
+  status.connected = follower->link().connected;
+  const auto self = directory->sites.find(config.name);
+  status.drained = self != directory->sites.end() && self->second.drained;
+  status.uptime = clock.now() - started;
+  status.streams = inference->running();
+  status.connections = server->connections();
+  status.requests = metrics.requests();
+  status.engines = engines->status();
+  status.peers = peers->status();
+  return status;
+}
+
+Digest Site::Parts::digest() const {
+  Digest digest;
+  digest.site = config.name;
+  digest.revision = directory->revision;
+  const auto self = directory->sites.find(config.name);
+  digest.drained = stopping || (self != directory->sites.end() && self->second.drained);
+  digest.models = engines->digest();
+  return digest;
+}
+
+// Peers are told first, so that nothing new is sent here while the last requests end.
+Task<> Site::Parts::stop(int signal) {
+  log::info("site stopping", {{"signal", signal}});
+  stopping = true;
+  peers->changed();
+  co_await server->shut_down(kDrainGrace);
+  io.stop();
+}
+
+Site::Site(SiteConfig config, std::string program)
+    : parts_(std::make_unique<Parts>(std::move(config), std::move(program))) {}
+
+Site::~Site() = default;
+
+Result<> Site::start() { return parts_->build(); }
+
+int Site::run() {
+  asio::basic_signal_set<Executor> signals{parts_->io.get_executor(), SIGTERM, SIGINT};
+  signals.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    asio::co_spawn(parts_->io.get_executor(), parts_->stop(signal),
+                   [](const std::exception_ptr& thrown) {
+                     if (thrown != nullptr) log::error("stopping failed: a defect", {});
+                   });
+  });
+  parts_->io.run();
+  log::info("site stopped", {{"site", parts_->config.name.str()}});
+  return 0;
+}
+
+}  // namespace perigee

@@ -1,0 +1,99 @@
+#include "site/site_metrics.h"
+
+#include "metrics/buckets.h"
+
+namespace perigee {
+
+SiteMetrics::SiteMetrics(std::string_view version)
+    : requests_total_(registry_.counter({"perigee_requests_total",
+                                         "Inference requests ended, by HTTP status",
+                                         {"operation", "model", "status"}})),
+      duration_(registry_.histogram({"perigee_request_duration_seconds",
+                                     "From the request's arrival to its last byte",
+                                     {"operation", "model"}},
+                                    metrics::kDurationBuckets)),
+      first_token_(registry_.histogram({"perigee_time_to_first_token_seconds",
+                                        "From the request's arrival to the first byte of the answer",
+                                        {"operation", "model"}},
+                                       metrics::kTimeToFirstTokenBuckets)),
+      tokens_(registry_.counter({"perigee_tokens_total", "Tokens of completed requests",
+                                 {"model", "type"}})),
+      retries_(registry_.counter({"perigee_retries_total",
+                                  "Attempts that failed before the first byte",
+                                  {"model", "why"}})),
+      running_(registry_.gauge({"perigee_requests_running", "Inference requests under way"})),
+      connections_(registry_.gauge({"perigee_connections", "Open client connections"})),
+      connected_(registry_.gauge({"perigee_control_connected", "1: follows control, 0: island"})),
+      engine_up_(registry_.gauge({"perigee_engine_up", "1: ready", {"engine", "model"}})),
+      engine_restarts_(registry_.gauge({"perigee_engine_restarts", "Restarts since the site's start",
+                                        {"engine", "model"}})),
+      engine_slots_busy_(registry_.gauge({"perigee_engine_slots_busy", "Sequences running",
+                                          {"engine", "model"}})),
+      engine_queued_tokens_(registry_.gauge({"perigee_engine_queued_tokens",
+                                             "Prompt tokens accepted and not yet prefilled",
+                                             {"engine", "model"}})),
+      peer_up_(registry_.gauge({"perigee_peer_up", "1: answers", {"peer"}})),
+      peer_rtt_(registry_.gauge({"perigee_peer_rtt_seconds", "Smoothed round trip", {"peer"}})) {
+  registry_.add_build_info(version, "");
+}
+
+SiteMetrics::Recent& SiteMetrics::recent(Operation operation, const ModelId& model, int status) {
+  if (recent_.requests != nullptr && recent_.operation == operation && recent_.status == status &&
+      recent_.model == model) {
+    return recent_;
+  }
+  const std::string_view name = to_string(operation);
+  // Before a model is known to exist its name is the client's invention: no label for it.
+  const std::string_view label = model.empty() ? std::string_view{"unknown"} : std::string_view{model.str()};
+  recent_ = Recent{operation,
+                   model,
+                   status,
+                   &requests_total_.with({name, label, std::to_string(status)}),
+                   &duration_.with({name, label}),
+                   &first_token_.with({name, label}),
+                   &tokens_.with({label, "prompt"}),
+                   &tokens_.with({label, "cached"}),
+                   &tokens_.with({label, "completion"})};
+  return recent_;
+}
+
+void SiteMetrics::on_done(Operation operation, const ModelId& model, int status, Duration took,
+                          std::optional<Duration> first_token, const Usage& usage) {
+  ++requests_;
+  Recent& series = recent(operation, model, status);
+  series.requests->add();
+  series.duration->observe(to_seconds(took));
+  if (first_token) series.first_token->observe(to_seconds(*first_token));
+  series.prompt_tokens->add(usage.prompt_tokens);
+  series.cached_tokens->add(usage.cached_tokens);
+  series.completion_tokens->add(usage.completion_tokens);
+}
+
+void SiteMetrics::on_retry(const ModelId& model, Code why) {
+  retries_.with({model.str(), to_string(why)}).add();
+}
+
+std::string SiteMetrics::exposition(const SiteStatus& status) {
+  running_.with({}).set(static_cast<double>(status.streams));
+  connections_.with({}).set(static_cast<double>(status.connections));
+  connected_.with({}).set(status.connected ? 1 : 0);
+  for (auto* family : {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
+                       &peer_up_, &peer_rtt_}) {
+    family->clear();
+  }
+  for (const EngineStatus& engine : status.engines) {
+    const std::string_view name = engine.name.str();
+    const std::string_view model = engine.model.str();
+    engine_up_.with({name, model}).set(engine.state == EngineState::Ready ? 1 : 0);
+    engine_restarts_.with({name, model}).set(engine.restarts);
+    engine_slots_busy_.with({name, model}).set(engine.load.slots_busy);
+    engine_queued_tokens_.with({name, model}).set(static_cast<double>(engine.load.queued_tokens));
+  }
+  for (const PeerStatus& peer : status.peers) {
+    peer_up_.with({peer.site.str()}).set(peer.state == PeerState::Up ? 1 : 0);
+    peer_rtt_.with({peer.site.str()}).set(to_seconds(peer.rtt));
+  }
+  return registry_.exposition();
+}
+
+}  // namespace perigee

@@ -1,0 +1,69 @@
+#include "site/status_page.h"
+
+#include <boost/json.hpp>
+#include <cmath>
+
+namespace perigee {
+namespace {
+
+namespace json = boost::json;
+
+double rounded(double value) { return std::round(value * 1000) / 1000; }
+
+json::object load_json(const EngineLoad& load) {
+  return json::object{{"slots", load.slots},
+                      {"slots_busy", load.slots_busy},
+                      {"queued_requests", load.queued_requests},
+                      {"queued_tokens", load.queued_tokens},
+                      {"kv_used", rounded(load.kv_used)},
+                      {"prefill_tokens_per_s", rounded(load.prefill_tokens_per_s)},
+                      {"decode_ms", rounded(load.decode_ms)}};
+}
+
+json::object engine_json(const EngineStatus& engine) {
+  json::object object{{"name", engine.name.str()},
+                      {"model", engine.model.str()},
+                      {"external", engine.external},
+                      {"state", to_string(engine.state)},
+                      {"restarts", engine.restarts},
+                      {"load", load_json(engine.load)}};
+  if (engine.last_fault.empty()) object["last_fault"] = nullptr;
+  else object["last_fault"] = engine.last_fault;
+  if (engine.pid == 0) object["pid"] = nullptr;
+  else object["pid"] = engine.pid;
+  return object;
+}
+
+json::object peer_json(const PeerStatus& peer, Instant now) {
+  json::array models;
+  for (const ModelId& model : peer.models) models.emplace_back(model.str());
+  json::object object{{"site", peer.site.str()},
+                      {"state", to_string(peer.state)},
+                      {"rtt_ms", rounded(to_ms(peer.rtt))},
+                      {"models", std::move(models)}};
+  if (peer.heard == Instant{}) object["age_ms"] = nullptr;
+  else object["age_ms"] = rounded(to_ms(now - peer.heard));
+  return object;
+}
+
+}  // namespace
+
+std::string status_body(const SiteStatus& status, Instant now) {
+  json::array engines;
+  for (const EngineStatus& engine : status.engines) engines.emplace_back(engine_json(engine));
+  json::array peers;
+  for (const PeerStatus& peer : status.peers) peers.emplace_back(peer_json(peer, now));
+  json::object body{{"site", status.site.str()},
+                    {"revision", status.revision},
+                    {"control", status.connected ? "connected" : "island"},
+                    {"drained", status.drained},
+                    {"uptime_s", rounded(to_seconds(status.uptime))},
+                    {"streams", status.streams},
+                    {"connections", status.connections},
+                    {"requests", status.requests},
+                    {"engines", std::move(engines)},
+                    {"peers", std::move(peers)}};
+  return json::serialize(body);
+}
+
+}  // namespace perigee

@@ -1,0 +1,29 @@
+// GET /grid/v1/status: what a site is doing, as JSON (wire names are stable).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "directory/records.h"
+#include "peer/peer_exchange.h"
+#include "site/local_engines.h"
+
+namespace perigee {
+
+struct SiteStatus {
+  SiteId site;
+  std::uint64_t revision = 0;
+  bool connected = false;  // to control; else an island
+  bool drained = false;
+  Duration uptime{};
+  std::size_t streams = 0;        // requests running
+  std::size_t connections = 0;
+  std::uint64_t requests = 0;     // ended since start
+  std::vector<EngineStatus> engines;
+  std::vector<PeerStatus> peers;
+};
+
+std::string status_body(const SiteStatus& status, Instant now);
+
+}  // namespace perigee
