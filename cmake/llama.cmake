@@ -74,7 +74,7 @@ function(perigee_llama_fetch)
   set(bundle ${PERIGEE_LLAMA_DIR}/node_modules/node-llama-cpp/llama/gitRelease.bundle)
   set(archive ${PERIGEE_LLAMA_DIR}/source.tar)
   perigee_llama_run("unpack its git bundle"
-    ${GIT_EXECUTABLE} clone --quiet --bare ${bundle} release.git)
+    ${GIT_EXECUTABLE} -c init.defaultBranch=main clone --quiet --bare ${bundle} release.git)
   perigee_llama_run("find commit ${PERIGEE_LLAMA_COMMIT}"
     ${GIT_EXECUTABLE} -C release.git archive --output ${archive} ${PERIGEE_LLAMA_COMMIT}
     CMakeLists.txt LICENSE cmake common ggml include src vendor)
@@ -177,13 +177,22 @@ function(perigee_llama_system)
   endif()
   target_link_libraries(perigee_llama INTERFACE llama ${CMAKE_DL_LIBS})
   target_compile_definitions(perigee_llama INTERFACE PERIGEE_LLAMA_DYNAMIC=0)
-  try_run(ran built ${CMAKE_BINARY_DIR}/llama_check SOURCES ${CMAKE_SOURCE_DIR}/cmake/llama_check.cpp
-    LINK_LIBRARIES llama ${CMAKE_DL_LIBS} CXX_STANDARD 20
-    COMPILE_OUTPUT_VARIABLE compiled RUN_OUTPUT_VARIABLE printed
-    ARGS ${CMAKE_SOURCE_DIR}/models/perigee-demo.gguf)
-  if(NOT built OR NOT ran EQUAL 0)
-    message(FATAL_ERROR "llama.cpp ${version} is installed but does not run the demo model. "
-      "Configure with -DPERIGEE_LLAMA=prebuilt or source.\n${compiled}\n${printed}")
+  set(check ${CMAKE_BINARY_DIR}/llama_check)
+  if(NOT EXISTS ${check}/passed-${version})
+    execute_process(
+      COMMAND ${CMAKE_COMMAND} -S ${CMAKE_SOURCE_DIR}/cmake/llama_check -B ${check} -G Ninja
+              -Dllama_DIR=${llama_DIR} "-DCMAKE_PREFIX_PATH=${CMAKE_PREFIX_PATH}"
+              -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER} -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
+      COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+    execute_process(COMMAND ${CMAKE_COMMAND} --build ${check} COMMAND_ERROR_IS_FATAL ANY
+                    OUTPUT_QUIET)
+    execute_process(COMMAND ${check}/llama_check ${CMAKE_SOURCE_DIR}/models/perigee-demo.gguf
+                    RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE printed)
+    if(NOT status EQUAL 0)
+      message(FATAL_ERROR "llama.cpp ${version} is installed but does not run the demo model "
+        "(${status}). Configure with -DPERIGEE_LLAMA=prebuilt or source.\n${printed}")
+    endif()
+    file(TOUCH ${check}/passed-${version})
   endif()
 endfunction()
 
