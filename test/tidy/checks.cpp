@@ -55,8 +55,10 @@ bool is_in_folder(std::string_view path, std::string_view folder) {
 }
 
 bool is_header(std::string_view path) { return path.ends_with(".h"); }
+// Unit tests and what they share: router_test.cpp, test_batcher.h.
 bool is_test(std::string_view path) {
-  return path.ends_with("_test.cpp") || path.ends_with("_test.h");
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name.starts_with("test_") || name.ends_with("_test.cpp") || name.ends_with("_test.h");
 }
 
 std::size_t columns(std::string_view line) {
