@@ -1,0 +1,111 @@
+// ControlApi: the control plane's calls (docs/control_api.md) as functions of the directory,
+// without HTTP: a request's parts in, a status and a JSON body out. One file per collection.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "control/directory_table.h"
+#include "identity/identity.h"
+
+namespace perigee::control {
+
+// Bounds of the directory. ResourceExhausted beyond them.
+inline constexpr std::size_t kSitesMax = 20'000;
+inline constexpr std::size_t kModelsMax = 4'096;
+inline constexpr std::size_t kPlacementsMax = 200'000;
+inline constexpr std::size_t kTenantsMax = 100'000;
+inline constexpr std::size_t kKeysMax = 200'000;
+inline constexpr std::size_t kJoinTokensMax = 10'000;
+
+inline constexpr std::string_view kPathPrefix = "/control/v1/";
+
+struct ApiRequest {
+  std::string_view method;
+  std::string_view path;  // begins with kPathPrefix, still percent-encoded
+  std::string_view body;
+  std::string_view authorization;  // the whole header
+  std::string_view if_match;       // "\"12\"", "*" or empty
+  std::string_view if_none_match;  // "*" or empty
+};
+
+struct ApiAnswer {
+  int status = 200;
+  std::string body;            // JSON
+  std::uint64_t revision = 0;  // of the one row that it is about: its ETag; 0: none
+};
+
+// On the IO thread. The table must outlive this.
+class ControlApi {
+ public:
+  ControlApi(DirectoryTable& table, const Clock& clock) : table_(table), clock_(clock) {}
+  // Everything but the watch, which streams. Checks the credential and what it may do.
+  Result<ApiAnswer> answer(const ApiRequest& request);
+
+ private:
+  // A request past its door: who asks, what is named, what is expected.
+  struct Call {
+    std::string_view method;
+    std::string_view body;
+    std::string name;                       // the rest of the path, decoded
+    std::string action;                     // "drain" of POST .../sites/NAME/drain
+    std::optional<std::uint64_t> expected;  // from if-match or if-none-match
+    std::string actor;                      // the key's id, for the audit line
+    std::uint64_t expected_or_any() const { return expected.value_or(kAnyRevision); }
+  };
+  Result<ApiAnswer> dispatch(std::string_view collection, Call& call);
+
+  Result<ApiAnswer> sites(const Call& call);
+  Result<ApiAnswer> put_site(const Call& call);
+  Result<ApiAnswer> set_drained(const Call& call, bool drained);
+  Result<ApiAnswer> remove_site(const Call& call);
+
+  Result<ApiAnswer> models(const Call& call);
+  Result<ApiAnswer> put_model(const Call& call);
+  Result<ApiAnswer> remove_model(const Call& call);
+  Result<ApiAnswer> placements(const Call& call);
+  Result<ApiAnswer> put_placement(const Call& call);
+
+  Result<ApiAnswer> tenants(const Call& call);
+  Result<ApiAnswer> put_tenant(const Call& call);
+  Result<ApiAnswer> set_suspended(const Call& call, bool suspended);
+  Result<ApiAnswer> remove_tenant(const Call& call);
+
+  Result<ApiAnswer> keys(const Call& call);
+  Result<ApiAnswer> create_key(const Call& call);
+  Result<ApiAnswer> revoke_key(const Call& call);
+
+  Result<ApiAnswer> join_tokens(const Call& call);
+  Result<ApiAnswer> create_join_token(const Call& call);
+  Result<ApiAnswer> join(std::string_view body);
+  Result<JoinTokenRecord> redeemable_token(std::string_view text, std::string_view site) const;
+
+  // Stores one row and answers with its view.
+  Result<ApiAnswer> put_row(const Call& call, std::string_view kind, const std::string& key,
+                            std::string row, std::string_view view);
+  Result<ApiAnswer> remove_row(const Call& call, std::string_view kind, const std::string& key);
+  // Applies and writes the audit line.
+  Result<std::uint64_t> apply(const Call& call, std::string_view what,
+                              const std::vector<DirectoryWrite>& writes);
+  ApiAnswer list_of(const std::vector<std::string>& views) const;
+  ApiAnswer item(std::string_view kind, std::string_view key, std::string_view view) const;
+
+  DirectoryTable& table_;
+  const Clock& clock_;
+};
+
+// The steps that the collections share.
+Error no_such(std::string_view what, std::string_view name);
+Error wrong_method(std::string_view method, std::string_view allowed);
+// ResourceExhausted when `count` has reached `most`.
+Result<> check_room(std::string_view what, std::size_t count, std::size_t most);
+// `{...}` with one more field "revision".
+std::string with_revision(std::string_view object, std::uint64_t revision);
+// %41 -> A; InvalidArgument when malformed.
+Result<std::string> percent_decode(std::string_view text);
+
+}  // namespace perigee::control

@@ -1,0 +1,289 @@
+#include "control/control_server.h"
+
+#include <array>
+#include <boost/asio/steady_timer.hpp>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "api/error_body.h"
+#include "api/headers.h"
+#include "base/log.h"
+#include "control/control_api.h"
+#include "net/http_server.h"
+
+namespace perigee::control {
+namespace {
+
+using Timer = asio::steady_timer::rebind_executor<Executor>::other;
+
+constexpr std::size_t kBodyBytesMax = 256 * 1024;
+constexpr std::size_t kHeadBytesMax = 16 * 1024;
+constexpr std::size_t kWriteBytesMax = 64 * 1024;
+constexpr std::string_view kWatchPath = "/control/v1/watch";
+constexpr std::string_view kJson = "application/json";
+
+net::ServerLimits server_limits(const ControlServerOptions& options) {
+  net::ServerLimits limits;
+  limits.body_bytes_max = kBodyBytesMax;
+  limits.head_bytes_max = kHeadBytesMax;
+  limits.connections_max = options.watchers_max + 1'000;
+  return limits;
+}
+
+// The value of a query's field; empty when absent.
+std::string_view query_field(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view field = query.substr(0, query.find('&'));
+    if (field.starts_with(name) && field.substr(name.size()).starts_with('=')) {
+      return field.substr(name.size() + 1);
+    }
+    query.remove_prefix(std::min(field.size() + 1, query.size()));
+  }
+  return {};
+}
+
+struct WatchStart {
+  std::uint64_t from = 0;
+  std::string_view epoch;
+};
+
+Result<WatchStart> watch_start(std::string_view query) {
+  WatchStart start;
+  start.epoch = query_field(query, "epoch");
+  const std::string_view from = query_field(query, "from");
+  const auto read = std::from_chars(from.data(), from.data() + from.size(), start.from);
+  if (read.ec != std::errc{} || read.ptr != from.data() + from.size()) {
+    return Error{Code::InvalidArgument,
+                 "`from` must be the revision of the snapshot: /control/v1/watch?from=REVISION",
+                 "from"};
+  }
+  return start;
+}
+
+std::string error_event(const Error& error) {
+  return "event: error\ndata: " + api::error_body(error) + "\n\n";
+}
+
+}  // namespace
+
+struct ControlServerState {
+  ControlServerState(Executor io, const Clock& system_clock,
+                     std::unique_ptr<DirectoryTable> directory_table,
+                     ControlServerOptions server_options)
+      : executor(io),
+        table(std::move(directory_table)),
+        api(*table, system_clock),
+        options(server_options) {}
+
+  void wake_watchers() {
+    for (Timer* timer : watchers) timer->cancel();
+  }
+
+  Executor executor;
+  std::unique_ptr<DirectoryTable> table;
+  ControlApi api;
+  ControlServerOptions options;
+  std::set<Timer*> watchers;
+  bool stopping = false;
+  std::optional<net::HttpServer> server;  // its handlers hold this state
+};
+
+namespace {
+
+using StatePtr = std::shared_ptr<ControlServerState>;
+
+Task<void> respond_error(Error error, net::ResponseWriter& out) {
+  const std::string body = api::error_body(error);
+  const std::string retry_after = std::to_string((error.retry_after_ms + 999) / 1000);
+  std::array<net::Header, 2> headers{net::Header{"content-type", kJson},
+                                     net::Header{api::headers::kRetryAfter, retry_after}};
+  const std::size_t count = error.retry_after_ms > 0 ? 2 : 1;
+  (void)co_await out.respond(api::http_status(error), std::span{headers.data(), count}, body);
+}
+
+Task<void> respond(ApiAnswer answer, net::ResponseWriter& out) {
+  const std::string etag = "\"" + std::to_string(answer.revision) + "\"";
+  std::array<net::Header, 2> headers{net::Header{"content-type", kJson}, net::Header{"etag", etag}};
+  const std::size_t count = answer.revision > 0 ? 2 : 1;
+  (void)co_await out.respond(answer.status, std::span{headers.data(), count}, answer.body);
+}
+
+// One watch, from its head to its end.
+class Watch {
+ public:
+  Watch(StatePtr state, net::ResponseWriter& out, std::string authorization)
+      : state_(std::move(state)),
+        out_(out),
+        authorization_(std::move(authorization)),
+        timer_(state_->executor) {
+    state_->watchers.insert(&timer_);
+    out_.watch_client([this] {
+      left_ = true;
+      timer_.cancel();
+    });
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() {
+    out_.watch_client(nullptr);
+    state_->watchers.erase(&timer_);
+  }
+
+  // Streams until the client leaves, the server stops or the watch can't go on.
+  Task<void> run(std::uint64_t from) {
+    const std::array<net::Header, 2> headers{net::Header{"content-type", "text/event-stream"},
+                                             net::Header{"cache-control", "no-store"}};
+    auto begun = co_await out_.begin(200, headers);
+    if (!begun) co_return;
+    std::string text = ": watching\n\n";
+    for (;;) {
+      if (!text.empty()) {
+        auto written = co_await out_.write(text);
+        if (!written) co_return;
+        text.clear();
+      }
+      if (left_) co_return;
+      if (ended_ || state_->stopping) break;
+      if (from == state_->table->snapshot().revision) {
+        text = co_await wait();
+        continue;
+      }
+      text = next_events(from);
+    }
+    (void)co_await out_.finish();
+  }
+
+ private:
+  // What to say after the wait: a heartbeat, or nothing when something happened.
+  Task<std::string> wait() {
+    timer_.expires_after(state_->options.heartbeat);
+    auto waited = co_await timer_.async_wait(kAwait);
+    const bool interrupted = static_cast<bool>(std::get<0>(waited));
+    co_return interrupted ? std::string{} : std::string{": heartbeat\n\n"};
+  }
+
+  // The events after `from`, which moves on; the last word when it can't go on.
+  std::string next_events(std::uint64_t& from) {
+    // A key that the change revoked must not see the change.
+    if (auto caller = state_->table->identity().authenticate(authorization_); !caller) {
+      ended_ = true;
+      return error_event(caller.error());
+    }
+    auto events = state_->table->events_since(from);
+    if (!events) {
+      ended_ = true;
+      return error_event(events.error());
+    }
+    std::string text;
+    for (const DirectoryTable::NumberedEvent& event : *events) {
+      if (text.size() > kWriteBytesMax) break;
+      text += "id: " + std::to_string(event.revision) + "\ndata: " + *event.text + "\n\n";
+      from = event.revision;
+    }
+    return text;
+  }
+
+  StatePtr state_;
+  net::ResponseWriter& out_;
+  std::string authorization_;
+  Timer timer_;
+  bool left_ = false;
+  bool ended_ = false;
+};
+
+Result<> may_watch(const ControlServerState& state, const net::Request& request,
+                   const WatchStart& start) {
+  PERIGEE_TRY(caller, state.table->identity().authenticate(request.header("authorization")));
+  if (caller.role == Role::Tenant) {
+    return Error{Code::PermissionDenied, "a tenant's key may not watch the directory"};
+  }
+  if (state.watchers.size() >= state.options.watchers_max) {
+    return Error{Code::ResourceExhausted, "too many watches: repeat later", "", 1000};
+  }
+  if (!start.epoch.empty() && start.epoch != state.table->snapshot().epoch) {
+    return Error{Code::FailedPrecondition,
+                 "the directory was made anew since that snapshot: take a new one"};
+  }
+  if (auto events = state.table->events_since(start.from); !events) return events.error();
+  return {};
+}
+
+Task<void> watch(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  Result<WatchStart> start = watch_start(request.query);
+  Result<> allowed = start ? may_watch(*state, request, *start) : Result<>{start.error()};
+  if (!allowed) {
+    Error error = allowed.error();
+    co_await respond_error(std::move(error), out);
+    co_return;
+  }
+  const std::uint64_t from = start->from;
+  Watch running{state, out, std::string{request.header("authorization")}};
+  out.release_request();
+  co_await running.run(from);
+}
+
+Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  if (request.path == kWatchPath && request.method == "GET") {
+    co_await watch(std::move(state), request, out);
+    co_return;
+  }
+  Result<ApiAnswer> answer = Error{Code::NotFound, "no such path: see docs/control_api.md"};
+  if (request.path == "/healthz") {
+    answer = ApiAnswer{200, R"({"status":"ok"})", 0};
+  } else if (request.path.starts_with(kPathPrefix)) {
+    answer = state->api.answer({request.method, request.path, request.body,
+                                request.header("authorization"), request.header("if-match"),
+                                request.header("if-none-match")});
+  }
+  if (!answer) {
+    Error error = answer.error();
+    co_await respond_error(std::move(error), out);
+    co_return;
+  }
+  co_await respond(std::move(*answer), out);
+}
+
+}  // namespace
+
+ControlServer::ControlServer(Executor executor, const Clock& clock,
+                             std::unique_ptr<DirectoryTable> table, ControlServerOptions options)
+    : state_(std::make_shared<ControlServerState>(executor, clock, std::move(table), options)) {
+  // The handlers keep the state alive; the state's destructor runs after the last of them.
+  std::weak_ptr<ControlServerState> weak = state_;
+  state_->server.emplace(executor, clock, server_limits(options),
+                         [weak](net::Request& request, net::ResponseWriter& out) {
+                           return handle(weak.lock(), request, out);
+                         });
+  state_->table->on_change([weak] {
+    if (auto state = weak.lock()) state->wake_watchers();
+  });
+}
+
+ControlServer::~ControlServer() {
+  state_->stopping = true;
+  state_->wake_watchers();
+  state_->server.reset();
+}
+
+Result<net::Endpoint> ControlServer::listen(const net::Endpoint& endpoint) {
+  if (!endpoint.is_loopback()) {
+    return Error{Code::FailedPrecondition,
+                 "control listens on loopback only, since it has no transport security yet: use "
+                 "127.0.0.1:PORT",
+                 "listen"};
+  }
+  return state_->server->listen(endpoint);
+}
+
+Task<void> ControlServer::shut_down(Duration grace) {
+  state_->stopping = true;
+  state_->wake_watchers();
+  co_await state_->server->shut_down(grace);
+}
+
+DirectoryTable& ControlServer::table() { return *state_->table; }
+
+}  // namespace perigee::control

@@ -1,0 +1,42 @@
+// ControlServer: the directory over HTTP (docs/control_api.md): the calls of ControlApi, and the
+// watch that sites follow.
+#pragma once
+
+#include <memory>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "control/directory_table.h"
+#include "net/endpoint.h"
+#include "net/task.h"
+
+namespace perigee::control {
+
+struct ControlServerOptions {
+  Duration heartbeat = seconds{5};
+  std::size_t watchers_max = 20'000;
+};
+
+struct ControlServerState;
+
+// On the IO thread, as the table is from now on. Destroying it ends the watches.
+class ControlServer {
+ public:
+  // `clock` must outlive the server and the handlers that still run after it.
+  ControlServer(Executor executor, const Clock& clock, std::unique_ptr<DirectoryTable> table,
+                ControlServerOptions options = {});
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  // FailedPrecondition: not loopback (there is no transport security yet), or in use.
+  Result<net::Endpoint> listen(const net::Endpoint& endpoint);
+  // Ends the watches, lets calls end for at most `grace`.
+  Task<void> shut_down(Duration grace);
+  DirectoryTable& table();
+
+ private:
+  std::shared_ptr<ControlServerState> state_;
+};
+
+}  // namespace perigee::control

@@ -1,0 +1,132 @@
+#include "control/directory_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/secret.h"
+#include "directory/records_json.h"
+
+namespace perigee::control {
+namespace {
+
+constexpr std::size_t kRecentEventsMax = 1024;
+constexpr std::size_t kEpochChars = 16;
+
+std::string row_name(std::string_view kind, std::string_view key) {
+  return std::string{kind} + " " + std::string{key};
+}
+
+}  // namespace
+
+DirectoryTable::DirectoryTable(std::unique_ptr<Directory> directory, const Clock& clock)
+    : directory_(std::move(directory)), keys_(clock) {}
+
+Result<std::unique_ptr<DirectoryTable>> DirectoryTable::load(std::unique_ptr<Directory> directory,
+                                                             const Clock& clock,
+                                                             std::string_view grid) {
+  std::unique_ptr<DirectoryTable> table{new DirectoryTable{std::move(directory), clock}};
+  PERIGEE_CHECK(table->read_all());
+  PERIGEE_CHECK(table->name_grid(grid));
+  return table;
+}
+
+Result<> DirectoryTable::read_all() {
+  PERIGEE_TRY(rows, directory_->list());
+  for (const DirectoryChange& row : rows) PERIGEE_CHECK(take(row));
+  snapshot_.revision = directory_->revision();
+  keys_.update(snapshot_);
+  return {};
+}
+
+Result<> DirectoryTable::name_grid(std::string_view grid) {
+  if (!snapshot_.grid.empty()) {
+    if (grid.empty() || grid == snapshot_.grid) return {};
+    return Error{Code::FailedPrecondition, "this directory belongs to grid " + snapshot_.grid +
+                                               ", not " + std::string{grid} +
+                                               ": leave --grid out or use another --state-dir"};
+  }
+  const std::string name{grid.empty() ? "perigee" : grid};
+  if (!valid_name(name)) {
+    return Error{Code::InvalidArgument,
+                 "a grid's name has lower-case letters, digits, '.', '_' and '-' only", "grid"};
+  }
+  const std::string kind{row_kind::kMeta};
+  PERIGEE_CHECK(apply({{kind, "grid", meta_row(name), kAnyRevision},
+                       {kind, "epoch", meta_row(random_base62(kEpochChars)), kAnyRevision}}));
+  return {};
+}
+
+Result<> DirectoryTable::take(const DirectoryChange& change) {
+  if (change.kind == row_kind::kJoinToken) {
+    if (change.value.empty()) {
+      join_tokens_.erase(change.key);
+    } else {
+      PERIGEE_TRY(token, join_token_from_row(change.value));
+      join_tokens_.insert_or_assign(change.key, std::move(token));
+    }
+  } else {
+    PERIGEE_CHECK(apply_change(snapshot_, change));
+  }
+  if (change.value.empty())
+    row_revisions_.erase(row_name(change.kind, change.key));
+  else
+    row_revisions_[row_name(change.kind, change.key)] = change.revision;
+  return {};
+}
+
+const std::string& DirectoryTable::snapshot_json() {
+  if (snapshot_json_.empty()) snapshot_json_ = to_json(snapshot_);
+  return snapshot_json_;
+}
+
+std::uint64_t DirectoryTable::row_revision(std::string_view kind, std::string_view key) const {
+  const auto found = row_revisions_.find(row_name(kind, key));
+  return found == row_revisions_.end() ? 0 : found->second;
+}
+
+DirectoryTable::NumberedEvent DirectoryTable::event_of(std::uint64_t revision,
+                                                       std::vector<DirectoryChange> rows) {
+  std::erase_if(rows, [](const DirectoryChange& row) { return row.kind == row_kind::kJoinToken; });
+  return {revision, std::make_shared<const std::string>(to_event(revision, rows))};
+}
+
+Result<std::uint64_t> DirectoryTable::apply(const std::vector<DirectoryWrite>& writes) {
+  PERIGEE_TRY(revision, directory_->apply(writes));
+  std::vector<DirectoryChange> rows;
+  rows.reserve(writes.size());
+  for (const DirectoryWrite& write : writes) {
+    rows.push_back({revision, write.kind, write.key, write.value});
+    const Result<> taken = take(rows.back());
+    PERIGEE_ASSERT(taken.has_value());  // we wrote it
+  }
+  snapshot_.revision = revision;
+  snapshot_json_.clear();
+  keys_.update(snapshot_);
+  recent_.push_back(event_of(revision, std::move(rows)));
+  if (recent_.size() > kRecentEventsMax) recent_.pop_front();
+  if (on_change_) on_change_();
+  return revision;
+}
+
+Result<std::vector<DirectoryTable::NumberedEvent>> DirectoryTable::events_since(
+    std::uint64_t from) const {
+  std::vector<NumberedEvent> events;
+  if (from == snapshot_.revision) return events;
+  if (!recent_.empty() && recent_.front().revision <= from + 1 && from < snapshot_.revision) {
+    const auto first = std::ranges::upper_bound(recent_, from, {}, &NumberedEvent::revision);
+    events.assign(first, recent_.end());
+    return events;
+  }
+  PERIGEE_TRY(changes, directory_->since(from));
+  for (auto row = changes.begin(); row != changes.end();) {
+    const auto end = std::find_if(row, changes.end(), [&row](const DirectoryChange& change) {
+      return change.revision != row->revision;
+    });
+    events.push_back(event_of(row->revision, {row, end}));
+    row = end;
+  }
+  return events;
+}
+
+}  // namespace perigee::control

@@ -1,0 +1,70 @@
+// DirectoryTable: control's working copy of the directory: the snapshot that sites get, the join
+// tokens that they don't, the revision of each row, and the events for those who watch.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "directory/directory.h"
+#include "directory/records.h"
+#include "identity/api_keys/api_keys.h"
+
+namespace perigee::control {
+
+// On the IO thread. A change is stored first and visible after; when storing fails, nothing
+// changed.
+class DirectoryTable {
+ public:
+  // Reads all rows; on the first start of a directory names its grid and its epoch.
+  // FailedPrecondition when it belongs to another grid; an empty `grid` takes the stored name.
+  // `clock` must outlive the table.
+  static Result<std::unique_ptr<DirectoryTable>> load(std::unique_ptr<Directory> directory,
+                                                      const Clock& clock, std::string_view grid);
+
+  const DirectorySnapshot& snapshot() const { return snapshot_; }
+  const std::string& snapshot_json();  // until the next change
+  const std::map<std::string, JoinTokenRecord>& join_tokens() const { return join_tokens_; }
+  const Identity& identity() const { return keys_; }
+  std::uint64_t row_revision(std::string_view kind, std::string_view key) const;  // 0: no such row
+
+  // Stores, then updates all of the above and calls on_change.
+  Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes);
+
+  // The events after `from` (directory/records_json.h, to_event), oldest first.
+  // FailedPrecondition: take a new snapshot.
+  using Event = std::shared_ptr<const std::string>;
+  struct NumberedEvent {
+    std::uint64_t revision = 0;
+    Event text;
+  };
+  Result<std::vector<NumberedEvent>> events_since(std::uint64_t from) const;
+
+  void on_change(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+ private:
+  DirectoryTable(std::unique_ptr<Directory> directory, const Clock& clock);
+  Result<> read_all();
+  Result<> name_grid(std::string_view grid);
+  Result<> take(const DirectoryChange& change);
+  static NumberedEvent event_of(std::uint64_t revision, std::vector<DirectoryChange> rows);
+
+  std::unique_ptr<Directory> directory_;
+  DirectorySnapshot snapshot_;
+  std::string snapshot_json_;  // empty: not written since the last change
+  std::map<std::string, JoinTokenRecord> join_tokens_;
+  std::unordered_map<std::string, std::uint64_t> row_revisions_;  // by "kind key"
+  ApiKeys keys_;
+  std::deque<NumberedEvent> recent_;
+  std::function<void()> on_change_;
+};
+
+}  // namespace perigee::control

@@ -1,0 +1,174 @@
+#include <boost/json/serialize.hpp>
+
+#include "control/control_api.h"
+#include "directory/json_fields.h"
+#include "directory/json_text.h"
+#include "directory/records_json.h"
+#include "identity/key_text.h"
+#include "net/endpoint.h"
+
+namespace perigee::control {
+namespace {
+
+constexpr std::int64_t kTokenSecondsDefault = 3'600;
+constexpr std::int64_t kTokenSecondsMax = std::int64_t{30} * 86'400;
+constexpr std::int64_t kForgetMicros = std::int64_t{7} * 86'400 * 1'000'000;
+constexpr std::size_t kIdHexChars = 12;
+
+// A token is found by its hash, so that its id says nothing of its text.
+std::string id_of_token(const Sha256& hash) {
+  return "join_" + to_hex(hash).substr(0, kIdHexChars);
+}
+
+struct JoinRequest {
+  std::string token;
+  SiteRecord site;
+};
+
+Result<JoinRequest> join_from_request(std::string_view body) {
+  PERIGEE_TRY(object, parse_json_object(body));
+  JsonFields fields{object};
+  JoinRequest request;
+  request.token = fields.text("token", Need::Required, 2 * kNameBytesMax);
+  const std::string name = fields.text("name", Need::Required, kNameBytesMax);
+  if (const auto read = fields.finish(UnknownFields::Ignore); !read) return read.error();
+  boost::json::object facts = object;
+  facts.erase("token");
+  facts.erase("name");
+  facts.erase("drained");
+  PERIGEE_TRY(site, site_from_request(name, boost::json::serialize(facts)));
+  if (auto url = net::parse_url(site.url); !url) {
+    return Error{Code::InvalidArgument, "`url`: " + url.error().message, "url"};
+  }
+  request.site = std::move(site);
+  return request;
+}
+
+// What the operator wrote of a site beforehand is law.
+Result<> check_facts(const SiteRecord& stored, const SiteRecord& site) {
+  const auto differs = [&stored](std::string_view field, std::string_view expected) {
+    return Error{Code::FailedPrecondition,
+                 "site " + stored.id.str() + " is registered with " + std::string{field} + " " +
+                     std::string{expected} + ": join with that, or have the operator change it",
+                 std::string{field}};
+  };
+  if (stored.jurisdiction != site.jurisdiction) {
+    return differs("jurisdiction", stored.jurisdiction.str());
+  }
+  if (stored.tier != site.tier) return differs("tier", to_string(stored.tier));
+  return {};
+}
+
+}  // namespace
+
+Result<ApiAnswer> ControlApi::join_tokens(const Call& call) {
+  const auto& tokens = table_.join_tokens();
+  if (call.name.empty()) {
+    if (call.method == "POST") return create_join_token(call);
+    if (call.method != "GET") return wrong_method(call.method, "GET or POST");
+    std::vector<std::string> views;
+    for (const auto& [id, token] : tokens) {
+      views.push_back(with_revision(to_view(token), table_.row_revision(row_kind::kJoinToken, id)));
+    }
+    return list_of(views);
+  }
+  if (call.method != "DELETE") return wrong_method(call.method, "DELETE");
+  return remove_row(call, row_kind::kJoinToken, call.name);
+}
+
+Result<ApiAnswer> ControlApi::create_join_token(const Call& call) {
+  PERIGEE_TRY(object, parse_json_object(call.body));
+  JsonFields fields{object};
+  JoinTokenRecord token;
+  token.site = SiteId{fields.text("site", Need::Required, kNameBytesMax)};
+  if (!valid_name(token.site.str())) fields.refuse("site", "the name of the site that will join");
+  const std::int64_t seconds_valid =
+      fields.integer("expires_in_s", Need::Optional, 1, kTokenSecondsMax, kTokenSecondsDefault);
+  PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
+  PERIGEE_CHECK(check_room("join tokens", table_.join_tokens().size(), kJoinTokensMax));
+  const std::string text = make_key(KeyKind::JoinToken);
+  token.hash = sha256(text);
+  token.id = id_of_token(token.hash);
+  token.created = clock_.wall();
+  token.expires = WallTime{token.created.micros + seconds_valid * 1'000'000};
+  const std::string kind{row_kind::kJoinToken};
+  std::vector<DirectoryWrite> writes{{kind, token.id, to_row(token), 0}};
+  for (const auto& [id, old] : table_.join_tokens()) {
+    if (old.expires.micros + kForgetMicros < token.created.micros) {
+      writes.push_back({kind, id, "", kAnyRevision});
+    }
+  }
+  Call named = call;
+  named.name = token.site.str();
+  PERIGEE_TRY(revision, apply(named, "create join token", writes));
+  const std::string view = to_view(token);
+  return ApiAnswer{
+      201,
+      with_revision(view.substr(0, view.size() - 1) + ",\"token\":" + json_quote(text) + "}",
+                    revision),
+      revision};
+}
+
+Result<JoinTokenRecord> ControlApi::redeemable_token(std::string_view text,
+                                                     std::string_view site) const {
+  const auto refused = [](const char* message) { return Error{Code::Unauthenticated, message}; };
+  if (kind_of_key(text) != KeyKind::JoinToken) {
+    return refused("this is not a join token: they begin with pgj_");
+  }
+  if (!well_typed(text)) return refused("mistyped or cut join token: copy it again whole");
+  const Sha256 hash = sha256(text);
+  const auto found = table_.join_tokens().find(id_of_token(hash));
+  if (found == table_.join_tokens().end() || found->second.hash != hash) {
+    return refused("unknown join token: ask the operator for a new one");
+  }
+  const JoinTokenRecord& token = found->second;
+  if (token.used) {
+    return refused("this join token was already used: ask the operator for a new one");
+  }
+  if (token.expires <= clock_.wall()) {
+    return refused("this join token has expired: ask the operator for a new one");
+  }
+  if (token.site.str() != site) {
+    return refused("this join token is for a site of another name: use the name it was made for");
+  }
+  return token;
+}
+
+Result<ApiAnswer> ControlApi::join(std::string_view body) {
+  PERIGEE_TRY(request, join_from_request(body));
+  SiteRecord& site = request.site;
+  PERIGEE_TRY(token, redeemable_token(request.token, site.id.str()));
+  const DirectorySnapshot& snapshot = table_.snapshot();
+  const auto stored = snapshot.sites.find(site.id);
+  if (stored != snapshot.sites.end()) {
+    PERIGEE_CHECK(check_facts(stored->second, site));
+    site.drained = stored->second.drained;
+    if (site.city.empty()) site.city = stored->second.city;
+  } else {
+    PERIGEE_CHECK(check_room("sites", snapshot.sites.size(), kSitesMax));
+  }
+  const std::string key = make_key(KeyKind::Site);
+  site.key_hash = sha256(key);
+  site.joined = true;
+  token.used = true;
+  const std::string site_kind{row_kind::kSite};
+  const std::string token_kind{row_kind::kJoinToken};
+  Call call;
+  call.name = site.id.str();
+  call.actor = token.id;
+  PERIGEE_TRY(
+      revision,
+      apply(call, "join",
+            {{site_kind, call.name, to_row(site), table_.row_revision(site_kind, call.name)},
+             {token_kind, token.id, to_row(token), table_.row_revision(token_kind, token.id)}}));
+  return ApiAnswer{201,
+                   JsonObject{}
+                       .add("key", key)
+                       .add("grid", snapshot.grid)
+                       .add_raw("site", to_view(site))
+                       .add("revision", revision)
+                       .take(),
+                   0};
+}
+
+}  // namespace perigee::control

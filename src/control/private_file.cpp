@@ -1,0 +1,101 @@
+#include "control/private_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace perigee::control {
+namespace {
+
+class File {
+ public:
+  File(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  bool is_open() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error failure(const std::string& path, int reason) {
+  const Code code = reason == EEXIST   ? Code::AlreadyExists
+                    : reason == ENOENT ? Code::NotFound
+                                       : Code::FailedPrecondition;
+  return {code, path + ": " + std::strerror(reason)};
+}
+
+Result<> write_all(const File& file, const std::string& path, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(file.fd(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return failure(path, errno);
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::fsync(file.fd()) != 0) return failure(path, errno);
+  return {};
+}
+
+// Makes the folder's entry durable.
+Result<> sync_folder(const std::string& path) {
+  std::string folder = std::filesystem::path{path}.parent_path().string();
+  if (folder.empty()) folder = ".";
+  const File file{folder, O_RDONLY | O_DIRECTORY};
+  if (!file.is_open() || ::fsync(file.fd()) != 0) return failure(folder, errno);
+  return {};
+}
+
+}  // namespace
+
+Result<> create_private_file(const std::string& path, std::string_view content) {
+  {
+    const File file{path, O_WRONLY | O_CREAT | O_EXCL};
+    if (!file.is_open()) return failure(path, errno);
+    if (auto written = write_all(file, path, content); !written) {
+      ::unlink(path.c_str());
+      return written;
+    }
+  }
+  return sync_folder(path);
+}
+
+Result<> replace_private_file(const std::string& path, std::string_view content) {
+  const std::string draft = path + ".new";
+  ::unlink(draft.c_str());  // of a writer that died
+  {
+    const File file{draft, O_WRONLY | O_CREAT | O_EXCL};
+    if (!file.is_open()) return failure(draft, errno);
+    PERIGEE_CHECK(write_all(file, draft, content));
+  }
+  if (std::rename(draft.c_str(), path.c_str()) != 0) return failure(path, errno);
+  return sync_folder(path);
+}
+
+Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max) {
+  const File file{path, O_RDONLY};
+  if (!file.is_open()) return failure(path, errno);
+  std::string content;
+  std::array<char, 16 * 1024> piece{};
+  for (;;) {
+    const ssize_t got = ::read(file.fd(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failure(path, errno);
+    if (got == 0) return content;
+    content.append(piece.data(), static_cast<std::size_t>(got));
+    if (content.size() > bytes_max) {
+      return Error{Code::PayloadTooLarge, path + ": larger than expected"};
+    }
+  }
+}
+
+}  // namespace perigee::control
