@@ -49,23 +49,12 @@ std::string literal(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        out += c;
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default: out += c;
     }
   }
   return out + "\"";
@@ -306,7 +295,10 @@ class Writer {
                                " ws " + property.expression;
       for (const bool some : {false, true}) {
         std::string body = (some ? R"(ws "," ws )" : "") + pair + rest(i + 1, true);
-        if (!property.required) body += " |" + rest(i + 1, some);
+        if (!property.required) {
+          const std::string without = rest(i + 1, some);
+          body += " |" + (without.empty() ? R"( "")" : without);
+        }
         PERIGEE_CHECK(define(rest(i, some).substr(1), std::move(body)));
       }
     }
