@@ -1,0 +1,91 @@
+// A thousand streams at once through one site: none is lost, none is mixed up.
+import assert from 'node:assert/strict';
+import { request as httpRequest, Agent } from 'node:http';
+import { after, before, test } from 'node:test';
+import { Grid } from './support/grid.js';
+import { alive, until } from './support/process.js';
+import { StubEngine, chunk, event } from './support/stub_engine.js';
+
+const kStreams = 1000;
+const kChunks = 20;
+
+let stub;
+let grid;
+let site;
+
+before(async () => {
+  stub = await StubEngine.start();
+  let waiting = [];
+  // Every stream begins with one chunk; none goes on until all have begun.
+  stub.on('stub', async (json, response) => {
+    const mark = json.messages[0].content;
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(event(chunk(`${mark}:0 `)));
+    await new Promise((resolve) => {
+      waiting.push(resolve);
+      if (waiting.length === kStreams) {
+        for (const go of waiting) go();
+        waiting = [];
+      }
+    });
+    for (let i = 1; i < kChunks; ++i) {
+      response.write(event(chunk(`${mark}:${i} `)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    response.write(event(chunk(null, 'stop')));
+    response.end('data: [DONE]\n\n');
+  });
+  grid = await Grid.start();
+  site = await grid.addSite('metro', { engines: [stub.engine('stub')] });
+});
+after(async () => {
+  await grid?.stop();
+  await stub?.stop();
+});
+
+function stream(agent, mark) {
+  const body = JSON.stringify({ model: 'stub', stream: true, messages: [{ role: 'user', content: mark }] });
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(`${site.url}/v1/chat/completions`, {
+      method: 'POST', agent,
+      headers: { authorization: `Bearer ${grid.key}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+    }, async (response) => {
+      try {
+        let text = '';
+        for await (const piece of response.setEncoding('utf8')) text += piece;
+        resolve({ status: response.statusCode, text });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+test(`${kStreams} streams at once, none lost`, { timeout: 120_000 }, async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  const marks = Array.from({ length: kStreams }, (_, i) => `stream-${i}`);
+  let most = 0;
+  const watch = until('all run at once', async () => {
+    most = Math.max(most, (await grid.status(site)).streams);
+    return most >= kStreams || stub.requests.length >= kStreams;
+  }, { seconds: 100 });
+  const answers = await Promise.allSettled(marks.map((mark) => stream(agent, mark)));
+  await watch;
+  agent.destroy();
+  const wrong = [];
+  answers.forEach(({ status, value, reason }, i) => {
+    if (status === 'rejected') return wrong.push(`${marks[i]}: ${reason}`);
+    const data = value.text.split('\n\n').filter((part) => part.startsWith('data: ')).map((part) => part.slice(6));
+    const said = data.slice(0, -1).map((part) => JSON.parse(part).choices[0].delta.content ?? '').join('');
+    const expected = Array.from({ length: kChunks }, (_, n) => `${marks[i]}:${n} `).join('');
+    if (value.status !== 200 || said !== expected || data.at(-1) !== '[DONE]') {
+      wrong.push(`${marks[i]}: ${value.status} ${value.text.slice(0, 200)}`);
+    }
+  });
+  assert.deepEqual(wrong.slice(0, 5), []);
+  assert.equal(wrong.length, 0);
+  assert.ok(alive(site.child));
+  await until('the site counts no stream', async () => (await grid.status(site)).streams === 0, { seconds: 10 });
+});
