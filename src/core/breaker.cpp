@@ -9,12 +9,9 @@ namespace perigee {
 
 std::string_view to_string(BreakerState state) {
   switch (state) {
-    case BreakerState::Closed:
-      return "closed";
-    case BreakerState::Open:
-      return "open";
-    case BreakerState::HalfOpen:
-      return "half_open";
+    case BreakerState::Closed: return "closed";
+    case BreakerState::Open: return "open";
+    case BreakerState::HalfOpen: return "half_open";
   }
   PERIGEE_ASSERT(false);
 }

@@ -60,9 +60,9 @@ std::uint32_t NameTable::find(const std::string& name) const {
   return found == uses_.end() ? kNone : found->second.number;
 }
 
-Candidate::Candidate() : tpot_factor(kTpotFactor), cache_yield(kCacheYield) {}
+Candidate::Candidate() : tpot_factor(&kTpotFactor), cache_yield(&kCacheYield) {}
 
-ModelEntry::ModelEntry() : output_tokens(kOutputTokens), token_scale(kTokenScale) {}
+ModelEntry::ModelEntry() : output_tokens(&kOutputTokens), token_scale(&kTokenScale) {}
 
 CandidateTable::CandidateTable(std::uint32_t candidates_max)
     : candidates_max_(std::min(candidates_max, 1U << kSlotBits)) {}

@@ -20,14 +20,10 @@ struct ClassTargets {
 // affinity at 5 s for one undivided class of work; a class with a tighter target can lose less.
 constexpr ClassTargets targets_of(ServiceClass service_class) {
   switch (service_class) {
-    case ServiceClass::Realtime:
-      return {.ttft_ms = 500, .tpot_ms = 30, .sticky_loss_ms = 50};
-    case ServiceClass::Interactive:
-      return {.ttft_ms = 1'000, .tpot_ms = 50, .sticky_loss_ms = 100};
-    case ServiceClass::Standard:
-      return {.ttft_ms = 5'000, .tpot_ms = 100, .sticky_loss_ms = 500};
-    case ServiceClass::Batch:
-      return {.ttft_ms = 60'000, .tpot_ms = 1'000, .sticky_loss_ms = 6'000};
+    case ServiceClass::Realtime: return {.ttft_ms = 500, .tpot_ms = 30, .sticky_loss_ms = 50};
+    case ServiceClass::Interactive: return {.ttft_ms = 1'000, .tpot_ms = 50, .sticky_loss_ms = 100};
+    case ServiceClass::Standard: return {.ttft_ms = 5'000, .tpot_ms = 100, .sticky_loss_ms = 500};
+    case ServiceClass::Batch: return {.ttft_ms = 60'000, .tpot_ms = 1'000, .sticky_loss_ms = 6'000};
   }
   PERIGEE_ASSERT(false);
 }

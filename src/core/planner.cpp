@@ -37,13 +37,10 @@ std::uint8_t tier_of(const Prediction& prediction, const RouteRequest& request, 
   return tier;
 }
 
-}  // namespace
-
+// What is compared within a tier: the score, or when late the time of the end.
 double cost_of(const Prediction& prediction, std::uint8_t tier) {
   return (tier & kTierLate) != 0 ? prediction.finish_ms : prediction.score_ms;
 }
-
-namespace {
 
 // One decision over `eligible`.
 class Choice {
@@ -55,6 +52,7 @@ class Choice {
         now_(now),
         random_(random),
         eligible_(scratch.eligible),
+        costs_(scratch.costs),
         tiers_(scratch.tiers),
         targets_(targets_of(request.service_class)) {}
 
@@ -69,12 +67,10 @@ class Choice {
   }
   bool before(Position a, Position b) const {
     if (tiers_[a] != tiers_[b]) return tiers_[a] < tiers_[b];
-    return cost_of(eligible_[a], tiers_[a]) < cost_of(eligible_[b], tiers_[b]);
+    return costs_[a] < costs_[b];
   }
   // How much worse than `than`, of the same tier.
-  double loss(Position i, Position than) const {
-    return cost_of(eligible_[i], tiers_[i]) - cost_of(eligible_[than], tiers_[than]);
-  }
+  double loss(Position i, Position than) const { return costs_[i] - costs_[than]; }
   template <class Among>
   Position best(Among among) const;
   template <class Among>
@@ -91,6 +87,7 @@ class Choice {
   Instant now_;
   Random& random_;
   const std::vector<Prediction>& eligible_;
+  const std::vector<double>& costs_;
   const std::vector<std::uint8_t>& tiers_;
   ClassTargets targets_;
   AttemptList attempts_;
@@ -115,27 +112,23 @@ Choice::Position Choice::draw_near_equal(Position best, Among among) {
   const bool idle = load.slots > 0 && load.slots_busy == 0 && load.queued_requests == 0;
   const double margin =
       kNearEqual_ms + (idle ? 0 : kNearEqualShare * std::max(0.0, lead.score_ms - lead.rtt_ms));
-  const auto near = [&](Position i, bool local) {
-    return tiers_[i] == tiers_[best] && loss(i, best) <= margin && (!local || candidate(i).local) &&
-           among(i);
+  const auto near = [&](Position i) {
+    return loss(i, best) <= margin && tiers_[i] == tiers_[best] && among(i);
   };
-  bool local = false;
-  for (Position i = 0; i < eligible_.size() && !local; ++i) local = near(i, true);
+  bool local = false;  // once one is found, only local ones count
   double total = 0;
-  std::size_t count = 0;
-  const auto weight = [&](Position i) { return std::exp(-loss(i, best) / margin); };
-  for (Position i = 0; i < eligible_.size(); ++i) {
-    if (!near(i, local)) continue;
-    total += weight(i);
-    ++count;
-  }
   Position drawn = best;
-  double mark = count > 1 ? random_.uniform() * total : 0;
   for (Position i = 0; i < eligible_.size(); ++i) {
-    if (!near(i, local)) continue;
-    drawn = i;
-    mark -= weight(i);
-    if (mark < 0) break;
+    if (!near(i)) continue;
+    const bool here = candidate(i).local;
+    if (local && !here) continue;
+    if (here && !local) {
+      local = true;
+      total = 0;
+    }
+    const double weight = std::exp(-loss(i, best) / margin);
+    total += weight;  // drawn with chance weight / total, and so kept with what remains
+    if (total == weight || random_.uniform() * total < weight) drawn = i;
   }
   return drawn;
 }
@@ -306,6 +299,7 @@ bool predict_all(const PlanContext& context, const RouteRequest& request, Instan
                  bool with_rejected, PlanScratch& scratch) {
   scratch.eligible.clear();
   scratch.rejected.clear();
+  scratch.costs.clear();
   scratch.tiers.clear();
   scratch.rejections.fill(0);
   const ModelEntry* model = context.candidates.model(request.model);
@@ -334,6 +328,7 @@ bool predict_all(const PlanContext& context, const RouteRequest& request, Instan
     }
     scratch.eligible.push_back(predict(candidate, terms, matched, now));
     scratch.tiers.push_back(tier_of(scratch.eligible.back(), request, now));
+    scratch.costs.push_back(cost_of(scratch.eligible.back(), scratch.tiers.back()));
   }
   return true;
 }

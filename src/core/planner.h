@@ -42,6 +42,7 @@ inline constexpr std::size_t kRejections = static_cast<std::size_t>(Rejection::B
 struct PlanScratch {
   std::vector<Prediction> eligible;
   std::vector<Prediction> rejected;    // filled for explain only
+  std::vector<double> costs;           // of `eligible`: what is compared within a tier
   std::vector<std::uint8_t> tiers;     // of `eligible`; lower is better
   std::vector<std::uint8_t> lawful;    // by jurisdiction number
   std::vector<std::uint32_t> matched;  // blocks, by slot; valid where `marks` says so
@@ -55,9 +56,6 @@ struct PlanContext {
   const PrefixTable& prefixes;
   const RouterOptions& options;
 };
-
-// What is compared within a tier: the score, or when late the time of the end.
-double cost_of(const Prediction& prediction, std::uint8_t tier);
 
 // Blocks of `request` that `slot` was sent, after match_prefixes().
 void match_prefixes(const PlanContext& context, const RouteRequest& request, Instant now,

@@ -11,30 +11,36 @@ constexpr double kMsPerTokenLeast = 1e-4;  // ten million tokens/s
 constexpr double kMsPerTokenMost = 1e3;    // one token/s
 constexpr double kOverheadMost_ms = 60'000;
 constexpr double kObservedMost_ms = 600'000;
+constexpr double kTokensMost = 1e9;
+constexpr double kSeriesMost = 1.0 / 16;
 constexpr double kNoiseLeast_ms = 1;
 constexpr double kNoiseShare = 0.05;      // of the observed time
 constexpr double kNoiseAdaptation = 0.1;  // weight of the newest residual
 constexpr double kNoisePriorVariance = 25;
 
+// exp(-elapsed / kForgetting); a plan asks twice per candidate, mostly for short times, where four
+// terms of the series are exact to 1e-8.
 double kept(Instant since, Instant now) {
   if (now <= since) return 1;
-  return std::exp(-to_seconds(now - since) / to_seconds(kForgetting));
+  const double x = to_seconds(now - since) / to_seconds(kForgetting);
+  if (x > kSeriesMost) return std::exp(-x);
+  return 1 - x * (1 - x * (1.0 / 2) * (1 - x * (1.0 / 3) * (1 - x * (1.0 / 4))));
 }
 
 double square(double x) { return x * x; }
 
 }  // namespace
 
-ScalarEstimate::ScalarEstimate(const Options& options)
-    : options_(options), mean_(options.mean), variance_(square(options.deviation)) {}
+ScalarEstimate::ScalarEstimate(const Options* options)
+    : options_(options), mean_(options->mean), variance_(square(options->deviation)) {}
 
 double ScalarEstimate::mean(Instant now) const {
-  if (mean_ == options_.mean) return mean_;
-  return options_.mean + (mean_ - options_.mean) * kept(updated_, now);
+  if (mean_ == options_->mean) return mean_;
+  return options_->mean + (mean_ - options_->mean) * kept(updated_, now);
 }
 
 double ScalarEstimate::variance(Instant now) const {
-  const double prior = square(options_.deviation);
+  const double prior = square(options_->deviation);
   return prior + (variance_ - prior) * square(kept(updated_, now));
 }
 
@@ -42,10 +48,10 @@ void ScalarEstimate::observe(double value, Instant now) {
   if (!std::isfinite(value)) return;
   const double before = mean(now);
   const double spread = variance(now);
-  const double total = spread + square(options_.noise);
+  const double total = spread + square(options_->noise);
   const double far = kOutlierDeviations * std::sqrt(total);
   const double residual = std::clamp(value - before, -far, far);
-  mean_ = std::clamp(before + residual * spread / total, options_.least, options_.most);
+  mean_ = std::clamp(before + residual * spread / total, options_->least, options_->most);
   variance_ = spread * (1 - spread / total);
   updated_ = std::max(updated_, now);
 }
@@ -89,23 +95,30 @@ PrefillEstimate::Value PrefillEstimate::at(Instant now) const {
 void PrefillEstimate::observe(double tokens, double ms, double noise_ms, Instant now) {
   if (!std::isfinite(tokens) || !std::isfinite(ms) || tokens < 0) return;
   ms = std::clamp(ms, 0.0, kObservedMost_ms);
+  tokens = std::min(tokens, kTokensMost);
   Value value = at(now);
   const double noise =
       std::max(noise_variance_, square(kNoiseLeast_ms + kNoiseShare * ms)) + square(noise_ms);
   double spread = value.variance(tokens);
   double residual = ms - (value.overhead_ms + tokens * value.ms_per_token);
   const double far = kOutlierDeviations * std::sqrt(spread + noise);
-  if (std::abs(residual) <= far) {
-    outliers_ = 0;
-  } else if (++outliers_ < kOutliersMax) {
-    residual = std::copysign(far, residual);
-  } else {  // it has changed: unsure enough to believe this one
-    outliers_ = 0;
+  outliers_ = std::abs(residual) > far ? outliers_ + 1 : 0;
+  const int side = residual > 0 ? 1 : -1;
+  if (square(residual) <= spread) {
+    one_sided_ = 0;
+  } else {
+    one_sided_ = one_sided_ * side > 0 ? one_sided_ + side : side;
+  }
+  if (outliers_ >= kOutliersMax || std::abs(one_sided_) >= kOneSidedMax) {
+    outliers_ = 0;  // it has changed: unsure enough to believe this one
+    one_sided_ = 0;
     value.overhead_variance = kOverheadVariance;
     value.covariance = 0;
     value.token_variance =
         std::max(prior_token_variance_, square(residual / std::max(tokens, 1.0)));
     spread = value.variance(tokens);
+  } else {
+    residual = std::clamp(residual, -far, far);
   }
   // What of the residual the spread does not explain is noise.
   noise_variance_ +=

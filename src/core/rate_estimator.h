@@ -19,6 +19,10 @@ inline constexpr double kOutlierDeviations = 3;
 // ...unless so many come in a row: then the candidate has changed, and what was known is dropped.
 inline constexpr std::uint32_t kOutliersMax = 3;
 
+// The same when so many in a row err to the same side by more than their uncertainty explains: a
+// chance of 0.2 % for honest noise.
+inline constexpr int kOneSidedMax = 10;
+
 // One quantity, e.g. expected output tokens of a model.
 class ScalarEstimate {
  public:
@@ -29,13 +33,14 @@ class ScalarEstimate {
     double least = 0;      // bounds of the mean
     double most = 1;
   };
-  explicit ScalarEstimate(const Options& options);
+  // `options` must outlive the estimate: one constant serves many.
+  explicit ScalarEstimate(const Options* options);
   double mean(Instant now) const;
   double variance(Instant now) const;
   void observe(double value, Instant now);
 
  private:
-  Options options_;
+  const Options* options_;
   double mean_;
   double variance_;
   Instant updated_{};
@@ -71,7 +76,8 @@ class PrefillEstimate {
   double prior_token_variance_;
   double noise_variance_;  // of residuals, running
   Instant updated_{};
-  std::uint32_t outliers_ = 0;
+  std::uint32_t outliers_ = 0;  // in a row
+  int one_sided_ = 0;           // errors to one side in a row: above (positive) or below
   bool observed_ = false;
 };
 

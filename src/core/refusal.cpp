@@ -15,18 +15,13 @@ std::uint32_t count(const PlanScratch& scratch, Rejection rejection) {
 std::string_view words_for(Rejection rejection) {
   switch (rejection) {
     case Rejection::None:
-    case Rejection::Model:
-      break;
-    case Rejection::Jurisdiction:
-      return "excluded by jurisdiction";
+    case Rejection::Model: break;
+    case Rejection::Jurisdiction: return "excluded by jurisdiction";
     case Rejection::Forwarded:
       return "at another site, and a forwarded request is not forwarded again";
-    case Rejection::Drained:
-      return "drained";
-    case Rejection::Unhealthy:
-      return "unhealthy";
-    case Rejection::Breaker:
-      return "breaker open";
+    case Rejection::Drained: return "drained";
+    case Rejection::Unhealthy: return "unhealthy";
+    case Rejection::Breaker: return "breaker open";
   }
   PERIGEE_ASSERT(false);
 }
@@ -64,20 +59,13 @@ std::int64_t retry_after_ms(const CandidateTable& candidates, const ModelEntry& 
 
 std::string_view to_string(Rejection rejection) {
   switch (rejection) {
-    case Rejection::None:
-      return "none";
-    case Rejection::Model:
-      return "model";
-    case Rejection::Jurisdiction:
-      return "jurisdiction";
-    case Rejection::Forwarded:
-      return "forwarded";
-    case Rejection::Drained:
-      return "drained";
-    case Rejection::Unhealthy:
-      return "unhealthy";
-    case Rejection::Breaker:
-      return "breaker";
+    case Rejection::None: return "none";
+    case Rejection::Model: return "model";
+    case Rejection::Jurisdiction: return "jurisdiction";
+    case Rejection::Forwarded: return "forwarded";
+    case Rejection::Drained: return "drained";
+    case Rejection::Unhealthy: return "unhealthy";
+    case Rejection::Breaker: return "breaker";
   }
   PERIGEE_ASSERT(false);
 }

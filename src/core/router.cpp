@@ -103,8 +103,8 @@ RouteExplanation Router::explain(const RouteRequest& request, Instant now) const
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
     if (scratch.tiers[a] != scratch.tiers[b]) return scratch.tiers[a] < scratch.tiers[b];
-    const double cost_a = cost_of(scratch.eligible[a], scratch.tiers[a]);
-    const double cost_b = cost_of(scratch.eligible[b], scratch.tiers[b]);
+    const double cost_a = scratch.costs[a];
+    const double cost_b = scratch.costs[b];
     if (cost_a != cost_b) return cost_a < cost_b;
     return a < b;
   });
@@ -163,18 +163,10 @@ void Router::finished(AttemptTicket ticket, const AttemptOutcome& outcome, Insta
   Candidate* candidate = state_->candidates.find(record->candidate);
   if (candidate != nullptr) {
     switch (outcome.kind) {
-      case AttemptOutcome::Kind::Served:
-        candidate->breaker.succeeded(record->probe, now);
-        break;
-      case AttemptOutcome::Kind::Failed:
-        candidate->breaker.failed(record->probe, now);
-        break;
-      case AttemptOutcome::Kind::Refused:
-        candidate->refused = now;
-        [[fallthrough]];
-      case AttemptOutcome::Kind::Abandoned:
-        candidate->breaker.released(record->probe);
-        break;
+      case AttemptOutcome::Kind::Served: candidate->breaker.succeeded(record->probe, now); break;
+      case AttemptOutcome::Kind::Failed: candidate->breaker.failed(record->probe, now); break;
+      case AttemptOutcome::Kind::Refused: candidate->refused = now; [[fallthrough]];
+      case AttemptOutcome::Kind::Abandoned: candidate->breaker.released(record->probe); break;
     }
     state_->learn(*record, *candidate, outcome, now);
   }
@@ -220,7 +212,7 @@ void Router::State::learn_first_token(const AttemptRecord& record, Candidate& ca
   const double decode =
       usage.completion_tokens * record.tpot_published_ms * candidate.tpot_factor.mean(now);
   candidate.prefill.observe(tokens, std::max(0.0, whole - decode - record.other_ms),
-                            decode > 0 ? kInferredNoise * whole : 0, now);
+                            kInferredNoise * decode, now);
 }
 
 void Router::State::learn_tokens(const AttemptRecord& record, Candidate& candidate,

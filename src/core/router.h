@@ -159,9 +159,9 @@ struct AttemptOutcome {
     Abandoned  // the client left, or the request was at fault (400): says nothing bad of the
                // candidate
   } kind = Kind::Served;
-  std::optional<Duration> first_token;
-  std::optional<Duration> finished;  // when it ended, however it ended
-  Usage usage;                       // zero where not known
+  std::optional<Duration> first_token = {};
+  std::optional<Duration> finished = {};  // when it ended, however it ended
+  Usage usage = {};                       // zero where not known
 };
 
 // One attempt under way. 0: not counted (the table of attempts was full); valid in every call.

@@ -1,0 +1,181 @@
+// What scenario files can't say: handles, the table of attempts, agreement of explain with plan.
+#include "core/router.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace perigee {
+namespace {
+
+constexpr Instant kStart{seconds{100}};
+
+CandidateState site(const std::string& name, Duration rtt) {
+  CandidateState state;
+  state.id = {.site = SiteId{name}, .engine = {}, .model = ModelId{"demo"}};
+  state.healthy = true;
+  state.rtt = rtt;
+  state.load.slots = 8;
+  state.load.slots_busy = 2;
+  state.load.prefill_tokens_per_s = 4000;
+  state.load.decode_ms = 20;
+  state.reported = kStart;
+  return state;
+}
+
+RouteRequest request(std::uint32_t prompt_tokens = 500) {
+  RouteRequest request;
+  request.model = ModelId{"demo"};
+  request.prompt_tokens = prompt_tokens;
+  return request;
+}
+
+TEST(Router, HandleOfARemovedCandidateFindsNothingEvenWhenItsPlaceIsTaken) {
+  Router router{{}};
+  const CandidateIndex old = *router.update(site("a", {}), kStart);
+  const auto plan = router.plan(request(), kStart);
+  router.remove(site("a", {}).id);
+  const CandidateIndex next = *router.update(site("b", {}), kStart);
+  EXPECT_NE(old, next);
+  EXPECT_EQ(router.candidate(old), nullptr);
+  EXPECT_EQ(router.started(plan->attempts.front().candidate, request(), kStart), 0U);
+  EXPECT_EQ(router.candidate(next)->id.site.str(), "b");
+  EXPECT_EQ(router.in_flight(next).requests, 0U);
+}
+
+TEST(Router, AttemptAtARemovedCandidateEndsQuietly) {
+  Router router{{}};
+  const CandidateIndex old = *router.update(site("a", {}), kStart);
+  const AttemptTicket ticket = router.started(old, request(), kStart);
+  router.remove(site("a", {}).id);
+  const CandidateIndex next = *router.update(site("a", {}), kStart);
+  router.first_token(ticket, kStart);
+  router.finished(ticket, {.kind = AttemptOutcome::Kind::Failed}, kStart);
+  EXPECT_EQ(router.in_flight(next).requests, 0U);
+  EXPECT_EQ(router.breaker(next, kStart), BreakerState::Closed);
+}
+
+TEST(Router, KeepsWhatItLearnedAcrossReports) {
+  Router router{{}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  for (int i = 0; i < 10; ++i) {
+    const AttemptTicket ticket = router.started(index, request(), kStart);
+    router.first_token(ticket, kStart + seconds{2});
+    router.finished(ticket,
+                    {.first_token = seconds{2},
+                     .finished = seconds{3},
+                     .usage = {.prompt_tokens = 500, .completion_tokens = 50}},
+                    kStart + seconds{3});
+  }
+  CandidateState state = site("a", {});
+  state.reported = kStart + seconds{4};
+  EXPECT_EQ(*router.update(state, kStart + seconds{4}), index);
+  const RouteExplanation explanation = router.explain(request(), kStart + seconds{4});
+  EXPECT_NEAR(explanation.candidates[0].ttft_ms, 2000, 200);
+  EXPECT_NEAR(explanation.candidates[0].tpot_ms, 1000.0 / 49, 2);
+}
+
+TEST(Router, LearnsHowManyTokensAnswersAndPromptsReallyHave) {
+  Router router{{}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  const double before = router.explain(request(), kStart).candidates[0].prefill_ms;
+  for (int i = 0; i < 30; ++i) {
+    const AttemptTicket ticket = router.started(index, request(), kStart);
+    router.finished(ticket,
+                    {.first_token = milliseconds{380},
+                     .finished = milliseconds{380 + 20 * 19},
+                     .usage = {.prompt_tokens = 1500, .completion_tokens = 20}},
+                    kStart);
+  }
+  const Prediction after = router.explain(request(), kStart).candidates[0];
+  EXPECT_NEAR(after.prefill_ms / before, 3, 0.3);
+  EXPECT_NEAR((after.finish_ms - after.ttft_ms) / after.tpot_ms, 25, 10);
+}
+
+TEST(Router, LearnsFromAnswersThatCameInOnePiece) {
+  Router router{{}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  for (int i = 0; i < 100; ++i) {
+    const AttemptTicket ticket = router.started(index, request(), kStart);
+    router.finished(ticket,
+                    {.finished = milliseconds{1000 + 50 * 20},
+                     .usage = {.prompt_tokens = 500, .completion_tokens = 50}},
+                    kStart);
+  }
+  EXPECT_NEAR(router.explain(request(), kStart).candidates[0].ttft_ms, 1000, 150);
+}
+
+TEST(Router, ExplainDrawsNothingAndAgreesWithPlan) {
+  Router router{{.seed = 9}};
+  Router untouched{{.seed = 9}};
+  for (int i = 0; i < 12; ++i) {
+    const CandidateState state = site("s" + std::to_string(i), milliseconds{10 + i % 3});
+    ASSERT_TRUE(router.update(state, kStart));
+    ASSERT_TRUE(untouched.update(state, kStart));
+  }
+  for (int i = 0; i < 2000; ++i) {
+    const RouteExplanation first = router.explain(request(), kStart);
+    const RouteExplanation second = router.explain(request(), kStart);
+    const auto plan = router.plan(request(), kStart);
+    const auto other = untouched.plan(request(), kStart);
+    ASSERT_EQ(plan->attempts.size(), first.attempts.size());
+    for (std::size_t k = 0; k < plan->attempts.size(); ++k) {
+      ASSERT_EQ(plan->attempts[k].candidate, first.attempts[k].candidate);
+      ASSERT_EQ(plan->attempts[k].candidate, second.attempts[k].candidate);
+      ASSERT_EQ(plan->attempts[k].candidate, other->attempts[k].candidate);
+      ASSERT_EQ(plan->attempts[k].reason, first.attempts[k].reason);
+    }
+  }
+}
+
+TEST(Router, PlansOnWhenTheTableOfAttemptsIsFull) {
+  Router router{{.attempts_in_flight_max = 2}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  EXPECT_NE(router.started(index, request(), kStart), 0U);
+  EXPECT_NE(router.started(index, request(), kStart), 0U);
+  const AttemptTicket uncounted = router.started(index, request(), kStart);
+  EXPECT_EQ(uncounted, 0U);
+  router.first_token(uncounted, kStart);
+  router.finished(uncounted, {.kind = AttemptOutcome::Kind::Failed}, kStart);
+  EXPECT_EQ(router.in_flight(index).requests, 2U);
+  EXPECT_TRUE(router.plan(request(), kStart));
+}
+
+TEST(Router, CarriesOnWithAnySizeOfRequest) {
+  Router router{{}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  RouteRequest huge = request(0xffff'ffff);
+  huge.output_tokens = 0xffff'ffff;
+  huge.prefix_blocks.assign(200'000, 5);  // more than the table holds, all alike
+  huge.jurisdictions.assign(10'000, JurisdictionId{"nowhere"});
+  EXPECT_EQ(router.plan(huge, kStart).error().code, Code::DataResidency);
+  huge.jurisdictions.clear();
+  const auto plan = router.plan(huge, kStart);
+  ASSERT_TRUE(plan);
+  router.finished(router.started(index, huge, kStart), {}, kStart);
+  router.finished(router.started(index, request(0), kStart), {}, kStart);
+  EXPECT_EQ(router.in_flight(index).unseen_tokens, 0U);
+}
+
+TEST(Router, RefusesWithTheCodeThatSaysWhatToDo) {
+  Router router{{}};
+  EXPECT_EQ(router.plan(request(), kStart).error().code, Code::NotFound);
+  CandidateState state = site("a", {});
+  state.jurisdiction = JurisdictionId{"de"};
+  ASSERT_TRUE(router.update(state, kStart));
+  RouteRequest lawful = request();
+  lawful.jurisdictions = {JurisdictionId{"fr"}};
+  EXPECT_EQ(router.plan(lawful, kStart).error().code, Code::DataResidency);
+  lawful.jurisdictions = {JurisdictionId{""}};
+  EXPECT_EQ(router.plan(lawful, kStart).error().code, Code::DataResidency);
+  lawful.jurisdictions = {JurisdictionId{"fr"}, JurisdictionId{"de"}};
+  EXPECT_TRUE(router.plan(lawful, kStart));
+  state.healthy = false;
+  ASSERT_TRUE(router.update(state, kStart));
+  EXPECT_EQ(router.plan(lawful, kStart).error().code, Code::Unavailable);
+  lawful.deadline = kStart;
+  EXPECT_EQ(router.plan(lawful, kStart).error().code, Code::DeadlineExceeded);
+}
+
+}  // namespace
+}  // namespace perigee
