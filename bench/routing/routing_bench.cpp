@@ -1,0 +1,196 @@
+// routing_bench [-o table|json]: time and allocations of one routing decision.
+//
+// A decision is plan() alone: filters, prefix match, predictions and choice over N candidates of
+// one model at N sites in ten jurisdictions, all learned from, a tenth rejected by some filter, for
+// a 2,560-token prompt whose beginning three sites hold. `cycle` adds started(), first_token() and
+// finished().
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "core/router.h"
+
+namespace {
+std::size_t allocations = 0;
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  std::abort();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+
+using namespace perigee;
+
+constexpr Instant kStart{seconds{100}};
+constexpr std::uint32_t kBlocks = 40;
+
+CandidateState candidate(std::int64_t i, Random& random) {
+  CandidateState state;
+  state.id = {.site = SiteId{"metro-site-" + std::to_string(i)},
+              .engine = {},
+              .model = ModelId{"llama-3.1-8b-instruct"}};
+  state.jurisdiction = JurisdictionId{"law-" + std::to_string(i % 10)};
+  state.healthy = i % 20 != 0;
+  state.drained = i % 20 == 10;
+  state.rtt = microseconds{500 + random.below(80'000)};
+  state.load.slots = 64;
+  state.load.slots_busy = static_cast<std::uint32_t>(random.below(64));
+  state.load.queued_tokens = random.below(4000);
+  state.load.kv_used = random.uniform() * 0.8;
+  state.load.prefill_tokens_per_s = 5000 + random.uniform() * 20'000;
+  state.load.decode_ms = 10 + random.uniform() * 20;
+  state.reported = kStart;
+  return state;
+}
+
+RouteRequest request() {
+  RouteRequest request;
+  request.model = ModelId{"llama-3.1-8b-instruct"};
+  request.service_class = ServiceClass::Interactive;
+  request.prompt_tokens = 64 * kBlocks;
+  for (std::uint64_t i = 0; i < kBlocks; ++i) {
+    request.prefix_blocks.push_back((i + 1) * 0x9e37'79b9'7f4a'7c15);
+  }
+  for (int i = 0; i < 9; ++i) request.jurisdictions.emplace_back("law-" + std::to_string(i));
+  return request;
+}
+
+Router world(std::int64_t candidates, const RouteRequest& request) {
+  Router router{{}};
+  Random random{5};
+  for (std::int64_t i = 0; i < candidates; ++i) {
+    const auto index = router.update(candidate(i, random), kStart);
+    RouteRequest cold = request;
+    if (i % (candidates / 3) != 1) cold.prefix_blocks.clear();
+    for (int k = 0; k < 3; ++k) {
+      const AttemptTicket ticket = router.started(*index, cold, kStart);
+      router.first_token(ticket, kStart);
+      router.finished(ticket,
+                      {.first_token = milliseconds{200 + random.below(200)},
+                       .finished = milliseconds{3000},
+                       .usage = {.prompt_tokens = 64 * kBlocks, .completion_tokens = 150}},
+                      kStart);
+    }
+  }
+  return router;
+}
+
+void decision(benchmark::State& state) {
+  const RouteRequest wanted = request();
+  Router router = world(state.range(0), wanted);
+  Instant now = kStart + seconds{1};
+  benchmark::DoNotOptimize(router.plan(wanted, now));  // warms its memory
+  const std::size_t before = allocations;
+  std::size_t decisions = 0;
+  for (auto _ : state) {
+    now += microseconds{100};
+    auto plan = router.plan(wanted, now);
+    benchmark::DoNotOptimize(plan);
+    ++decisions;
+  }
+  state.counters["allocations"] =
+      static_cast<double>(allocations - before) / static_cast<double>(decisions);
+}
+
+void cycle(benchmark::State& state) {
+  const RouteRequest wanted = request();
+  Router router = world(state.range(0), wanted);
+  Instant now = kStart + seconds{1};
+  benchmark::DoNotOptimize(router.plan(wanted, now));
+  const std::size_t before = allocations;
+  std::size_t decisions = 0;
+  for (auto _ : state) {
+    now += microseconds{100};
+    const auto plan = router.plan(wanted, now);
+    const AttemptTicket ticket = router.started(plan->attempts.front().candidate, wanted, now);
+    router.first_token(ticket, now);
+    router.finished(ticket, {.first_token = milliseconds{150}, .finished = milliseconds{2000}},
+                    now);
+    ++decisions;
+  }
+  state.counters["allocations"] =
+      static_cast<double>(allocations - before) / static_cast<double>(decisions);
+}
+
+BENCHMARK(decision)->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(cycle)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
+
+struct Row {
+  std::string name;
+  double us = 0;
+  double target_us = 0;  // 0: none
+  double allocations = 0;
+};
+
+// Collects the rows; prints nothing itself.
+class Collector : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      Row row;
+      row.name = run.benchmark_name();
+      row.us = run.GetAdjustedCPUTime();
+      row.allocations = run.counters.at("allocations").value;
+      if (row.name == "decision/100") row.target_us = 5;
+      if (row.name == "decision/1000") row.target_us = 50;
+      rows.push_back(row);
+    }
+  }
+  std::vector<Row> rows;
+};
+
+void print_json(const std::vector<Row>& rows) {
+  std::printf("{\"benchmark\": \"routing\", \"results\": [");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
+    std::printf("%s{\"name\": \"%s\", \"us\": %.3f, \"target_us\": ", i == 0 ? "" : ", ",
+                row.name.c_str(), row.us);
+    row.target_us > 0 ? std::printf("%.0f, \"ratio\": %.3f", row.target_us, row.us / row.target_us)
+                      : std::printf("null, \"ratio\": null");
+    std::printf(", \"allocations\": %.3f}", row.allocations);
+  }
+  std::printf("]}\n");
+}
+
+void print_table(const std::vector<Row>& rows) {
+  std::printf("%-16s %10s %10s %8s %12s\n", "decision", "us", "target us", "ratio", "allocations");
+  for (const Row& row : rows) {
+    std::printf("%-16s %10.2f ", row.name.c_str(), row.us);
+    row.target_us > 0 ? std::printf("%10.0f %8.2f", row.target_us, row.us / row.target_us)
+                      : std::printf("%10s %8s", "-", "-");
+    std::printf(" %12.3f\n", row.allocations);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool json = false;
+  std::vector<char*> arguments{argv[0]};
+  for (int i = 1; i < argc; ++i) {
+    if (std::string{argv[i]} == "-o" && i + 1 < argc) {
+      json = std::string{argv[++i]} == "json";
+    } else {
+      arguments.push_back(argv[i]);
+    }
+  }
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
+  Collector collector;
+  benchmark::RunSpecifiedBenchmarks(&collector);
+  json ? print_json(collector.rows) : print_table(collector.rows);
+  return collector.rows.empty() ? 1 : 0;
+}
