@@ -1,0 +1,247 @@
+// A real control server on loopback, and followers of it.
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fstream>
+#include <future>
+
+#include "control/control_client.h"
+#include "control/control_server.h"
+#include "control/control_test_grid.h"
+#include "control/directory_follower.h"
+#include "control/snapshot_file.h"
+#include "directory/sqlite/sqlite_directory.h"
+
+namespace perigee::control {
+namespace {
+
+class FollowerTest : public testing::Test {
+ protected:
+  FollowerTest() { start_control(); }
+  ~FollowerTest() override {
+    server_.reset();
+    io_.restart();
+    io_.poll();
+  }
+  Executor executor() { return io_.get_executor(); }
+
+  void start_control() {
+    auto directory = SqliteDirectory::open(folder_.file("directory.db"), {.history_max = 64});
+    ASSERT_TRUE(directory) << directory.error().message;
+    ControlServerOptions options;
+    options.heartbeat = milliseconds{50};
+    server_ = std::make_unique<ControlServer>(
+        executor(), clock_, make_table(std::move(*directory), clock_, folder_.file("operator.key")),
+        options);
+    auto bound = server_->listen({"127.0.0.1", port_, ""});
+    ASSERT_TRUE(bound) << bound.error().message;
+    port_ = bound->port;
+    key_ = first_line(folder_.file("operator.key"));
+  }
+  void stop_control() {
+    server_.reset();
+    io_.restart();
+    io_.poll();
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+
+  // Runs the event loop until the condition holds; fails the test after ten seconds.
+  template <class Condition>
+  bool run_until(Condition condition) {
+    bool late = false;
+    asio::steady_timer deadline{io_, std::chrono::seconds{10}};
+    deadline.async_wait([&late](const boost::system::error_code& status) { late = !status; });
+    io_.restart();
+    while (!condition() && !late) io_.run_one();
+    EXPECT_FALSE(late) << "waited too long";
+    return !late;
+  }
+  template <class T>
+  Result<T> wait_for(Task<Result<T>> task) {
+    std::optional<Result<T>> outcome;
+    asio::co_spawn(io_, std::move(task), [&outcome](const std::exception_ptr&, Result<T> result) {
+      outcome = std::move(result);
+    });
+    run_until([&outcome] { return outcome.has_value(); });
+    return outcome ? std::move(*outcome) : Error{Code::Internal, "no outcome"};
+  }
+  Result<std::string> call(const std::string& method, const std::string& path,
+                           const std::string& body = "", const std::string& key = "") {
+    ControlClient client{
+        executor(), clock_, {{"127.0.0.1", port_, ""}, ""}, key.empty() ? key_ : key};
+    return wait_for(client.call({method, "/control/v1/" + path, body, ""}));
+  }
+  std::string join(const std::string& site) {
+    auto made = call("POST", "join-tokens", R"({"site":")" + site + R"("})");
+    EXPECT_TRUE(made) << made.error().message;
+    auto joined = call("POST", "join",
+                       R"({"token":")" + json_text(*made, "token") + R"(","name":")" + site +
+                           R"(","url":"http://127.0.0.1:8101","tier":"metro",)"
+                           R"("jurisdiction":"de","latitude":1,"longitude":2})");
+    EXPECT_TRUE(joined) << joined.error().message;
+    return json_text(*joined, "key");
+  }
+  FollowerOptions options(const std::string& key) const {
+    FollowerOptions chosen;
+    chosen.url = url();
+    chosen.key = key;
+    chosen.file = folder_.file("snapshot");
+    chosen.retry_min = milliseconds{10};
+    chosen.retry_max = milliseconds{40};
+    return chosen;
+  }
+  std::unique_ptr<DirectoryFollower> follow(const FollowerOptions& chosen) {
+    auto follower = std::make_unique<DirectoryFollower>(
+        executor(), clock_, chosen, [this](const DirectoryFollower::Snapshot& snapshot) {
+          revisions_.push_back(snapshot->revision);
+        });
+    const auto started = follower->start();
+    EXPECT_TRUE(started) << started.error().message;
+    return follower;
+  }
+
+  TestFolder folder_;
+  asio::io_context io_{1};
+  SystemClock clock_;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<ControlServer> server_;
+  std::string key_;
+  std::vector<std::uint64_t> revisions_;
+};
+
+TEST_F(FollowerTest, ASiteSeesEveryChangeInOrder) {
+  auto follower = follow(options(join("a")));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  const std::uint64_t start = follower->snapshot()->revision;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(call("PUT", "tenants/t" + std::to_string(i), "{}"));
+  }
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->revision == start + 20; }));
+  EXPECT_EQ(follower->snapshot()->tenants.size(), 20U);
+  EXPECT_EQ(follower->snapshot()->grid, "test");
+  EXPECT_TRUE(std::ranges::is_sorted(revisions_));
+}
+
+TEST_F(FollowerTest, ComesBackAfterControlRestartsAndMissesNothing) {
+  const std::string site_key = join("a");
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  stop_control();
+  ASSERT_TRUE(run_until([&] { return !follower->link().connected; }));
+  EXPECT_FALSE(follower->link().error.empty());
+  EXPECT_NE(follower->snapshot(), nullptr) << "an island carries on";
+  start_control();
+  ASSERT_TRUE(call("PUT", "tenants/late", "{}"));
+  ASSERT_TRUE(run_until(
+      [&] { return follower->link().connected && follower->snapshot()->tenants.size() == 1; }));
+}
+
+TEST_F(FollowerTest, StartsFromDiskWhenControlIsGone) {
+  const std::string site_key = join("a");
+  {
+    auto follower = follow(options(site_key));
+    ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+    ASSERT_TRUE(call("PUT", "tenants/acme", "{}"));
+    ASSERT_TRUE(run_until([&] { return follower->snapshot()->tenants.size() == 1; }));
+  }
+  stop_control();
+  auto island = follow(options(site_key));
+  ASSERT_NE(island->snapshot(), nullptr);
+  EXPECT_EQ(island->snapshot()->tenants.size(), 1U);
+  EXPECT_FALSE(island->link().connected);
+  start_control();
+  ASSERT_TRUE(run_until([&] { return island->link().connected; }));
+}
+
+TEST_F(FollowerTest, IgnoresADamagedSnapshotFile) {
+  const FollowerOptions chosen = options(join("a"));
+  for (const char* damage : {"", "garbage", "perigee-snapshot 1 00\n{}"}) {
+    std::ofstream{chosen.file} << damage;
+    auto follower = follow(chosen);
+    EXPECT_EQ(follower->snapshot(), nullptr);
+    ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+    EXPECT_NE(follower->snapshot(), nullptr);
+  }
+  std::vector<std::string> skipped;
+  auto stored = load_snapshot(chosen.file, skipped);
+  ASSERT_TRUE(stored) << "a good one has replaced it: " << stored.error().message;
+  auto content = read_private_file(chosen.file, 1 << 20);
+  content->at(content->size() / 2) ^= 1;
+  ASSERT_TRUE(replace_private_file(chosen.file, *content));
+  EXPECT_EQ(load_snapshot(chosen.file, skipped).error().code, Code::DataLoss) << "one wrong bit";
+}
+
+TEST_F(FollowerTest, TakesAWholeSnapshotWhenTheHistoryIsForgottenOrOfAnotherLife) {
+  const std::string site_key = join("a");
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  follower.reset();
+  for (int i = 0; i < 80; ++i) ASSERT_TRUE(call("PUT", "tenants/t" + std::to_string(i), "{}"));
+  stop_control();
+  start_control();
+  follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->tenants.size() == 80; }));
+  follower.reset();
+
+  stop_control();
+  std::filesystem::remove(folder_.file("directory.db"));
+  std::filesystem::remove(folder_.file("directory.db-wal"));
+  start_control();
+  follower = follow(options(key_));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  EXPECT_TRUE(follower->snapshot()->tenants.empty()) << "a new directory, lower revisions";
+}
+
+TEST_F(FollowerTest, ARevokedKeyIsKnownToAFollowerAtOnce) {
+  ASSERT_TRUE(call("PUT", "tenants/acme", "{}"));
+  auto made = call("POST", "keys", R"({"tenant":"acme"})");
+  const std::string text = json_text(*made, "key");
+  auto follower = follow(options(join("a")));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  ApiKeys keys{clock_};
+  keys.update(*follower->snapshot());
+  ASSERT_TRUE(keys.authenticate("Bearer " + text));
+  ASSERT_TRUE(call("DELETE", "keys/" + json_text(*made, "id")));
+  ASSERT_TRUE(run_until([&] {
+    keys.update(*follower->snapshot());
+    return !keys.authenticate("Bearer " + text).has_value();
+  }));
+}
+
+TEST_F(FollowerTest, ARemovedSiteIsCutOffFromTheWatch) {
+  const std::string site_key = join("a");
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  ASSERT_TRUE(call("DELETE", "sites/a"));
+  ASSERT_TRUE(run_until([&] { return !follower->link().connected; }));
+  EXPECT_TRUE(follower->snapshot()->sites.contains(SiteId{"a"}))
+      << "the change was not shown to it";
+  EXPECT_EQ(call("GET", "snapshot", "", site_key).error().code, Code::Unauthenticated);
+}
+
+TEST_F(FollowerTest, ASiteKeyCannotWrite) {
+  const std::string site_key = join("a");
+  EXPECT_EQ(call("PUT", "tenants/t", "{}", site_key).error().code, Code::PermissionDenied);
+  EXPECT_EQ(call("GET", "watch", "", site_key).error().param, "from");
+  EXPECT_EQ(call("GET", "watch?from=999999", "", site_key).error().code, Code::FailedPrecondition);
+}
+
+TEST_F(FollowerTest, ListensOnLoopbackOnly) {
+  const auto refused = server_->listen({"0.0.0.0", 0, ""});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::FailedPrecondition);
+  EXPECT_NE(refused.error().message.find("loopback"), std::string::npos);
+}
+
+TEST_F(FollowerTest, ShutsDownWhileWatched) {
+  auto follower = follow(options(join("a")));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  bool done = false;
+  asio::co_spawn(io_, server_->shut_down(seconds{5}),
+                 [&done](const std::exception_ptr&) { done = true; });
+  ASSERT_TRUE(run_until([&] { return done && !follower->link().connected; }));
+}
+
+}  // namespace
+}  // namespace perigee::control
