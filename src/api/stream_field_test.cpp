@@ -68,7 +68,9 @@ TEST(StreamField, SurvivesRandomText) {
     for (std::uint64_t i = random.below(40); i > 0; --i)
       value += kBytes[random.below(kBytes.size())];
     const auto field = parse_stream_field(value);
-    if (field) EXPECT_EQ(field->tokens == 0, field->token_ids.empty());
+    if (field) {
+      EXPECT_EQ(field->tokens == 0, field->token_ids.empty());
+    }
   }
 }
 

@@ -100,8 +100,12 @@ TEST(ChunkScan, SurvivesRandomDamage) {
     if (random.below(4) == 0) json.resize(random.below(json.size()));
     const auto facts = scan_chunk(json);
     const auto usage = scan_answer_usage(json);
-    if (facts) EXPECT_LE(facts->tokens, 2u);
-    if (usage) EXPECT_LE(usage->cached_tokens, usage->prompt_tokens);
+    if (facts) {
+      EXPECT_LE(facts->tokens, 2u);
+    }
+    if (usage) {
+      EXPECT_LE(usage->cached_tokens, usage->prompt_tokens);
+    }
   }
 }
 
