@@ -17,6 +17,17 @@ int main(int argc, char** argv) {
       "  perigee chat                 talk to it\n"
       "  perigee COMMAND --help       what a command does, with examples");
   int exit_code = cli::kExitOk;
+  cli::add_demo_command(app, exit_code);
+  cli::add_chat_command(app, exit_code);
+  cli::add_status_command(app, exit_code);
+  cli::add_route_command(app, exit_code);
+  cli::add_site_command(app, exit_code);
+  cli::add_sites_command(app, exit_code);
+  cli::add_models_command(app, exit_code);
+  cli::add_tenants_command(app, exit_code);
+  cli::add_keys_command(app, exit_code);
+  cli::add_control_command(app, exit_code);
+  cli::add_completion_command(app, exit_code);
   cli::add_version_command(app, exit_code);
   try {
     app.parse(argc, argv);

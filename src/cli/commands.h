@@ -9,9 +9,19 @@ namespace perigee::cli {
 
 void add_chat_command(CLI::App& app, int& exit_code);
 void add_completion_command(CLI::App& app, int& exit_code);
+void add_control_command(CLI::App& app, int& exit_code);
 void add_demo_command(CLI::App& app, int& exit_code);
+void add_keys_command(CLI::App& app, int& exit_code);
+void add_models_command(CLI::App& app, int& exit_code);
 void add_route_command(CLI::App& app, int& exit_code);
+void add_site_command(CLI::App& app, int& exit_code);
+void add_sites_command(CLI::App& app, int& exit_code);
 void add_status_command(CLI::App& app, int& exit_code);
+void add_tenants_command(CLI::App& app, int& exit_code);
 void add_version_command(CLI::App& app, int& exit_code);
+
+// Below `perigee site`.
+void add_site_join_command(CLI::App& site, int& exit_code);
+void add_site_token_command(CLI::App& site, int& exit_code);
 
 }  // namespace perigee::cli

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <string_view>
+#include <vector>
 
 namespace perigee::cli {
 
@@ -15,6 +17,15 @@ std::optional<std::string> environment(const char* name) {
 std::string demo_runtime_dir() {
   return environment("XDG_RUNTIME_DIR").value_or("/tmp") + "/perigee-demo-" +
          std::to_string(::getuid());
+}
+
+void forget_perigee_environment() {
+  std::vector<std::string> names;
+  for (char** entry = ::environ; *entry != nullptr; ++entry) {
+    const std::string_view text{*entry};
+    if (text.starts_with("PERIGEE_")) names.emplace_back(text.substr(0, text.find('=')));
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());  // NOLINT(concurrency-mt-unsafe)
 }
 
 }  // namespace perigee::cli

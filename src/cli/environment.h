@@ -13,4 +13,8 @@ std::optional<std::string> environment(const char* name);
 // is private (0700); docs/demo.md describes demo.json in it.
 std::string demo_runtime_dir();
 
+// Takes every PERIGEE_* variable out of this process, so that the processes it starts don't inherit
+// what was meant for it alone. Before any other thread runs.
+void forget_perigee_environment();
+
 }  // namespace perigee::cli

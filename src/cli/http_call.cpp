@@ -39,10 +39,16 @@ std::vector<net::Header> headers_of(const Call& call, const std::string& authori
   return headers;
 }
 
+Result<net::Url> address_of(const std::string& url) {
+  if (!url.starts_with("unix:")) return net::parse_url(url);
+  PERIGEE_TRY(endpoint, net::parse_endpoint(url));
+  return net::Url{std::move(endpoint), {}};
+}
+
 // `target`, `call` and `sink` outlive the coroutine: the caller waits for its end.
 Task<Result<Answer>> exchange(net::HttpClient& client, const Target& target, const Call& call,
                               const PieceSink* sink) {
-  PERIGEE_CO_TRY(url, net::parse_url(target.url));
+  PERIGEE_CO_TRY(url, address_of(target.url));
   const std::string path = url.base_path + call.path;
   const std::string authorization = target.key.empty() ? "" : "Bearer " + target.key;
   const std::vector<net::Header> headers = headers_of(call, authorization);

@@ -15,7 +15,8 @@
 
 namespace perigee::cli {
 
-// Whom to call and with which credential. `url` is "http://HOST:PORT[/base]"; `origin` says where
+// Whom to call and with which credential. `url` is "http://HOST:PORT[/base]" or
+// "unix:PATH"; `origin` says where
 // it was found ("--url", "PERIGEE_URL", "the running demo"), for error messages.
 struct Target {
   std::string url;

@@ -17,18 +17,12 @@ constexpr std::string_view kGap = "  ";
 
 std::string_view escape_of(Tone tone) {
   switch (tone) {
-    case Tone::Plain:
-      return "";
-    case Tone::Strong:
-      return "\x1b[1m";
-    case Tone::Dim:
-      return "\x1b[2m";
-    case Tone::Good:
-      return "\x1b[32m";
-    case Tone::Warning:
-      return "\x1b[33m";
-    case Tone::Bad:
-      return "\x1b[31m";
+    case Tone::Plain: return "";
+    case Tone::Strong: return "\x1b[1m";
+    case Tone::Dim: return "\x1b[2m";
+    case Tone::Good: return "\x1b[32m";
+    case Tone::Warning: return "\x1b[33m";
+    case Tone::Bad: return "\x1b[31m";
   }
   return "";
 }

@@ -68,7 +68,8 @@ std::size_t display_width(std::string_view text);
 // "12.3 ms", "1.20 s": a time for people.
 std::string format_ms(double ms);
 
-void print(std::string_view text);           // stdout
+void print(std::string_view text);  // stdout
+inline void print(const char* text) { print(std::string_view{text}); }
 void print(const Table& table);              // stdout
 void print(const boost::json::value& json);  // stdout, one line
 void print_note(std::string_view text);      // one line on stderr: progress, advice

@@ -33,6 +33,8 @@ class Answer {
   // An error status before anything was sent, an error event after.
   virtual Task<Result<>> fail(const AnswerHead& head, const Error& error) = 0;
   virtual bool started() const = 0;
+  // The request's bytes are no longer needed: a long stream need not hold them.
+  virtual void release_request() {}
   // Calls `left` once if the client leaves; nullptr stops watching.
   virtual void watch_client(std::function<void()> left) = 0;
 };

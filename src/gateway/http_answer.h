@@ -16,6 +16,7 @@ class HttpAnswer final : public Answer {
   Task<Result<>> finish(std::string_view events) override;
   Task<Result<>> fail(const AnswerHead& head, const Error& error) override;
   bool started() const override { return out_.started(); }
+  void release_request() override { out_.release_request(); }
   void watch_client(std::function<void()> left) override { out_.watch_client(std::move(left)); }
 
  private:

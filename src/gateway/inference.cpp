@@ -185,6 +185,7 @@ Task<> Inference::serve(InferenceCall& call, Answer& answer) {
   run.began = parts_.clock.now();
   run.head.request_id = call.hints.request_id;
   auto prepared = prepare(call);
+  answer.release_request();
   const Count count{running_};
   ModelId model;
   Result<> served{};

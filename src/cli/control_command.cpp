@@ -1,0 +1,103 @@
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "control/control_server.h"
+#include "control/operator_key.h"
+#include "control/private_file.h"
+#include "directory/sqlite/sqlite_directory.h"
+#include "net/endpoint.h"
+
+namespace perigee::cli {
+namespace {
+
+constexpr Duration kShutDownGrace = seconds{5};
+
+struct ControlArguments {
+  std::string listen = "127.0.0.1:7000";
+  std::string state_dir;
+  std::string grid;
+  std::string log_level = "info";
+  std::string log_format = "text";
+};
+
+Result<> configure_log(const ControlArguments& arguments) {
+  log::Level level = log::Level::Info;
+  if (!log::parse_level(arguments.log_level, level)) {
+    return Error{Code::InvalidArgument, "--log-level must be debug, info, warning, error or off"};
+  }
+  log::configure(level, arguments.log_format == "json" ? log::Format::Json : log::Format::Text,
+                 "control");
+  return {};
+}
+
+Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io,
+                                                            const Clock& clock,
+                                                            const ControlArguments& arguments) {
+  PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
+  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
+  PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
+  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid));
+  PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
+  auto server =
+      std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
+  PERIGEE_TRY(bound, server->listen(endpoint));
+  log::info("control is listening", {{"url", "http://" + bound.to_string()},
+                                     {"grid", server->table().snapshot().grid},
+                                     {"revision", server->table().snapshot().revision}});
+  return server;
+}
+
+int run_control(const ControlArguments& arguments) {
+  if (auto configured = configure_log(arguments); !configured) return report(configured.error());
+  const SystemClock clock;
+  asio::io_context io{1};
+  auto server = make_server(io, clock, arguments);
+  if (!server) {
+    log::flush();
+    return report(server.error());
+  }
+  asio::signal_set signals{io, SIGINT, SIGTERM};
+  signals.async_wait([&io, &server](const boost::system::error_code& status, int signal) {
+    if (status) return;
+    log::info("control is stopping", {{"signal", signal}});
+    asio::co_spawn(io, (*server)->shut_down(kShutDownGrace),
+                   [&io](const std::exception_ptr&) { io.stop(); });
+  });
+  io.run();
+  log::flush();
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_control_command(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("control", "Serve the directory: sites, models, tenants, keys");
+  auto arguments = std::make_shared<ControlArguments>();
+  command->add_option("--listen", arguments->listen, "Address; loopback until TLS exists")
+      ->capture_default_str();
+  command
+      ->add_option("--state-dir", arguments->state_dir,
+                   "Folder for the directory and the first operator key; made if missing")
+      ->required();
+  command->add_option("--grid", arguments->grid, "Name of the grid; taken at the first start");
+  command->add_option("--log-level", arguments->log_level, "debug, info, warning, error or off")
+      ->capture_default_str();
+  command->add_option("--log-format", arguments->log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  perigee control --state-dir /var/lib/perigee --grid north\n"
+      "  perigee control --listen 127.0.0.1:7001 --state-dir ./state --log-level debug");
+  command->callback([arguments, &exit_code] { exit_code = run_control(*arguments); });
+}
+
+}  // namespace perigee::cli

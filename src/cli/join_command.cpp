@@ -1,0 +1,181 @@
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "cli/admin_call.h"
+#include "cli/commands.h"
+#include "cli/json_fields.h"
+#include "cli/site_facts.h"
+#include "control/private_file.h"
+#include "net/endpoint.h"
+
+namespace perigee::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct TokenArguments : AdminOptions {
+  std::string name;
+  std::string expires_in = "1h";
+};
+
+struct JoinArguments {
+  std::string token;
+  std::string control_url;
+  std::string name;
+  SiteFacts facts;
+  std::string listen;
+  std::string state_dir;
+  std::string models_dir = "models";
+  bool replace = false;
+  OutputFormat format = OutputFormat::Table;
+
+  std::string key_file() const { return state_dir + "/site.key"; }
+  std::string config_file() const { return state_dir + "/site.toml"; }
+};
+
+int create_token(const TokenArguments& arguments) {
+  auto expiry = parse_seconds(arguments.expires_in, "--expires-in");
+  if (!expiry) {
+    report(expiry.error());
+    return kExitUsage;
+  }
+  JsonObject body;
+  body.add("site", arguments.name).add("expires_in_s", *expiry);
+  const auto show = [&arguments](const json::value& answer) {
+    print(text_field(answer, "token") + "\n");
+    print_note(fmt::format(
+        "This is the only time the token is shown. It lets {} join once, until {} UTC.\n"
+        "On that machine: perigee site join TOKEN --control URL --name {} ...",
+        arguments.name, format_time(number_field(answer, "expires_us")), arguments.name));
+  };
+  return run_admin(arguments, {"POST", "join-tokens", body.take()}, show);
+}
+
+// A TOML basic string.
+std::string toml_quote(const std::string& text) { return json_quote(text); }
+
+std::string site_config(const JoinArguments& arguments) {
+  return fmt::format(
+      "# Written by `perigee site join`. All keys: docs/site_config.md\n"
+      "[site]\n"
+      "name = {}\n"
+      "listen = {}\n"
+      "state_dir = \".\"\n"
+      "models_dir = {}\n"
+      "\n"
+      "[control]\n"
+      "url = {}\n"
+      "key_file = \"site.key\"\n",
+      toml_quote(arguments.name), toml_quote(arguments.listen),
+      toml_quote(std::filesystem::absolute(arguments.models_dir).string()),
+      toml_quote(arguments.control_url));
+}
+
+// Whatever can fail here must fail before the token is used up.
+Result<> prepare(JoinArguments& arguments) {
+  if (arguments.token == "-") std::getline(std::cin, arguments.token);
+  PERIGEE_TRY(url, net::parse_url(arguments.facts.url));
+  if (arguments.listen.empty()) arguments.listen = url.endpoint.to_string();
+  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
+  if (!arguments.replace && std::filesystem::exists(arguments.key_file())) {
+    return Error{
+        Code::AlreadyExists,
+        fmt::format("{} exists: this site has joined already; use --replace for a new key, "
+                    "or another --state-dir",
+                    arguments.key_file())};
+  }
+  return {};
+}
+
+Result<json::value> exchange_token(const JoinArguments& arguments) {
+  JsonObject body = site_facts(arguments.facts);
+  body.add("token", arguments.token).add("name", arguments.name);
+  HttpCaller caller;
+  Target target;
+  target.url = arguments.control_url;
+  target.origin = "--control";
+  Call call;
+  call.method = "POST";
+  call.path = "/control/v1/join";
+  call.body = body.take();
+  return call_json(caller, target, call);
+}
+
+Result<bool> write_files(const JoinArguments& arguments, const json::value& answer) {
+  PERIGEE_CHECK(
+      control::replace_private_file(arguments.key_file(), text_field(answer, "key") + "\n"));
+  const auto written =
+      control::create_private_file(arguments.config_file(), site_config(arguments));
+  if (!written && written.error().code != Code::AlreadyExists) return written.error();
+  return written.has_value();
+}
+
+int join(JoinArguments& arguments) {
+  if (auto prepared = prepare(arguments); !prepared) return report(prepared.error());
+  auto answer = exchange_token(arguments);
+  if (!answer) return report(answer.error());
+  auto fresh_config = write_files(arguments, *answer);
+  if (!fresh_config) return report(fresh_config.error());
+  if (arguments.format == OutputFormat::Json) {
+    json::object joined;
+    joined["site"] = arguments.name;
+    joined["grid"] = text_field(*answer, "grid");
+    joined["key_file"] = arguments.key_file();
+    joined["config"] = arguments.config_file();
+    joined["config_written"] = *fresh_config;
+    print(json::value{std::move(joined)});
+    return kExitOk;
+  }
+  print(fmt::format("{} is part of grid {}.\n", arguments.name, text_field(*answer, "grid")));
+  if (!*fresh_config) {
+    print(fmt::format("{} was there already and is left as it is.\n", arguments.config_file()));
+  }
+  print(fmt::format("Next: perigee site --config {}\n", arguments.config_file()));
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_site_token_command(CLI::App& site, int& exit_code) {
+  auto arguments = std::make_shared<TokenArguments>();
+  CLI::App* command =
+      add_admin_command(site, "token", "Create a token that lets one site join, once", *arguments);
+  command->add_option("--name", arguments->name, "The site that may join")->required();
+  command->add_option("--expires-in", arguments->expires_in, "90s, 15m, 12h, 30d")
+      ->capture_default_str();
+  command->footer("Example:\n  perigee site token --name metro-berlin --expires-in 15m");
+  command->callback([arguments, &exit_code] { exit_code = create_token(*arguments); });
+}
+
+void add_site_join_command(CLI::App& site, int& exit_code) {
+  auto arguments = std::make_shared<JoinArguments>();
+  CLI::App* command =
+      site.add_subcommand("join", "Make this machine a site: token in, key and site.toml out");
+  command->add_option("TOKEN", arguments->token, "From `perigee site token`; - reads it from stdin")
+      ->required();
+  command->add_option("--control", arguments->control_url, "Control's URL")->required();
+  command->add_option("--name", arguments->name, "The name that the token was made for")
+      ->required();
+  add_site_facts(*command, arguments->facts);
+  command->add_option("--listen", arguments->listen, "Address to listen on; default: as in --url");
+  command
+      ->add_option("--state-dir", arguments->state_dir,
+                   "Folder for the site's files; made if missing")
+      ->required();
+  command->add_option("--models-dir", arguments->models_dir, "Folder of model files")
+      ->capture_default_str();
+  command->add_flag("--replace", arguments->replace, "Replace the key of an earlier join");
+  add_output_option(*command, arguments->format);
+  command->footer(
+      "Example:\n"
+      "  perigee site join pgj_... --control http://127.0.0.1:7000 --name metro-berlin \\\n"
+      "      --url http://127.0.0.1:8101 --tier metro --jurisdiction de \\\n"
+      "      --latitude 52.52 --longitude 13.40 --city Berlin --state-dir /var/lib/perigee-site");
+  command->callback([arguments, &exit_code] { exit_code = join(*arguments); });
+}
+
+}  // namespace perigee::cli

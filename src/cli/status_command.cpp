@@ -1,0 +1,219 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/connection.h"
+#include "cli/json_fields.h"
+#include "cli/output.h"
+
+namespace perigee::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr Duration kSiteTimeout = seconds{3};
+
+struct Options {
+  ControlOptions control;
+  OutputFormat format = OutputFormat::Table;
+};
+
+// A site as registered, and what it says of itself; `fault` when it says nothing.
+struct SiteReport {
+  std::string name;
+  std::string url;
+  std::string tier;
+  std::string jurisdiction;
+  json::value status;
+  std::string fault;
+
+  bool reachable() const { return status.is_object(); }
+};
+
+std::size_t count_state(const json::array& list, std::string_view state) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      list, [state](const json::value& item) { return text_field(item, "state") == state; }));
+}
+
+bool healthy(const SiteReport& site) {
+  if (!site.reachable()) return false;
+  const json::array& engines = list_field(site.status, "engines");
+  const json::array& peers = list_field(site.status, "peers");
+  return text_field(site.status, "control") == "connected" &&
+         count_state(engines, "ready") == engines.size() &&
+         count_state(peers, "up") == peers.size();
+}
+
+std::string state_of(const SiteReport& site) {
+  if (!site.reachable()) return "down";
+  if (flag_field(site.status, "drained")) return "drained";
+  return healthy(site) ? "up" : "degraded";
+}
+
+// The sites of the directory; when control does not answer, those of the running demo.
+Result<std::vector<SiteReport>> list_sites(HttpCaller& caller, const Target& control,
+                                           std::string& fault) {
+  Call call;
+  call.path = "/control/v1/sites";
+  call.timeout = kSiteTimeout;
+  auto listed = call_json(caller, control, call);
+  std::vector<SiteReport> sites;
+  if (listed) {
+    for (const json::value& row : list_field(*listed, "data")) {
+      sites.push_back({text_field(row, "name"),
+                       text_field(row, "url"),
+                       text_field(row, "tier"),
+                       text_field(row, "jurisdiction"),
+                       {},
+                       {}});
+    }
+    return sites;
+  }
+  PERIGEE_TRY(demo, read_demo_state());
+  if (!demo || listed.error().code != Code::Unavailable) return std::move(listed).error();
+  fault = listed.error().message;
+  for (const DemoSite& site : demo->sites) {
+    sites.push_back({site.name, site.url, site.tier, site.jurisdiction, {}, {}});
+  }
+  return sites;
+}
+
+void ask_status(HttpCaller& caller, const Target& control, SiteReport& site) {
+  const Target target{site.url, control.key, "the directory"};
+  Call call;
+  call.path = "/grid/v1/status";
+  call.timeout = kSiteTimeout;
+  auto answered = call_json(caller, target, call);
+  if (answered) {
+    site.status = std::move(*answered);
+  } else {
+    site.fault = answered.error().message;
+  }
+}
+
+std::string busy_of(const json::value& status) {
+  double slots = 0;
+  double busy = 0;
+  for (const json::value& engine : list_field(status, "engines")) {
+    if (const json::value* load = field(engine, "load")) {
+      slots += number_field(*load, "slots");
+      busy += number_field(*load, "slots_busy");
+    }
+  }
+  return fmt::format("{:.0f}/{:.0f}", busy, slots);
+}
+
+Cell state_cell(const SiteReport& site) {
+  const std::string state = state_of(site);
+  const Tone tone = state == "up" ? Tone::Good : state == "down" ? Tone::Bad : Tone::Warning;
+  return {state, tone};
+}
+
+Table table_of(const std::vector<SiteReport>& sites) {
+  using Align = Table::Align;
+  Table table{{{"SITE"},
+               {"TIER"},
+               {"LAW"},
+               {"STATE"},
+               {"CONTROL"},
+               {"ENGINES", Align::Right},
+               {"BUSY", Align::Right},
+               {"PEERS", Align::Right},
+               {"REQUESTS", Align::Right},
+               {"REVISION", Align::Right},
+               {"URL"}}};
+  for (const SiteReport& site : sites) {
+    if (!site.reachable()) {
+      table.add({site.name, site.tier, site.jurisdiction, state_cell(site), "-", "-", "-", "-", "-",
+                 "-", site.url});
+      continue;
+    }
+    const json::array& engines = list_field(site.status, "engines");
+    const json::array& peers = list_field(site.status, "peers");
+    table.add({site.name, site.tier, site.jurisdiction, state_cell(site),
+               text_field(site.status, "control"),
+               fmt::format("{}/{}", count_state(engines, "ready"), engines.size()),
+               busy_of(site.status), fmt::format("{}/{}", count_state(peers, "up"), peers.size()),
+               fmt::format("{:.0f}", number_field(site.status, "requests")),
+               fmt::format("{:.0f}", number_field(site.status, "revision")), site.url});
+  }
+  return table;
+}
+
+// What is wrong, one line each.
+std::vector<std::string> faults_of(const std::vector<SiteReport>& sites) {
+  std::vector<std::string> faults;
+  for (const SiteReport& site : sites) {
+    if (!site.fault.empty()) faults.push_back(fmt::format("{}: {}", site.name, site.fault));
+    if (!site.reachable()) continue;
+    if (text_field(site.status, "control") != "connected") {
+      faults.push_back(fmt::format("{}: cut off from control (island)", site.name));
+    }
+    for (const json::value& engine : list_field(site.status, "engines")) {
+      const std::string state = text_field(engine, "state");
+      if (state == "ready") continue;
+      faults.push_back(fmt::format("{}: engine {} is {} {}", site.name, text_field(engine, "name"),
+                                   state, text_field(engine, "last_fault")));
+    }
+    for (const json::value& peer : list_field(site.status, "peers")) {
+      const std::string state = text_field(peer, "state");
+      if (state == "up") continue;
+      faults.push_back(
+          fmt::format("{}: peer {} is {}", site.name, text_field(peer, "site"), state));
+    }
+  }
+  return faults;
+}
+
+json::value json_of(const std::vector<SiteReport>& sites, bool degraded) {
+  json::array rows;
+  for (const SiteReport& site : sites) {
+    json::object row{{"name", site.name},       {"url", site.url},
+                     {"tier", site.tier},       {"jurisdiction", site.jurisdiction},
+                     {"state", state_of(site)}, {"status", site.status}};
+    if (!site.fault.empty()) row["fault"] = site.fault;
+    rows.push_back(std::move(row));
+  }
+  return json::object{{"degraded", degraded}, {"sites", std::move(rows)}};
+}
+
+Result<int> show_status(const Options& options) {
+  PERIGEE_TRY(control, find_control(options.control));
+  HttpCaller caller;
+  std::string control_fault;
+  PERIGEE_TRY(sites, list_sites(caller, control, control_fault));
+  for (SiteReport& site : sites) ask_status(caller, control, site);
+  const bool degraded = !control_fault.empty() || !std::ranges::all_of(sites, healthy);
+  if (options.format == OutputFormat::Json) {
+    print(json_of(sites, degraded));
+  } else {
+    print(table_of(sites));
+    if (!control_fault.empty()) print("control: " + printable(control_fault) + "\n");
+    for (const std::string& fault : faults_of(sites)) print(printable(fault) + "\n");
+  }
+  return degraded ? kExitDegraded : kExitOk;
+}
+
+}  // namespace
+
+void add_status_command(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("status", "Show every site: its state, engines, load and peers");
+  auto options = std::make_shared<Options>();
+  add_control_options(*command, options->control);
+  add_output_option(*command, options->format);
+  command->footer(
+      "Exits 3 when a site is down, cut off from control, or has an engine or a peer that is not "
+      "up.\nExamples:\n"
+      "  perigee status\n"
+      "  perigee status -o json | jq '.sites[] | select(.state != \"up\")'");
+  command->callback([options, &exit_code] {
+    const auto outcome = show_status(*options);
+    exit_code = outcome ? *outcome : report(outcome.error());
+  });
+}
+
+}  // namespace perigee::cli
