@@ -16,13 +16,6 @@ std::string_view to_string(BreakerState state) {
   PERIGEE_ASSERT(false);
 }
 
-BreakerState Breaker::state(Instant now) const {
-  if (!open_) return BreakerState::Closed;
-  return now < open_until_ ? BreakerState::Open : BreakerState::HalfOpen;
-}
-
-bool Breaker::admits(Instant now) const { return !open_ || (now >= open_until_ && !probing_); }
-
 bool Breaker::started(Instant now) {
   if (state(now) != BreakerState::HalfOpen || probing_) return false;
   probing_ = true;

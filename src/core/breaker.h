@@ -25,9 +25,12 @@ inline constexpr Duration kOpenMost = seconds{60};
 
 class Breaker {
  public:
-  BreakerState state(Instant now) const;
+  BreakerState state(Instant now) const {
+    if (!open_) return BreakerState::Closed;
+    return now < open_until_ ? BreakerState::Open : BreakerState::HalfOpen;
+  }
   // Whether an attempt may start now.
-  bool admits(Instant now) const;
+  bool admits(Instant now) const { return !open_ || (now >= open_until_ && !probing_); }
   // When it next may admit one; meaningful while Open.
   Instant probes_at() const { return open_until_; }
 

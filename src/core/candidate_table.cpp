@@ -121,6 +121,8 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
   stored.load = load;
   stored.reported = reported;
   candidate.load = load;
+  const double kv_used = std::min(load.kv_used, kKvUsedMost);
+  candidate.barrier_ms = kBarrier_ms * kv_used / (1 - kv_used);
   candidate.prefill.seed(load.prefill_tokens_per_s);
   if (newer && candidate.load_known()) {
     in_flight.report(candidate.in_flight, reported);

@@ -37,6 +37,12 @@ class NameTable {
   std::vector<std::uint32_t> free_;
 };
 
+// barrier = kBarrier_ms * k / (1 - k) for KV use k: nothing when empty, 0.15 s at half, a wall near
+// full. Form and constant are SMG's least_load (lambda = 0.15 s).
+inline constexpr double kBarrier_ms = 150;
+// k is cut here, where the wall is 7.35 s high, so that full candidates still compare.
+inline constexpr double kKvUsedMost = 0.98;
+
 struct Candidate {
   CandidateIndex index = 0;
   std::uint32_t site = 0;          // number of its name
@@ -48,6 +54,7 @@ struct Candidate {
   bool drained = false;
   double rtt_ms = 0;
   EngineLoad load;                 // numbers made sane
+  double barrier_ms = 0;           // follows from the load
   std::optional<Instant> refused;  // when it last refused for load
   InFlightCounters in_flight;
   PrefillEstimate prefill;

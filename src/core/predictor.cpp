@@ -80,8 +80,7 @@ Prediction predict(const Candidate& candidate, const RequestTerms& request,
       std::max(0.0, learned.variance(backlog.queued_tokens + request.prompt_tokens - cached)));
   p.finish_ms = p.ttft_ms + request.output_tokens * p.tpot_ms;
 
-  const double kv_used = std::min(candidate.load.kv_used, kKvUsedMost);
-  p.barrier_ms = kBarrier_ms * kv_used / (1 - kv_used);
+  p.barrier_ms = candidate.barrier_ms;
   p.excess_ms = request.output_tokens * std::max(0.0, p.tpot_ms - request.targets.tpot_ms);
   p.score_ms = p.ttft_ms + p.barrier_ms + p.excess_ms;
   return p;

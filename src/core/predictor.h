@@ -11,11 +11,6 @@
 
 namespace perigee {
 
-// barrier = kBarrier_ms * k / (1 - k) for KV use k: nothing when empty, 0.15 s at half, a wall near
-// full. Form and constant are SMG's least_load (lambda = 0.15 s).
-inline constexpr double kBarrier_ms = 150;
-// k is cut here, where the wall is 7.35 s high, so that full candidates still compare.
-inline constexpr double kKvUsedMost = 0.98;
 // Time per token where none is published: measured decode steps of 8B models at small batches are 6
 // to 23 ms on current GPUs, more on CPUs.
 inline constexpr double kTpotDefault_ms = 30;

@@ -6,26 +6,15 @@
 namespace perigee {
 namespace {
 
-constexpr double kOverheadVariance = kOverheadDeviation_ms * kOverheadDeviation_ms;
 constexpr double kMsPerTokenLeast = 1e-4;  // ten million tokens/s
 constexpr double kMsPerTokenMost = 1e3;    // one token/s
 constexpr double kOverheadMost_ms = 60'000;
 constexpr double kObservedMost_ms = 600'000;
 constexpr double kTokensMost = 1e9;
-constexpr double kSeriesMost = 1.0 / 16;
 constexpr double kNoiseLeast_ms = 1;
 constexpr double kNoiseShare = 0.05;      // of the observed time
 constexpr double kNoiseAdaptation = 0.1;  // weight of the newest residual
 constexpr double kNoisePriorVariance = 25;
-
-// exp(-elapsed / kForgetting); a plan asks twice per candidate, mostly for short times, where four
-// terms of the series are exact to 1e-8.
-double kept(Instant since, Instant now) {
-  if (now <= since) return 1;
-  const double x = to_seconds(now - since) / to_seconds(kForgetting);
-  if (x > kSeriesMost) return std::exp(-x);
-  return 1 - x * (1 - x * (1.0 / 2) * (1 - x * (1.0 / 3) * (1 - x * (1.0 / 4))));
-}
 
 double square(double x) { return x * x; }
 
@@ -34,14 +23,9 @@ double square(double x) { return x * x; }
 ScalarEstimate::ScalarEstimate(const Options* options)
     : options_(options), mean_(options->mean), variance_(square(options->deviation)) {}
 
-double ScalarEstimate::mean(Instant now) const {
-  if (mean_ == options_->mean) return mean_;
-  return options_->mean + (mean_ - options_->mean) * kept(updated_, now);
-}
-
 double ScalarEstimate::variance(Instant now) const {
   const double prior = square(options_->deviation);
-  return prior + (variance_ - prior) * square(kept(updated_, now));
+  return prior + (variance_ - prior) * square(kept_share(updated_, now));
 }
 
 void ScalarEstimate::observe(double value, Instant now) {
@@ -77,19 +61,6 @@ void PrefillEstimate::seed(double tokens_per_s) {
   if (observed_) return;
   mean_.ms_per_token = prior_ms_per_token_;
   mean_.token_variance = prior_token_variance_;
-}
-
-PrefillEstimate::Value PrefillEstimate::at(Instant now) const {
-  if (!observed_) return mean_;
-  const double keep = kept(updated_, now);
-  const double keep_variance = keep * keep;
-  return {.overhead_ms = kOverheadPrior_ms + (mean_.overhead_ms - kOverheadPrior_ms) * keep,
-          .ms_per_token = prior_ms_per_token_ + (mean_.ms_per_token - prior_ms_per_token_) * keep,
-          .overhead_variance =
-              kOverheadVariance + (mean_.overhead_variance - kOverheadVariance) * keep_variance,
-          .covariance = mean_.covariance * keep_variance,
-          .token_variance = prior_token_variance_ +
-                            (mean_.token_variance - prior_token_variance_) * keep_variance};
 }
 
 void PrefillEstimate::observe(double tokens, double ms, double noise_ms, Instant now) {

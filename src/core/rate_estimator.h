@@ -5,6 +5,7 @@
 // observation loses weight smoothly, and the variance says honestly how little is known again.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "base/instant.h"
@@ -23,6 +24,28 @@ inline constexpr std::uint32_t kOutliersMax = 3;
 // chance of 0.2 % for honest noise.
 inline constexpr int kOneSidedMax = 10;
 
+// Rate of a candidate that publishes none: SMG's default throughput, 2,000 tokens/s.
+inline constexpr double kRateDefault_tokens_per_s = 2'000;
+// Overhead before anything was observed: parsing, templates, one engine step; and how unsure that
+// is.
+inline constexpr double kOverheadPrior_ms = 5;
+inline constexpr double kOverheadDeviation_ms = 20;
+inline constexpr double kOverheadVariance = kOverheadDeviation_ms * kOverheadDeviation_ms;
+// How unsure a published rate is, and a default one, as a share of it.
+inline constexpr double kPublishedDeviation = 0.5;
+inline constexpr double kDefaultDeviation = 1.0;
+
+// exp(-elapsed / kForgetting). A plan asks twice per candidate, mostly for short times, where four
+// terms of the series are exact to 1e-8.
+inline double kept_share(Instant since, Instant now) {
+  constexpr double kRate = 1 / static_cast<double>(kForgetting.count());
+  constexpr double kSeriesMost = 1.0 / 16;
+  if (now <= since) return 1;
+  const double x = static_cast<double>((now - since).count()) * kRate;
+  if (x > kSeriesMost) return std::exp(-x);
+  return 1 - x * (1 - x * (1.0 / 2) * (1 - x * (1.0 / 3) * (1 - x * (1.0 / 4))));
+}
+
 // One quantity, e.g. expected output tokens of a model.
 class ScalarEstimate {
  public:
@@ -35,7 +58,10 @@ class ScalarEstimate {
   };
   // `options` must outlive the estimate: one constant serves many.
   explicit ScalarEstimate(const Options* options);
-  double mean(Instant now) const;
+  double mean(Instant now) const {
+    if (mean_ == options_->mean) return mean_;
+    return options_->mean + (mean_ - options_->mean) * kept_share(updated_, now);
+  }
   double variance(Instant now) const;
   void observe(double value, Instant now);
 
@@ -66,7 +92,18 @@ class PrefillEstimate {
   // The site's own word on its prefill rate; 0: it says nothing. Moves the prior, and the mean as
   // long as nothing was observed.
   void seed(double tokens_per_s);
-  Value at(Instant now) const;
+  Value at(Instant now) const {
+    if (!observed_) return mean_;
+    const double keep = kept_share(updated_, now);
+    const double keep_variance = keep * keep;
+    return {.overhead_ms = kOverheadPrior_ms + (mean_.overhead_ms - kOverheadPrior_ms) * keep,
+            .ms_per_token = prior_ms_per_token_ + (mean_.ms_per_token - prior_ms_per_token_) * keep,
+            .overhead_variance =
+                kOverheadVariance + (mean_.overhead_variance - kOverheadVariance) * keep_variance,
+            .covariance = mean_.covariance * keep_variance,
+            .token_variance = prior_token_variance_ +
+                              (mean_.token_variance - prior_token_variance_) * keep_variance};
+  }
   // `noise_ms`: standard deviation that this observation has beyond the usual.
   void observe(double tokens, double ms, double noise_ms, Instant now);
 
@@ -80,15 +117,5 @@ class PrefillEstimate {
   int one_sided_ = 0;           // errors to one side in a row: above (positive) or below
   bool observed_ = false;
 };
-
-// Rate of a candidate that publishes none: SMG's default throughput, 2,000 tokens/s.
-inline constexpr double kRateDefault_tokens_per_s = 2'000;
-// Overhead before anything was observed: parsing, templates, one engine step; and how unsure that
-// is.
-inline constexpr double kOverheadPrior_ms = 5;
-inline constexpr double kOverheadDeviation_ms = 20;
-// How unsure a published rate is, and a default one, as a share of it.
-inline constexpr double kPublishedDeviation = 0.5;
-inline constexpr double kDefaultDeviation = 1.0;
 
 }  // namespace perigee

@@ -88,7 +88,7 @@ enum class BreakerState : std::uint8_t { Closed, Open, HalfOpen };
 std::string_view to_string(BreakerState state);  // "half_open"
 
 // Every term of one candidate's prediction, for people and programs. Times are predictions from
-// plan() on; ttft_ms is the sum of the six terms above it.
+// plan() on; ttft_ms is the sum of the five terms above it.
 struct Prediction {
   CandidateIndex candidate = 0;
   Rejection rejection = Rejection::None;
