@@ -186,7 +186,7 @@ std::optional<Choice::Position> Choice::explore(Position chosen) {
            loss(i, best_) <= targets_.sticky_loss_ms;
   };
   std::size_t count = 0;
-  for (Position i = 0; i < eligible_.size(); ++i) count += worthy(i) ? 1 : 0;
+  for (Position i = 0; i < eligible_.size(); ++i) count += worthy(i) ? 1U : 0U;
   if (count == 0) return std::nullopt;
   std::uint64_t skip = random_.below(count);
   for (Position i = 0; i < eligible_.size(); ++i) {

@@ -164,7 +164,8 @@ struct AttemptOutcome {
   Usage usage = {};                       // zero where not known
 };
 
-// One attempt under way. 0: not counted (the table of attempts was full); valid in every call.
+// One attempt under way. 0: not counted (the table of attempts is full, or the candidate is gone);
+// valid in every call, and does nothing.
 using AttemptTicket = std::uint64_t;
 
 // Own work at a candidate, for status pages and tests.
@@ -210,8 +211,8 @@ class Router {
   RouteExplanation explain(const RouteRequest& request, Instant now) const;
 
   // Own in-flight work. Call started() before the attempt's first byte goes out; first_token() when
-  // it arrives (its prefill is done); finished() exactly once, from a destructor if need be. A
-  // candidate removed since plan() gives ticket 0: do not send.
+  // it arrives (its prefill is done); finished() exactly once, from a destructor if need be. Of a
+  // candidate removed since plan(), candidate() is null: do not send there.
   AttemptTicket started(CandidateIndex candidate, const RouteRequest& request, Instant now);
   void first_token(AttemptTicket ticket, Instant now);
   void finished(AttemptTicket ticket, const AttemptOutcome& outcome, Instant now);

@@ -143,8 +143,8 @@ class World {
     for (const Prediction& p : explanation.candidates) {
       const CandidateState* state = router_.candidate(p.candidate);
       ASSERT_NE(state, nullptr);
-      if (p.rejection == Rejection::None) EXPECT_TRUE(allowed(wanted, *state));
-      if (p.rejection == Rejection::Breaker) EXPECT_NE(p.breaker, BreakerState::Closed);
+      EXPECT_TRUE(p.rejection != Rejection::None || allowed(wanted, *state));
+      EXPECT_TRUE(p.rejection != Rejection::Breaker || p.breaker != BreakerState::Closed);
     }
   }
   void token() {
