@@ -1,6 +1,7 @@
 #include "cli/demo_session.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/asio/basic_signal_set.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -96,11 +97,15 @@ class DemoSession {
   }
 
   void publish() {
-    if (!file_) return;
+    const auto written = file_->write(state());
+    if (!written) report(written.error());
+  }
+
+  json::object state() const {
     json::object state = grid_.state();
     state["pid"] = ::getpid();
     state["socket"] = file_->socket_path();
-    if (const auto written = file_->write(state); !written) report(written.error());
+    return state;
   }
 
   Task<int> stay() {
@@ -115,7 +120,7 @@ class DemoSession {
     publish();
     grid_.watch([this] { publish(); });
     if (wishes_.format == OutputFormat::Json)
-      print(json::value{grid_.state()});
+      print(json::value(state()));
     else
       print_banner(grid_);
     while (!stopping_) co_await stopped_.wait();

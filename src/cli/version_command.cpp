@@ -22,7 +22,7 @@ void print_version(OutputFormat format) {
   }
   boost::json::object version{{"name", "perigee"}, {"version", PERIGEE_VERSION}};
   version["compiler"] = kCompiler;
-  print(boost::json::value{std::move(version)});
+  print(boost::json::value(std::move(version)));
 }
 
 }  // namespace
