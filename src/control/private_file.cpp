@@ -57,6 +57,17 @@ Result<> sync_folder(const std::string& path) {
 
 }  // namespace
 
+Result<> make_private_folder(const std::string& path) {
+  std::error_code status;
+  if (std::filesystem::is_directory(path, status)) return {};
+  std::filesystem::create_directories(path, status);
+  if (!status) {
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all, status);
+  }
+  if (status) return Error{Code::FailedPrecondition, path + ": " + status.message()};
+  return {};
+}
+
 Result<> create_private_file(const std::string& path, std::string_view content) {
   {
     const File file{path, O_WRONLY | O_CREAT | O_EXCL};

@@ -13,6 +13,8 @@ namespace perigee::control {
 Result<> create_private_file(const std::string& path, std::string_view content);
 // Replaces the file (0600) as a whole or not at all, also at a power failure.
 Result<> replace_private_file(const std::string& path, std::string_view content);
+// Makes the folder and its parents (0700) when missing. FailedPrecondition.
+Result<> make_private_folder(const std::string& path);
 // NotFound, FailedPrecondition (unreadable), PayloadTooLarge.
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max);
 
