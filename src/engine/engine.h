@@ -26,12 +26,12 @@ struct RequestContext {
   std::string request_id;  // x-request-id; the response `id` is derived from it
   TenantId tenant;
   ServiceClass service_class = ServiceClass::Standard;
-  std::optional<Instant> deadline;             // finish by then, or refuse
-  std::vector<JurisdictionId> jurisdictions;   // empty: any
-  std::string session;                         // prompt_cache_key or perigee-session; may be empty
-  std::string cache_salt;                      // separates prefix caches by tenant; never empty
-  std::string traceparent;                     // W3C trace context, may be empty
-  std::uint32_t hop = 0;                       // 0: from a client; 1: forwarded by a peer
+  std::optional<Instant> deadline;            // finish by then, or refuse
+  std::vector<JurisdictionId> jurisdictions;  // empty: any
+  std::string session;                        // prompt_cache_key or perigee-session; may be empty
+  std::string cache_salt;                     // separates prefix caches by tenant; never empty
+  std::string traceparent;                    // W3C trace context, may be empty
+  std::uint32_t hop = 0;                      // 0: from a client; 1: forwarded by a peer
 };
 
 // One request for an engine. `body` is the client's JSON object, unchanged (unknown fields pass
@@ -42,21 +42,21 @@ struct Job {
   std::shared_ptr<const std::string> body;
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
-  BodySpan model_span;           // of `model`'s value in the body: external engines may name it otherwise
+  BodySpan model_span;  // of `model`'s value in the body: external engines may name it otherwise
   BodySpan stream_options_span;  // of `stream_options`' value
   RequestContext context;
 };
 
 // Where an answer came from, known when its head arrives.
 struct Head {
-  SiteId site;                       // the serving site; empty for an external engine
+  SiteId site;  // the serving site; empty for an external engine
   std::optional<EngineLoad> load;
 };
 // One `data:` payload of a stream, without framing: JSON to be relayed as it is.
 struct Chunk {
-  std::string_view json;             // valid during the call only
-  std::uint32_t tokens = 0;          // completion tokens in it
-  std::string_view token_ids;        // "12,345": for resume; may be empty; valid during the call
+  std::string_view json;       // valid during the call only
+  std::uint32_t tokens = 0;    // completion tokens in it
+  std::string_view token_ids;  // "12,345": for resume; may be empty; valid during the call
 };
 // The end of an answer. `body` is the whole JSON of a non-streaming answer, else empty.
 struct Finished {

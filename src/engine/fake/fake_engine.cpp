@@ -1,18 +1,22 @@
 #include "engine/fake/fake_engine.h"
 
+#include <algorithm>
+
 namespace perigee {
-namespace {
 
 // Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed: the
 // flag it leaves behind tells run() to touch nothing more.
 class FakeGeneration final : public Generation {
  public:
   FakeGeneration(FakeEngine& engine, const std::vector<FakeEngine::Step>& script, EventSink& sink)
-      : engine_(engine), script_(script), sink_(&sink) {}
+      : engine_(engine), script_(script), sink_(&sink) {
+    engine_.running_.push_back(this);
+  }
   FakeGeneration(const FakeGeneration&) = delete;
   FakeGeneration& operator=(const FakeGeneration&) = delete;
   ~FakeGeneration() override {
     if (!ended_) ++engine_.cancelled;
+    std::erase(engine_.running_, this);
     if (destroyed_ != nullptr) *destroyed_ = true;
   }
   void resume() override { run(); }
@@ -49,7 +53,11 @@ class FakeGeneration final : public Generation {
   bool* destroyed_ = nullptr;
 };
 
-}  // namespace
+void FakeEngine::advance() {
+  for (FakeGeneration* generation : std::vector<FakeGeneration*>{running_}) {
+    if (std::ranges::find(running_, generation) != running_.end()) generation->run();
+  }
+}
 
 std::unique_ptr<Generation> FakeEngine::start(const Job& job, EventSink& sink) {
   jobs.push_back(job);

@@ -2,7 +2,6 @@
 // says, when told to; no threads, no time of its own.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <variant>
@@ -11,6 +10,8 @@
 #include "engine/engine.h"
 
 namespace perigee {
+
+class FakeGeneration;
 
 class FakeEngine final : public Engine {
  public:
@@ -37,7 +38,9 @@ class FakeEngine final : public Engine {
   SiteId site{"fake"};    // told in Head
 
  private:
+  friend class FakeGeneration;
   std::vector<Step> script_;
+  std::vector<FakeGeneration*> running_;
 };
 
 }  // namespace perigee

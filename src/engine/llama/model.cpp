@@ -62,6 +62,12 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options) {
   start_backend();
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.gpu_layers;
+  const std::atomic<bool>* cancelled = options.cancelled;
+  params.progress_callback = [](float, void* flag) {
+    const auto* stop = *static_cast<const std::atomic<bool>**>(flag);
+    return stop == nullptr || !stop->load();
+  };
+  params.progress_callback_user_data = &cancelled;
   llama_model* loaded = nullptr;
   std::string reason = "not a GGUF file, damaged, or of an unknown architecture";
   try {

@@ -1,6 +1,7 @@
 // Model: the weights and vocabulary of one GGUF file, loaded through llama.cpp.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,6 +20,7 @@ using Token = std::int32_t;
 struct ModelOptions {
   std::string path;             // of a GGUF file
   std::int32_t gpu_layers = 0;  // layers kept on a GPU; -1: all. Needs a build with a GPU backend
+  const std::atomic<bool>* cancelled = nullptr;  // if set: loading ends early once it is true
 };
 
 // One turn of a chat. `role` is system, user or assistant.

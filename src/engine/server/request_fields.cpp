@@ -1,0 +1,127 @@
+#include "engine/server/request_fields.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "base/secret.h"
+#include "engine/llama/batcher.h"
+#include "engine/llama/json_schema_grammar.h"
+
+namespace perigee::engine_server {
+
+namespace json = boost::json;
+
+Result<json::value> parse_object(std::string_view body) {
+  json::parse_options options;
+  options.max_depth = kJsonDepthMax;
+  boost::system::error_code error;
+  json::value value = json::parse(body, error, {}, options);
+  if (error) {
+    return Error{Code::InvalidArgument, "the body is not valid JSON: " + error.message()};
+  }
+  if (!value.is_object()) return Error{Code::InvalidArgument, "the body must be a JSON object"};
+  return value;
+}
+
+Result<> check_model(const ServedModel& served, FieldReader& fields) {
+  const auto model = fields.string("model");
+  if (fields.fault()) return *fields.fault();
+  if (!model || model->empty()) {
+    return Error{Code::InvalidArgument, "'model' is missing: name the model to ask", "model"};
+  }
+  if (*model != served.name) {
+    return Error{Code::NotFound, fmt::format("this engine serves '{}' only", served.name), "model"};
+  }
+  return {};
+}
+
+namespace {
+
+void read_bias(const ServedModel& served, FieldReader& fields, llama::SamplingOptions& sampling) {
+  const json::object* biases = fields.object("logit_bias");
+  if (biases == nullptr) return;
+  if (biases->size() > kBiasesMax) return fields.fail("logit_bias", "has too many entries");
+  for (const auto& member : *biases) {
+    const std::string_view key = member.key();
+    llama::Token token = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    const bool is_token =
+        error == std::errc{} && end == key.data() + key.size() && served.model.valid(token);
+    if (!is_token) return fields.fail("logit_bias", "must map token ids of this model to numbers");
+    const double bias = member.value().is_number() ? member.value().to_number<double>() : 1e9;
+    if (!(bias >= -100 && bias <= 100)) {
+      return fields.fail("logit_bias", "must map token ids to numbers from -100 to 100");
+    }
+    sampling.logit_bias.emplace_back(token, static_cast<float>(bias));
+  }
+}
+
+}  // namespace
+
+void read_sampling(const ServedModel& served, FieldReader& fields,
+                   llama::SamplingOptions& sampling) {
+  sampling.temperature = fields.number("temperature", 0, 2).value_or(1);
+  sampling.top_p = fields.number("top_p", 0, 1).value_or(1);
+  sampling.min_p = fields.number("min_p", 0, 1).value_or(0);
+  sampling.top_k = static_cast<std::uint32_t>(fields.integer("top_k", 0, 1'000'000).value_or(0));
+  sampling.frequency_penalty = fields.number("frequency_penalty", -2, 2).value_or(0);
+  sampling.presence_penalty = fields.number("presence_penalty", -2, 2).value_or(0);
+  sampling.repetition_penalty = fields.number("repetition_penalty", 0.01, 10).value_or(1);
+  const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX);
+  sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : random_seed();
+  read_bias(served, fields, sampling);
+}
+
+void read_stops(FieldReader& fields, std::vector<std::string>& stops) {
+  const json::value* stop = fields.any("stop");
+  if (stop == nullptr) return;
+  const auto take = [&](const json::value& one) {
+    const json::string* text = one.if_string();
+    if (text == nullptr || text->empty() || text->size() > kStopBytesMax) return false;
+    stops.emplace_back(*text);
+    return true;
+  };
+  bool good = true;
+  if (const json::array* list = stop->if_array()) {
+    good = list->size() <= kStopsMax;
+    for (std::size_t i = 0; good && i < list->size(); ++i) good = take((*list)[i]);
+  } else {
+    good = take(*stop);
+  }
+  if (!good) {
+    fields.fail("stop", fmt::format("must be a string or up to {} strings of 1 to {} bytes",
+                                    kStopsMax, kStopBytesMax));
+  }
+}
+
+void read_stream(FieldReader& fields, TextRequest& request) {
+  request.stream = fields.boolean("stream").value_or(false);
+  const json::object* options = fields.object("stream_options");
+  if (options == nullptr) return;
+  if (!request.stream) return fields.fail("stream_options", "is allowed only with 'stream': true");
+  FieldReader inner{*options, "stream_options."};
+  request.include_usage = inner.boolean("include_usage").value_or(false);
+  if (inner.fault()) {
+    fields.fail("stream_options.include_usage", "must be true or false");
+  }
+}
+
+void read_choices(FieldReader& fields, llama::GenerationRequest& generation) {
+  generation.choices =
+      static_cast<std::uint32_t>(fields.integer("n", 1, llama::Batcher::kChoicesMax).value_or(1));
+}
+
+void read_guide(FieldReader& fields, llama::GenerationRequest& generation) {
+  if (const auto grammar = fields.string("grammar")) {
+    generation.grammar = *grammar;
+    generation.grammar_param = "grammar";
+  }
+}
+
+bool hopelessly_long(const ServedModel& served, std::size_t bytes) {
+  return bytes / served.model.piece_bytes_max() > served.context;
+}
+
+}  // namespace perigee::engine_server
