@@ -133,8 +133,10 @@ class DemoSession {
   Task<int> tour() {
     const std::optional<int> failed = co_await start();
     if (failed) co_return *failed;
-    const demo::TourReport report =
-        co_await demo::take_tour(grid_, [this](const std::string& line) { tell(line); });
+    std::function<void(const std::string&)> teller = [this](const std::string& line) {
+      tell(line);
+    };
+    const demo::TourReport report = co_await demo::take_tour(grid_, std::move(teller));
     if (wishes_.format == OutputFormat::Json)
       print(tour_json(report));
     else

@@ -23,7 +23,7 @@ GridCall ControlCalls::call(std::string method, std::string path, std::string bo
   return call;
 }
 
-Task<Result<std::string>> ControlCalls::text_of(GridCall call, std::string field) {
+Task<Result<std::string>> ControlCalls::text_of(GridCall call, std::string_view field) {
   const std::string path = call.path;
   auto answer = co_await client_.call(std::move(call));
   if (!answer) co_return std::move(answer).error();

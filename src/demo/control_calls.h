@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "demo/demo_plan.h"
@@ -27,7 +28,8 @@ class ControlCalls {
   Task<Result<>> place(SiteId site, ModelId model, std::uint32_t slots);
 
  private:
-  Task<Result<std::string>> text_of(GridCall call, std::string field);
+  // `field` is a literal.
+  Task<Result<std::string>> text_of(GridCall call, std::string_view field);
   GridCall call(std::string method, std::string path, std::string body) const;
 
   GridClient& client_;

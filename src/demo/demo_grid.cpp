@@ -222,7 +222,8 @@ Task<Result<>> DemoGrid::State::describe_grid() {
   ControlCalls calls{client, url, operator_key};
   const ModelId model{kDemoModel};
   const TenantId tenant{"demo"};
-  auto added = co_await calls.add_model(model, fs::path{options.model_file}.filename().string());
+  const std::string file = fs::path{options.model_file}.filename().string();
+  auto added = co_await calls.add_model(model, file);
   if (!added) co_return std::move(added).error();
   added = co_await calls.add_tenant(tenant);
   if (!added) co_return std::move(added).error();
@@ -230,7 +231,8 @@ Task<Result<>> DemoGrid::State::describe_grid() {
   if (!made) co_return std::move(made).error();
   key = std::move(*made);
   for (SiteProcess& site : sites) {
-    auto joined = co_await calls.join(site.plan, site.url());
+    const std::string site_url = site.url();
+    auto joined = co_await calls.join(site.plan, site_url);
     if (!joined) co_return std::move(joined).error();
     PERIGEE_CO_CHECK(write_private_file(site.process->folder() + "/site.key", *joined + "\n"));
     if (site.plan.slots == 0) continue;
@@ -264,8 +266,9 @@ Task<std::size_t> DemoGrid::State::usable_candidates(std::string url) {
 
 Task<Result<>> DemoGrid::State::wait_serving(SiteProcess& site, std::size_t candidates) {
   const Instant limit = clock.now() + kStartMax;
+  const std::string url = site.url();
   for (;;) {
-    if (co_await usable_candidates(site.url()) >= candidates) co_return Result<>{};
+    if (co_await usable_candidates(url) >= candidates) co_return Result<>{};
     if (auto error = why_give_up(*site.process, limit)) co_return std::move(*error);
     co_await pause();
   }
@@ -282,8 +285,8 @@ Task<Result<>> DemoGrid::start() {
   PERIGEE_CO_CHECK(grid.prepare());
   grid.tell(fmt::format("starting control and {} sites", grid.sites.size()));
   PERIGEE_CO_CHECK(grid.spawn_control());
-  auto ready = co_await grid.wait_ready(
-      *grid.control, fmt::format("http://127.0.0.1:{}", grid.control_port->port()));
+  const std::string control_url = fmt::format("http://127.0.0.1:{}", grid.control_port->port());
+  auto ready = co_await grid.wait_ready(*grid.control, control_url);
   if (!ready) co_return std::move(ready).error();
   auto described = co_await grid.describe_grid();
   if (!described) co_return std::move(described).error();
@@ -292,7 +295,8 @@ Task<Result<>> DemoGrid::start() {
     PERIGEE_CO_CHECK(grid.spawn_site(site));
   }
   for (SiteProcess& site : grid.sites) {
-    ready = co_await grid.wait_ready(*site.process, site.url());
+    const std::string url = site.url();
+    ready = co_await grid.wait_ready(*site.process, url);
     if (!ready) co_return std::move(ready).error();
   }
   grid.tell("all sites are up; waiting until they know each other");
@@ -350,7 +354,8 @@ Task<Result<>> DemoGrid::restart(SiteId name) {
     co_return Error{Code::FailedPrecondition, fmt::format("{} runs already", name.str())};
   }
   PERIGEE_CO_CHECK(state_->spawn_site(*site));
-  auto ready = co_await state_->wait_ready(*site->process, site->url());
+  const std::string url = site->url();
+  auto ready = co_await state_->wait_ready(*site->process, url);
   if (!ready) co_return std::move(ready).error();
   ready = co_await state_->wait_serving(*site, 1);
   state_->notify();

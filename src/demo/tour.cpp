@@ -65,10 +65,11 @@ Task<> Tour::ask(DemoSiteView site, std::string text, std::string jurisdictions)
 }
 
 Task<> Tour::ask_everywhere() {
+  const std::string any_law;
   std::size_t next = 0;
   for (const DemoSiteView& site : grid.sites()) {
     std::string text{kQuestions.at(next++ % kQuestions.size())};
-    co_await ask(site, std::move(text), {});
+    co_await ask(site, std::move(text), any_law);
   }
 }
 
@@ -123,8 +124,9 @@ Task<> Tour::survive_a_death(DemoSiteView site) {
     co_return;
   }
   const std::size_t before = report.requests.size();
+  const std::string any_law;
   std::string text{kQuestionAfterKill};
-  co_await ask(site, std::move(text), {});
+  co_await ask(site, std::move(text), any_law);
   if (report.requests.size() == before) co_return;
   if (report.requests.back().answer.site == report.killed) {
     report.faults.push_back(fmt::format("{} answered although it was killed", report.killed));
