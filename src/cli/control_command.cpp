@@ -41,6 +41,7 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
                                                             const Clock& clock,
                                                             const ControlArguments& arguments) {
   PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
+  PERIGEE_CHECK(control::ControlServer::check_address(endpoint));
   PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
   PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid));

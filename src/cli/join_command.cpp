@@ -127,7 +127,7 @@ int join(JoinArguments& arguments) {
     joined["key_file"] = arguments.key_file();
     joined["config"] = arguments.config_file();
     joined["config_written"] = *fresh_config;
-    print(json::value{std::move(joined)});
+    print(json::value(std::move(joined)));  // braces would make an array
     return kExitOk;
   }
   print(fmt::format("{} is part of grid {}.\n", arguments.name, text_field(*answer, "grid")));

@@ -57,7 +57,7 @@ int list_models(const AdminOptions& options) {
     json::object list;
     list["object"] = "list";
     list["data"] = std::move(*models);
-    print(json::value{std::move(list)});
+    print(json::value(std::move(list)));  // braces would make an array
     return kExitOk;
   }
   Table table{{{"MODEL"}, {"KIND"}, {"FILE"}, {"PLACED AT"}}};

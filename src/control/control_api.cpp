@@ -36,6 +36,13 @@ Result<std::optional<std::uint64_t>> expected_revision(const ApiRequest& request
   return std::optional{revision};
 }
 
+// For the audit line: "drain ", "create ", "revoke ", "put ".
+std::string change_name(std::string_view action, std::string_view method) {
+  if (!action.empty()) return std::string{action} + " ";
+  if (method == "POST") return "create ";
+  return method == "DELETE" ? "revoke " : "put ";
+}
+
 bool has_actions(std::string_view collection) {
   return collection == "sites" || collection == "tenants";
 }
@@ -141,7 +148,7 @@ Result<ApiAnswer> ControlApi::put_row(const Call& call, std::string_view kind,
                                       const std::string& key, std::string row,
                                       std::string_view view) {
   const bool is_new = table_.row_revision(kind, key) == 0;
-  PERIGEE_TRY(revision, apply(call, "put " + std::string{kind},
+  PERIGEE_TRY(revision, apply(call, change_name(call.action, call.method) + std::string{kind},
                               {{std::string{kind}, key, std::move(row), call.expected_or_any()}}));
   return ApiAnswer{is_new ? 201 : 200, with_revision(view, revision), revision};
 }

@@ -268,13 +268,16 @@ ControlServer::~ControlServer() {
   state_->server.reset();
 }
 
+Result<> ControlServer::check_address(const net::Endpoint& endpoint) {
+  if (endpoint.is_loopback()) return {};
+  return Error{Code::FailedPrecondition,
+               "control listens on loopback only, since it has no transport security yet: use "
+               "127.0.0.1:PORT",
+               "listen"};
+}
+
 Result<net::Endpoint> ControlServer::listen(const net::Endpoint& endpoint) {
-  if (!endpoint.is_loopback()) {
-    return Error{Code::FailedPrecondition,
-                 "control listens on loopback only, since it has no transport security yet: use "
-                 "127.0.0.1:PORT",
-                 "listen"};
-  }
+  PERIGEE_CHECK(check_address(endpoint));
   return state_->server->listen(endpoint);
 }
 

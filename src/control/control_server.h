@@ -29,6 +29,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
+  // FailedPrecondition unless the address is on loopback: to know it before anything is opened.
+  static Result<> check_address(const net::Endpoint& endpoint);
   // FailedPrecondition: not loopback (there is no transport security yet), or in use.
   Result<net::Endpoint> listen(const net::Endpoint& endpoint);
   // Ends the watches, lets calls end for at most `grace`.

@@ -1,7 +1,5 @@
 #include "directory/records_json.h"
 
-#include <boost/json/array.hpp>
-
 #include "directory/record_fields.h"
 
 namespace perigee {
@@ -17,33 +15,6 @@ Result<Record> from_request(std::string_view json) {
   read(fields, Dialect::Request, record);
   PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
   return std::move(record);
-}
-
-template <class Record>
-Result<Record> from_view(const boost::json::object& object) {
-  JsonFields fields{object};
-  Record record;
-  read(fields, Dialect::View, record);
-  if (auto read_well = fields.finish(UnknownFields::Ignore); !read_well) {
-    return Error{Code::Protocol, "control's answer: " + read_well.error().message};
-  }
-  return std::move(record);
-}
-
-template <class Record>
-Result<std::vector<Record>> from_list(std::string_view json) {
-  const Error malformed{Code::Protocol, "control's answer is not a list: {\"data\":[...]}"};
-  Result<boost::json::object> object = parse_json_object(json);
-  if (!object) return malformed;
-  const boost::json::value* data = object->if_contains("data");
-  if (data == nullptr || !data->is_array()) return malformed;
-  std::vector<Record> records;
-  for (const boost::json::value& element : data->get_array()) {
-    if (!element.is_object()) return malformed;
-    PERIGEE_TRY(record, from_view<Record>(element.get_object()));
-    records.push_back(std::move(record));
-  }
-  return std::move(records);
 }
 
 Result<> check_name(std::string_view name, std::string_view what) {
@@ -126,25 +97,5 @@ std::string to_view(const PlacementRecord& record) { return fields::write(Dialec
 std::string to_view(const TenantRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const KeyRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const JoinTokenRecord& record) { return fields::write(Dialect::View, record); }
-
-Result<SiteRecord> site_from_view(std::string_view json) {
-  PERIGEE_TRY(object, parse_json_object(json));
-  return from_view<SiteRecord>(object);
-}
-Result<std::vector<SiteRecord>> sites_from_list(std::string_view json) {
-  return from_list<SiteRecord>(json);
-}
-Result<std::vector<ModelRecord>> models_from_list(std::string_view json) {
-  return from_list<ModelRecord>(json);
-}
-Result<std::vector<PlacementRecord>> placements_from_list(std::string_view json) {
-  return from_list<PlacementRecord>(json);
-}
-Result<std::vector<TenantRecord>> tenants_from_list(std::string_view json) {
-  return from_list<TenantRecord>(json);
-}
-Result<std::vector<KeyRecord>> keys_from_list(std::string_view json) {
-  return from_list<KeyRecord>(json);
-}
 
 }  // namespace perigee

@@ -54,14 +54,6 @@ std::string to_view(const TenantRecord& record);
 std::string to_view(const KeyRecord& record);
 std::string to_view(const JoinTokenRecord& record);
 
-// --- views read back, by the CLI; Protocol when malformed ---
-Result<SiteRecord> site_from_view(std::string_view json);
-Result<std::vector<SiteRecord>> sites_from_list(std::string_view json);
-Result<std::vector<ModelRecord>> models_from_list(std::string_view json);
-Result<std::vector<PlacementRecord>> placements_from_list(std::string_view json);
-Result<std::vector<TenantRecord>> tenants_from_list(std::string_view json);
-Result<std::vector<KeyRecord>> keys_from_list(std::string_view json);
-
 // --- snapshots ---
 // Puts one row into the snapshot, or takes it out when its value is empty. Rows of unknown kinds
 // are ignored. DataLoss names a row that can't be read; the snapshot is then as before. Does not
