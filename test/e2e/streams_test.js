@@ -1,9 +1,12 @@
 // A thousand streams at once through one site: none is lost, none is mixed up.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { request as httpRequest, Agent } from 'node:http';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import { Grid } from './support/grid.js';
-import { alive, until } from './support/process.js';
+import { PERIGEE, alive, freePort, start, stop, until } from './support/process.js';
 import { StubEngine, chunk, event } from './support/stub_engine.js';
 
 const kStreams = 1000;
@@ -88,4 +91,27 @@ test(`${kStreams} streams at once, none lost`, { timeout: 120_000 }, async () =>
   assert.equal(wrong.length, 0);
   assert.ok(alive(site.child));
   await until('the site counts no stream', async () => (await grid.status(site)).streams === 0, { seconds: 10 });
+});
+
+test(`${kStreams} streams at once, three times over, from the load generator`, { timeout: 120_000 }, async () => {
+  const port = await freePort();
+  const engine = start(join(dirname(PERIGEE), 'perigee_stub_engine'),
+    ['--listen', `127.0.0.1:${port}`, '--model', 'bulk', '--chunks', '20', '--interval-ms', '100'],
+    join(grid.folder, 'stub.log'));
+  try {
+    await until('the stub listens', async () => (await fetch(`http://127.0.0.1:${port}/v1/models`)).ok, { child: engine });
+    const bulk = await grid.addSite('regional', {
+      engines: [{ name: 'bulk', url: `http://127.0.0.1:${port}/v1`, model: 'bulk' }] });
+    const { stdout } = await promisify(execFile)(join(dirname(PERIGEE), 'perigee_load'),
+      ['--url', bulk.url, '--key', grid.key, '--model', 'bulk', '--stream', '--chunks', '20',
+        '-c', `${kStreams}`, '-n', `${3 * kStreams}`, '-o', 'json'])
+      .catch((error) => assert.fail(`${error.message} ${error.stdout} ${error.stderr}`));
+    const result = JSON.parse(stdout);
+    assert.equal(result.completed, 3 * kStreams);
+    assert.equal(result.failed, 0);
+    assert.equal(result.lost_streams, 0);
+    assert.ok(alive(bulk.child));
+  } finally {
+    await stop(engine);
+  }
 });
