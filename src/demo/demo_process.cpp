@@ -17,6 +17,7 @@ Result<> DemoProcess::start(Executor executor, std::vector<std::string> argument
   net::ChildOptions options;
   options.arguments = std::move(arguments);
   options.log_path = log_path();
+  options.own_group = true;  // Ctrl-C is for the demo, which then asks them to end
   how_it_ended_.clear();
   PERIGEE_TRY(child, net::ChildProcess::spawn(executor, options, [this](const net::ChildExit& how) {
                 how_it_ended_ = how.to_string();

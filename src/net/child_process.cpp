@@ -33,9 +33,10 @@ std::vector<std::string> environment_with(const std::vector<std::string>& added)
 
 // Between fork and exec: only async-signal-safe calls.
 [[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& envp, int log_fd,
-                         pid_t parent, int error_fd) {
+                         bool own_group, pid_t parent, int error_fd) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // the parent died before prctl
+  if (own_group) ::setpgid(0, 0);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -105,7 +106,9 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(Executor executor,
   }
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) become(argv, envp, log_fd, parent, error_pipe[1]);
+  if (child == 0) {
+    become(argv, envp, log_fd, options.own_group, parent, error_pipe[1]);
+  }
   const int fork_error = errno;
   ::close(error_pipe[1]);
   if (log_fd >= 0) ::close(log_fd);

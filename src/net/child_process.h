@@ -18,6 +18,7 @@ struct ChildOptions {
   std::vector<std::string> arguments;    // [0] is the program: a path, not searched
   std::vector<std::string> environment;  // "NAME=value", added to ours
   std::string log_path;                  // stdout and stderr appended there; empty: inherited
+  bool own_group = false;                // a process group of its own: Ctrl-C does not reach it
 };
 
 // How a process ended: by exit status or by signal.
