@@ -18,28 +18,20 @@ std::optional<Operation> operation_of(std::string_view path) {
 
 bool allowed(Access access, Role role) {
   switch (access) {
-    case Access::Public:
-      return true;
-    case Access::Tenant:
-      return role == Role::Tenant;
-    case Access::TenantOrOperator:
-      return role == Role::Tenant || role == Role::Operator;
-    case Access::Operator:
-      return role == Role::Operator;
-    case Access::Site:
-      return role == Role::Site;
+    case Access::Public: return true;
+    case Access::Tenant: return role == Role::Tenant;
+    case Access::TenantOrOperator: return role == Role::Tenant || role == Role::Operator;
+    case Access::Operator: return role == Role::Operator;
+    case Access::Site: return role == Role::Site;
   }
   return false;
 }
 
 std::string_view needed(Access access) {
   switch (access) {
-    case Access::Operator:
-      return "an operator's key";
-    case Access::Site:
-      return "a site's credential";
-    default:
-      return "a tenant's key";
+    case Access::Operator: return "an operator's key";
+    case Access::Site: return "a site's credential";
+    default: return "a tenant's key";
   }
 }
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "engine/fake/fake_engine.h"
 #include "ledger/memory/memory_ledger.h"
@@ -30,6 +30,7 @@ class RecordedAnswer final : public Answer {
   Task<Result<>> write(std::string_view events) override {
     text += events;
     if (leave_after_write && left_) left_();
+    if (after_write) after_write();
     co_return Result<>{};
   }
   Task<Result<>> finish(std::string_view events) override {
@@ -49,6 +50,7 @@ class RecordedAnswer final : public Answer {
   std::string text;
   bool finished = false;
   bool leave_after_write = false;
+  std::function<void()> after_write;
   std::optional<Error> failure;
 
  private:
@@ -59,9 +61,8 @@ class RecordedAnswer final : public Answer {
 
 class CountingObserver final : public InferenceObserver {
  public:
-  void on_done(Operation /*operation*/, const ModelId& /*model*/, int /*status*/,
-               Duration /*took*/, std::optional<Duration> /*first_token*/,
-               const Usage& /*usage*/) override {
+  void on_done(Operation /*operation*/, const ModelId& /*model*/, int /*status*/, Duration /*took*/,
+               std::optional<Duration> /*first_token*/, const Usage& /*usage*/) override {
     ++done;
   }
   void on_retry(const ModelId& /*model*/, Code /*why*/) override { ++retries; }
@@ -103,7 +104,11 @@ class InferenceTest : public testing::Test {
     body_.reserve(body_.size() + net::kBodyPadding);
     call_.caller = caller_;
     call_.body = body_;
-    asio::co_spawn(io_, inference_->serve(call_, answer_), asio::detached);
+    asio::co_spawn(io_.get_executor(), inference_->serve(call_, answer_),
+                   [this](const std::exception_ptr& thrown) {
+                     EXPECT_EQ(thrown, nullptr);
+                     io_.stop();
+                   });
     io_.restart();
     io_.run_for(seconds{5});
     return answer_;
@@ -141,8 +146,9 @@ class InferenceTest : public testing::Test {
 };
 
 TEST_F(InferenceTest, StreamsChunksThenDone) {
-  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Say{R"({"a":2})"},
-                  FakeEngine::Finish{finished("", 2)}});
+  add("near", 1,
+      {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Say{R"({"a":2})"},
+       FakeEngine::Finish{finished("", 2)}});
   const RecordedAnswer& answer = serve(kStream);
   EXPECT_EQ(answer.text, "data: {\"a\":1}\n\ndata: {\"a\":2}\n\ndata: [DONE]\n\n");
   EXPECT_TRUE(answer.finished);
@@ -175,12 +181,21 @@ TEST_F(InferenceTest, DoesNotRetryARequestThatIsAtFault) {
 }
 
 TEST_F(InferenceTest, NeverRepeatsBytesAfterTheFirst) {
-  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Fail{Error{Code::Unavailable, "x"}}});
+  FakeEngine& near = add("near", 1,
+                         {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Hang{},
+                          FakeEngine::Fail{Error{Code::Unavailable, "x"}}});
   FakeEngine& far = add("far", 90, {FakeEngine::Finish{finished("", 1)}});
+  answer_.after_write = [&] { near.advance(); };
   const RecordedAnswer& answer = serve(kStream);
   EXPECT_EQ(answer.text, "data: {\"a\":1}\n\n");
   ASSERT_TRUE(answer.failure);
   EXPECT_TRUE(far.jobs.empty());
+}
+
+TEST_F(InferenceTest, TriesTheNextWhenAnEngineFailsBeforeItsBytesWentOut) {
+  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Fail{Error{Code::Unavailable, "x"}}});
+  add("far", 90, {FakeEngine::Say{R"({"b":1})"}, FakeEngine::Finish{finished("", 1)}});
+  EXPECT_EQ(serve(kStream).text, "data: {\"b\":1}\n\ndata: [DONE]\n\n");
 }
 
 TEST_F(InferenceTest, CancelsTheEngineAndBillsWhatWasDeliveredWhenTheClientLeaves) {

@@ -59,8 +59,10 @@ std::vector<SiteId> choose_neighbours(const DirectorySnapshot& directory, const 
     }
   }
   for (const ModelId& model : models) {  // somewhere to run each model
-    const auto nearest = std::ranges::find_if(
-        others, [&](const Distant& other) { return models_at[other.site->id].contains(model); });
+    const auto runs = [&](const SiteId& id) { return models_at[id].contains(model); };
+    if (std::ranges::any_of(chosen, runs)) continue;
+    const auto nearest =
+        std::ranges::find_if(others, [&](const Distant& other) { return runs(other.site->id); });
     if (nearest != others.end()) choose(*nearest->site, neighbours_max);
   }
   for (const Distant& other : others) {

@@ -32,12 +32,9 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 
 std::string_view to_string(PeerState state) {
   switch (state) {
-    case PeerState::Up:
-      return "up";
-    case PeerState::Suspect:
-      return "suspect";
-    case PeerState::Gone:
-      return "gone";
+    case PeerState::Up: return "up";
+    case PeerState::Suspect: return "suspect";
+    case PeerState::Gone: return "gone";
   }
   return "";
 }

@@ -33,6 +33,9 @@ class FakeEngine final : public Engine {
 
   std::unique_ptr<Generation> start(const Job& job, EventSink& sink) override;
 
+  // Lets every generation that hangs go on with its next step.
+  void advance();
+
   std::vector<Job> jobs;  // as they came
   int cancelled = 0;      // generations destroyed before their end
   SiteId site{"fake"};    // told in Head
