@@ -14,7 +14,7 @@ Result<Record> from_request(std::string_view json) {
   Record record;
   read(fields, Dialect::Request, record);
   PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
-  return std::move(record);
+  return record;
 }
 
 Result<> check_name(std::string_view name, std::string_view what) {
@@ -57,7 +57,7 @@ Result<JoinTokenRecord> join_token_from_row(std::string_view json) {
   if (!fields.finish(UnknownFields::Ignore)) {
     return Error{Code::DataLoss, "a stored join token is damaged"};
   }
-  return std::move(record);
+  return record;
 }
 
 Result<SiteRecord> site_from_request(std::string_view name, std::string_view json) {

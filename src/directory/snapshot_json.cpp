@@ -19,7 +19,7 @@ Result<Record> row_of(const boost::json::object& object, std::string_view key, K
   read(fields, Dialect::Row, record);
   PERIGEE_CHECK(fields.finish(UnknownFields::Ignore));
   if (key_of(record) != key) return Error{Code::InvalidArgument, "it names another row"};
-  return std::move(record);
+  return record;
 }
 
 template <class Record, class Map, class MakeKey>
@@ -201,7 +201,7 @@ Result<DirectorySnapshot> snapshot_from_json(std::string_view json,
   snapshot.epoch = text_of(*frame, "epoch");
   snapshot.grid = text_of(*frame, "grid");
   PERIGEE_CHECK(put_rows(snapshot, *frame, "snapshot", skipped));
-  return std::move(snapshot);
+  return snapshot;
 }
 
 std::string to_event(std::uint64_t revision, const std::vector<DirectoryChange>& rows) {
