@@ -58,7 +58,7 @@ Task<Result<>> ClientResponse::State::read_head(State& self, bool no_body) {
     auto understood = self.understand_head(no_body);
     if (!understood) co_return std::move(understood).error();
     if (!*understood) continue;
-    connection.deadline.never();
+    if (self.connection) self.connection->deadline.never();  // an answer without a body let it go
     co_return Result<>{};
   }
 }
