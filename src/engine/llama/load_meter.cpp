@@ -5,6 +5,8 @@
 namespace perigee::llama {
 namespace {
 
+constexpr double kWeightMin = 0.03;  // an odd step fades within about a hundred
+
 void blend(double& average, double value, double weight) {
   average = average == 0 ? value : average + weight * (value - average);
 }
@@ -19,7 +21,7 @@ void LoadMeter::add_step(Duration duration, std::uint32_t decode_tokens,
                          std::uint32_t prefill_tokens) {
   const double step_ms = to_ms(duration);
   if (step_ms <= 0) return;
-  const double weight = std::clamp(step_ms / to_ms(kMemory), 0.01, 0.5);
+  const double weight = std::clamp(step_ms / to_ms(kMemory), kWeightMin, 0.5);
   if (decode_tokens > 0) {
     blend(decode_ms_, step_ms, weight);
     if (prefill_tokens == 0) blend(decode_token_ms_, step_ms / decode_tokens, weight);

@@ -7,8 +7,8 @@
 
 namespace perigee::llama {
 
-// Averages that forget: a step weighs by its share of kMemory, so old ones fade after a second of
-// work. Idle time changes nothing.
+// Averages that forget: a step weighs by its share of kMemory, but at least by 3 %, so old ones
+// fade after a second of work or a hundred steps. Idle time changes nothing.
 class LoadMeter {
  public:
   // One step took `duration`, fed `decode_tokens` (one per running stream) and `prefill_tokens`.

@@ -1,0 +1,222 @@
+#include "engine/server/engine_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "api/load.h"
+#include "engine/server/test_engine.h"
+
+namespace perigee::engine_server {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+llama::BatcherOptions small() {
+  llama::BatcherOptions options;
+  options.slots = 2;
+  options.cached_prefixes = 2;
+  options.waiting_max = 2;
+  return options;
+}
+
+std::string chat(std::string_view more) {
+  std::string body =
+      R"({"model":"m","messages":[{"role":"user","content":"What is an AI grid?"}],"temperature":0)";
+  if (!more.empty()) body.append(",").append(more);
+  return body + "}";
+}
+
+TEST(EngineServer, AnswersAChat) {
+  TestEngine engine{small()};
+  const std::string response =
+      engine.post("/v1/chat/completions", chat(""), "x-request-id: r-1\r\n");
+  ASSERT_THAT(response, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(response, HasSubstr("perigee-load: slots=2,"));
+  EXPECT_THAT(response, HasSubstr("perigee-usage: prompt="));
+  const auto answer = boost::json::parse(body_of(response)).as_object();
+  EXPECT_EQ(answer.at("id").as_string(), "chatcmpl-r-1");
+  EXPECT_EQ(answer.at("object").as_string(), "chat.completion");
+  const auto& choice = answer.at("choices").at(0).as_object();
+  EXPECT_EQ(choice.at("message").at("role").as_string(), "assistant");
+  EXPECT_EQ(choice.at("finish_reason").as_string(), "stop");
+  EXPECT_TRUE(choice.at("logprobs").is_null());
+  const auto& usage = answer.at("usage").as_object();
+  EXPECT_EQ(
+      usage.at("total_tokens").to_number<int>(),
+      usage.at("prompt_tokens").to_number<int>() + usage.at("completion_tokens").to_number<int>());
+}
+
+// The events of a stream: each "data:" payload, after the chunked framing is taken off.
+std::vector<std::string> payloads(const std::string& response) {
+  std::vector<std::string> found;
+  for (std::size_t at = 0; (at = response.find("data: ", at)) != std::string::npos;) {
+    const std::size_t end = response.find("\n\n", at);
+    found.push_back(response.substr(at + 6, end - at - 6));
+    at = end;
+  }
+  return found;
+}
+
+TEST(EngineServer, StreamsRoleTextFinishUsageAndDone) {
+  TestEngine engine{small()};
+  const std::string response =
+      engine.post("/v1/chat/completions",
+                  chat(R"("stream":true,"stream_options":{"include_usage":true},"max_tokens":5)"));
+  ASSERT_THAT(response, HasSubstr("content-type: text/event-stream"));
+  const auto events = payloads(response);
+  ASSERT_GE(events.size(), 5U);
+  EXPECT_EQ(events.back(), "[DONE]");
+  std::string text;
+  for (std::size_t i = 0; i + 1 < events.size(); ++i) {
+    const auto chunk = boost::json::parse(events[i]).as_object();
+    EXPECT_EQ(chunk.at("object").as_string(), "chat.completion.chunk");
+    const bool last = i + 2 == events.size();
+    EXPECT_EQ(chunk.at("usage").is_null(), !last);
+    EXPECT_EQ(chunk.at("choices").as_array().empty(), last);
+    if (last) continue;
+    const auto& choice = chunk.at("choices").at(0).as_object();
+    const auto& delta = choice.at("delta").as_object();
+    EXPECT_EQ(delta.contains("role"), i == 0);
+    if (delta.contains("content")) text += delta.at("content").as_string();
+    EXPECT_EQ(choice.at("finish_reason").is_null(), i + 3 != events.size());
+  }
+  EXPECT_THAT(text, StartsWith("An AI grid"));
+  EXPECT_THAT(response, HasSubstr("perigee: ids="));
+  EXPECT_THAT(response, HasSubstr("perigee: usage=prompt="));
+  EXPECT_THAT(response, HasSubstr(",completion=5 load=slots=2"));
+}
+
+TEST(EngineServer, WithoutIncludeUsageChunksCarryNone) {
+  TestEngine engine{small()};
+  const std::string response =
+      engine.post("/v1/chat/completions", chat(R"("stream":true,"max_tokens":2)"));
+  EXPECT_THAT(response, Not(HasSubstr("\"usage\"")));
+}
+
+TEST(EngineServer, ResumesFromTokenIds) {
+  TestEngine engine{small()};
+  const auto text_of = [](const std::string& response) {
+    const auto answer = boost::json::parse(body_of(response));
+    return std::string{answer.at("choices").at(0).at("message").at("content").as_string()};
+  };
+  const std::string streamed =
+      engine.post("/v1/chat/completions", chat(R"("stream":true,"max_tokens":4)"));
+  std::string ids;
+  for (std::size_t at = 0; (at = streamed.find("perigee: ids=", at)) != std::string::npos;) {
+    at += 13;
+    if (!ids.empty()) ids += ",";
+    ids += streamed.substr(at, streamed.find('\n', at) - at);
+  }
+  const std::string whole = text_of(engine.post("/v1/chat/completions", chat("")));
+  const std::string rest =
+      engine.post("/v1/chat/completions", chat(""), "perigee-resume-ids: " + ids + "\r\n");
+  EXPECT_FALSE(text_of(rest).empty());
+  EXPECT_TRUE(whole.ends_with(text_of(rest)));
+  EXPECT_LT(text_of(rest).size(), whole.size());
+}
+
+TEST(EngineServer, ReusesPrefixesUnderEqualSaltsOnly) {
+  TestEngine engine{small()};
+  const auto cached = [&](std::string_view salt) {
+    const std::string header =
+        salt.empty() ? "" : "perigee-cache-salt: " + std::string{salt} + "\r\n";
+    const std::string response =
+        engine.post("/v1/chat/completions", chat(R"("max_tokens":1)"), header);
+    const auto answer = boost::json::parse(body_of(response));
+    return answer.at("usage").at("prompt_tokens_details").at("cached_tokens").to_number<int>();
+  };
+  EXPECT_EQ(cached("aa"), 0);
+  EXPECT_GT(cached("aa"), 0);
+  EXPECT_EQ(cached("bb"), 0);
+  EXPECT_EQ(cached(""), 0);
+  EXPECT_EQ(cached(""), 0);
+}
+
+TEST(EngineServer, AClientThatLeavesFreesItsSlot) {
+  TestEngine engine{small()};
+  {
+    net::RawPeer peer = engine.connect();
+    peer.send(
+        TestEngine::request("POST", "/v1/chat/completions",
+                            R"({"model":"m","stream":true,"temperature":1,"logit_bias":{"2":-100},
+            "messages":[{"role":"user","content":"Tell me a story about a drone."}]})",
+                            ""));
+    peer.read_until("perigee: ids=");
+  }
+  // The next requests need both slots; they would wait for a thousand tokens otherwise.
+  const std::string response =
+      engine.post("/v1/completions", R"({"model":"m","prompt":"A site","n":2,"max_tokens":2})");
+  EXPECT_THAT(response, StartsWith("HTTP/1.1 200"));
+}
+
+TEST(EngineServer, CompletionsWithEchoAndLogprobs) {
+  TestEngine engine{small()};
+  const std::string echoed = engine.post(
+      "/v1/completions", R"({"model":"m","prompt":"The router","echo":true,"max_tokens":1})");
+  EXPECT_THAT(echoed, HasSubstr(R"("text":"The router)"));
+  const auto answer = boost::json::parse(body_of(engine.post(
+      "/v1/completions", R"({"model":"m","prompt":"The router","logprobs":2,"max_tokens":3})")));
+  const auto& logprobs = answer.at("choices").at(0).at("logprobs").as_object();
+  for (const char* key : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    EXPECT_EQ(logprobs.at(key).as_array().size(), 3U) << key;
+  }
+}
+
+TEST(EngineServer, GuidedByAJsonSchema) {
+  TestEngine engine{small()};
+  const std::string response = engine.post("/v1/chat/completions", chat(R"("response_format":
+      {"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"object",
+      "properties":{"ok":{"type":"boolean"}},"required":["ok"],"additionalProperties":false}}})"));
+  ASSERT_THAT(response, StartsWith("HTTP/1.1 200"));
+  const auto answer = boost::json::parse(body_of(response));
+  const std::string text{answer.at("choices").at(0).at("message").at("content").as_string()};
+  EXPECT_TRUE(boost::json::parse(text).at("ok").is_bool()) << text;
+}
+
+TEST(EngineServer, EmbedsAsNumbersAndBase64) {
+  TestEngine engine{small()};
+  const auto numbers = boost::json::parse(
+      body_of(engine.post("/v1/embeddings", R"({"model":"m","input":["a","b"]})")));
+  EXPECT_EQ(numbers.at("data").as_array().size(), 2U);
+  EXPECT_EQ(numbers.at("data").at(0).at("embedding").as_array().size(), 256U);
+  const auto coded = boost::json::parse(body_of(
+      engine.post("/v1/embeddings", R"({"model":"m","input":"a","encoding_format":"base64"})")));
+  EXPECT_EQ(coded.at("data").at(0).at("embedding").as_string().size(), 1368U);  // 1024 bytes
+}
+
+TEST(EngineServer, ErrorsAreOpenAis) {
+  TestEngine engine{small()};
+  const std::string long_prompt = R"({"model":"m","prompt":")" + std::string(220'000, 'x') + "\"}";
+  const std::string refused = engine.post("/v1/completions", long_prompt);
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(refused, HasSubstr("context_length_exceeded"));
+  EXPECT_THAT(engine.post("/v1/chat/completions", "{"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(engine.post("/v1/chat/completions", R"({"model":"other","messages":[]})"),
+              HasSubstr("model_not_found"));
+  EXPECT_THAT(engine.post("/v1/nothing", "{}"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(engine.post("/v1/chat/completions", chat(""), "perigee-deadline-ms: 0\r\n"),
+              StartsWith("HTTP/1.1 504"));
+  EXPECT_THAT(engine.post("/v1/chat/completions", chat(""), "perigee-class: urgent\r\n"),
+              HasSubstr("perigee-class"));
+  EXPECT_THAT(engine.post("/v1/chat/completions", chat(R"("n":100)")), StartsWith("HTTP/1.1 429"));
+}
+
+TEST(EngineServer, TellsModelsHealthAndLoad) {
+  TestEngine engine{small()};
+  EXPECT_THAT(engine.get("/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(engine.get("/v1/models"), HasSubstr(R"("id":"m")"));
+  EXPECT_THAT(engine.get("/v1/models/m"), HasSubstr(R"("context_length":1024)"));
+  EXPECT_THAT(engine.get("/v1/models/x"), StartsWith("HTTP/1.1 404"));
+  const auto load = api::parse_load(body_of(engine.get("/load")));
+  ASSERT_TRUE(load);
+  EXPECT_EQ(load->slots, 2U);
+  EXPECT_GT(load->decode_ms, 0);
+  EXPECT_THAT(engine.get("/metrics"), HasSubstr("perigee_engine_slots 2"));
+}
+
+}  // namespace
+}  // namespace perigee::engine_server

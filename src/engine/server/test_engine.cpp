@@ -1,0 +1,69 @@
+#include "engine/server/test_engine.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace perigee::engine_server {
+
+const llama::Model& demo_model() {
+  static const std::unique_ptr<llama::Model> model = [] {
+    llama::ModelOptions options;
+    options.path = PERIGEE_DEMO_MODEL;
+    auto loaded = llama::Model::load(options);
+    if (!loaded) throw std::runtime_error(loaded.error().message);
+    return std::move(*loaded);
+  }();
+  return *model;
+}
+
+TestEngine::TestEngine(const llama::BatcherOptions& options)
+    : server_(io_.get_executor(), clock_, "m") {
+  auto started = llama::Batcher::start(demo_model(), clock_, options, server_.deliver());
+  if (!started) throw std::runtime_error(started.error().message);
+  batcher_ = std::move(*started);
+  server_.set_ready(demo_model(), *batcher_);
+  http_ =
+      std::make_unique<net::HttpServer>(io_.get_executor(), clock_, net::ServerLimits{},
+                                        [this](net::Request& request, net::ResponseWriter& out) {
+                                          return server_.handle(request, out);
+                                        });
+  auto listening = http_->listen(net::parse_endpoint("127.0.0.1:0").value());
+  if (!listening) throw std::runtime_error(listening.error().message);
+  endpoint_ = *listening;
+  thread_ = std::thread{[this] { io_.run(); }};
+}
+
+TestEngine::~TestEngine() {
+  io_.stop();
+  thread_.join();
+  http_.reset();
+  batcher_.reset();
+}
+
+std::string TestEngine::request(std::string_view method, std::string_view path,
+                                std::string_view body, std::string_view headers) {
+  return fmt::format(
+      "{} {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n{}", method,
+      path, body.size(), headers, body);
+}
+
+std::string TestEngine::post(std::string_view path, std::string_view body,
+                             std::string_view headers) {
+  net::RawPeer peer = connect();
+  peer.send(request("POST", path, body, headers));
+  return peer.read_to_end();
+}
+
+std::string TestEngine::get(std::string_view path) {
+  net::RawPeer peer = connect();
+  peer.send(request("GET", path, "", ""));
+  return peer.read_to_end();
+}
+
+std::string body_of(const std::string& response) {
+  const std::size_t end = response.find("\r\n\r\n");
+  return end == std::string::npos ? std::string{} : response.substr(end + 4);
+}
+
+}  // namespace perigee::engine_server
