@@ -1,5 +1,7 @@
 #include "net/http_client.h"
 
+#include <algorithm>
+
 #include "net/client_connection.h"
 
 namespace perigee::net {
@@ -30,7 +32,9 @@ Result<std::string> compose(const Endpoint& endpoint, const ClientRequest& reque
     return Error{Code::InvalidArgument, "the request's method or target has an invalid character"};
   }
   std::string out;
-  out.reserve(512);
+  std::size_t size = 160 + request.target.size() + std::min(request.body.size(), kGatherBytesMax);
+  for (const Header& header : request.headers) size += header.name.size() + header.value.size() + 4;
+  out.reserve(size);
   out.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
   http1::append_header(out, "Host", authority(endpoint));
   for (const Header& header : request.headers) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -396,6 +397,26 @@ TEST(HttpServer, RefusesMoreConnectionsThanItsLimit) {
   first.close();
   // The freed place is taken once the server saw the close.
   for (std::string answer; !answer.starts_with("HTTP/1.1 200 ");) answer = server.talk(get("/"));
+}
+
+TEST(HttpServer, RefusesConnectionsWhenTheProcessHasNoDescriptorLeftAndRecovers) {
+  TestServer server{echo};
+  const auto address = literal_address(server.endpoint()).value().value();
+  std::vector<RawPeer> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(clients.back().fd()) + 1;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  for (RawPeer& client : clients) {
+    EXPECT_EQ(::connect(client.fd(), address.get(), address.size), 0);
+  }
+  for (RawPeer& client : clients) EXPECT_EQ(client.read_to_end(), "");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(server.talk(get("/")), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST(HttpServer, CarriesTwoThousandConnectionsAtOnce) {
