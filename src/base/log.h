@@ -16,17 +16,17 @@ enum class Format : std::uint8_t { Text, Json };
 // A named value of a line. The views must live until the call returns.
 class Field {
  public:
-  Field(std::string_view name, std::string_view value) : name(name), value(value), quoted(true) {}
-  Field(std::string_view name, const char* value) : Field(name, std::string_view{value}) {}
-  Field(std::string_view name, const std::string& value) : Field(name, std::string_view{value}) {}
-  Field(std::string_view name, std::int64_t number)
-      : name(name), value(std::to_string(number)), quoted(false) {}
-  Field(std::string_view name, int number) : Field(name, static_cast<std::int64_t>(number)) {}
-  Field(std::string_view name, std::uint64_t number)
-      : name(name), value(std::to_string(number)), quoted(false) {}
-  Field(std::string_view name, std::uint32_t number)
-      : Field(name, static_cast<std::uint64_t>(number)) {}
-  Field(std::string_view name, double number);
+  Field(std::string_view of, std::string_view text) : name(of), value(text), quoted(true) {}
+  Field(std::string_view of, const char* text) : Field(of, std::string_view{text}) {}
+  Field(std::string_view of, const std::string& text) : Field(of, std::string_view{text}) {}
+  Field(std::string_view of, std::int64_t number)
+      : name(of), value(std::to_string(number)), quoted(false) {}
+  Field(std::string_view of, int number) : Field(of, static_cast<std::int64_t>(number)) {}
+  Field(std::string_view of, std::uint64_t number)
+      : name(of), value(std::to_string(number)), quoted(false) {}
+  Field(std::string_view of, std::uint32_t number)
+      : Field(of, static_cast<std::uint64_t>(number)) {}
+  Field(std::string_view of, double number);
   std::string_view name;
   std::string value;
   bool quoted;

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "api/json_print.h"
 #include "base/assert.h"
 #include "cli/environment.h"
 
@@ -120,7 +121,7 @@ std::string format_ms(double ms) {
 
 void print(std::string_view text) { write_to(stdout, text); }
 void print(const Table& table) { print(table.render(use_colour(stdout))); }
-void print(const boost::json::value& json) { print(boost::json::serialize(json) + "\n"); }
+void print(const boost::json::value& json) { print(api::print_json(json) + "\n"); }
 void print_note(std::string_view text) { write_to(stderr, printable(text, true) + "\n"); }
 
 int report(const Error& error) {

@@ -231,7 +231,7 @@ Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& ou
     co_return;
   }
   Result<ApiAnswer> answer = Error{Code::NotFound, "no such path: see docs/control_api.md"};
-  if (request.path == "/healthz") {
+  if (request.path == "/healthz" || request.path == "/readyz") {
     answer = ApiAnswer{200, R"({"status":"ok"})", 0};
   } else if (request.path.starts_with(kPathPrefix)) {
     answer = state->api.answer({request.method, request.path, request.body,

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "api/json_print.h"
 #include "gateway/http_answer.h"
 
 namespace perigee {
@@ -89,7 +90,7 @@ std::string explanation_body(const Router& router, const RouteRequest& request,
   body["request"] = request_json(request);
   body["plan"] = std::move(plan);
   body["candidates"] = std::move(candidates);
-  return json::serialize(body);
+  return api::print_json(body);
 }
 
 Task<> explain_route(const GatewayCall& call, const Inference& inference, Router& router,

@@ -1,7 +1,7 @@
 // Task: the coroutine type of Perigee's shell, and the executor all its IO runs on.
 //
-// One IO thread per process runs one io_context; everything in net/, gateway/ and peer/ lives on it,
-// so nothing here locks. Coroutine rules C1..C5 (STYLE.md, section 7) apply.
+// One IO thread per process runs one io_context; everything in net/, gateway/ and peer/ lives on
+// it, so nothing here locks. Coroutine rules C1..C5 (STYLE.md, section 7) apply.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

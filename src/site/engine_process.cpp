@@ -22,14 +22,10 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 
 std::string_view to_string(EngineState state) {
   switch (state) {
-    case EngineState::Starting:
-      return "starting";
-    case EngineState::Ready:
-      return "ready";
-    case EngineState::Failed:
-      return "failed";
-    case EngineState::Stopped:
-      return "stopped";
+    case EngineState::Starting: return "starting";
+    case EngineState::Ready: return "ready";
+    case EngineState::Failed: return "failed";
+    case EngineState::Stopped: return "stopped";
   }
   return "";
 }

@@ -132,41 +132,43 @@ Result<> Site::Parts::build() {
 
 void Site::Parts::build_gateway() {
   gateway.emplace(keys, *inference);
-  SiteEndpoints::Parts parts{
-      clock,  router, *inference, metrics,
-      [this] { return directory; },
-      [this] { return status(); },
-      [this] { return digest(); },
-      [this](const Digest& heard) { peers->heard(heard); }};
+  SiteEndpoints::Parts parts{clock,
+                             router,
+                             *inference,
+                             metrics,
+                             [this] { return directory; },
+                             [this] { return status(); },
+                             [this] { return digest(); },
+                             [this](const Digest& heard) { peers->heard(heard); }};
   add_site_endpoints(*gateway, std::move(parts));
 }
 
 // What this site knows of the grid, and who tells it.
 Result<> Site::Parts::build_view(const std::string& credential) {
   const std::string authorization = "Bearer " + credential;
-  engines.emplace(LocalEngines::Parts{io.get_executor(), clock, router, engine_table,
-                                      engine_client, program,
-                                      [this] {
-                                        if (peers) peers->changed();
-                                      }},
-                  config);
+  engines.emplace(
+      LocalEngines::Parts{io.get_executor(), clock, router, engine_table, engine_client, program,
+                          [this] {
+                            if (peers) peers->changed();
+                          }},
+      config);
   PeerOptions options;
   options.self = config.name;
   options.credential = authorization;
   options.neighbours_max = config.neighbours_max;
   options.interval = config.exchange_interval;
   options.addresses = config.peer_addresses;
-  peers.emplace(
-      PeerExchange::Parts{io.get_executor(), clock, router, engine_table,
-                          [this, authorization](const net::Endpoint& endpoint) {
-                            HttpEngineOptions engine;
-                            engine.endpoint = endpoint;
-                            engine.authorization = authorization;
-                            return std::make_shared<HttpEngine>(io.get_executor(), clock,
-                                                                engine_client, std::move(engine));
-                          },
-                          [this] { return digest(); }},
-      std::move(options));
+  peers.emplace(PeerExchange::Parts{io.get_executor(), clock, router, engine_table,
+                                    [this, authorization](const net::Endpoint& endpoint) {
+                                      HttpEngineOptions engine;
+                                      engine.endpoint = endpoint;
+                                      engine.authorization = authorization;
+                                      return std::make_shared<HttpEngine>(io.get_executor(), clock,
+                                                                          engine_client,
+                                                                          std::move(engine));
+                                    },
+                                    [this] { return digest(); }},
+                std::move(options));
   control::FollowerOptions following;
   following.url = config.control_url;
   following.key = credential;

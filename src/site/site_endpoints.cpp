@@ -77,8 +77,10 @@ Task<> readyz(Parts parts, GatewayCall call) {
   for (const PeerStatus& peer : status.peers) {
     can_run |= peer.state == PeerState::Up && !peer.models.empty();
   }
-  if (status.revision == 0) missing = "The directory is not known yet: is control running?";
-  else if (!can_run) missing = "No engine here or at a peer is ready yet.";
+  if (status.revision == 0)
+    missing = "The directory is not known yet: is control running?";
+  else if (!can_run)
+    missing = "No engine here or at a peer is ready yet.";
   if (missing.empty()) {
     co_await respond_json(call.out, R"({"status":"ready"})");
     co_return;

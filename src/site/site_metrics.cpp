@@ -12,12 +12,13 @@ SiteMetrics::SiteMetrics(std::string_view version)
                                      "From the request's arrival to its last byte",
                                      {"operation", "model"}},
                                     metrics::kDurationBuckets)),
-      first_token_(registry_.histogram({"perigee_time_to_first_token_seconds",
-                                        "From the request's arrival to the first byte of the answer",
-                                        {"operation", "model"}},
-                                       metrics::kTimeToFirstTokenBuckets)),
-      tokens_(registry_.counter({"perigee_tokens_total", "Tokens of completed requests",
-                                 {"model", "type"}})),
+      first_token_(
+          registry_.histogram({"perigee_time_to_first_token_seconds",
+                               "From the request's arrival to the first byte of the answer",
+                               {"operation", "model"}},
+                              metrics::kTimeToFirstTokenBuckets)),
+      tokens_(registry_.counter(
+          {"perigee_tokens_total", "Tokens of completed requests", {"model", "type"}})),
       retries_(registry_.counter({"perigee_retries_total",
                                   "Attempts that failed before the first byte",
                                   {"model", "why"}})),
@@ -25,10 +26,10 @@ SiteMetrics::SiteMetrics(std::string_view version)
       connections_(registry_.gauge({"perigee_connections", "Open client connections"})),
       connected_(registry_.gauge({"perigee_control_connected", "1: follows control, 0: island"})),
       engine_up_(registry_.gauge({"perigee_engine_up", "1: ready", {"engine", "model"}})),
-      engine_restarts_(registry_.gauge({"perigee_engine_restarts", "Restarts since the site's start",
-                                        {"engine", "model"}})),
-      engine_slots_busy_(registry_.gauge({"perigee_engine_slots_busy", "Sequences running",
-                                          {"engine", "model"}})),
+      engine_restarts_(registry_.gauge(
+          {"perigee_engine_restarts", "Restarts since the site's start", {"engine", "model"}})),
+      engine_slots_busy_(
+          registry_.gauge({"perigee_engine_slots_busy", "Sequences running", {"engine", "model"}})),
       engine_queued_tokens_(registry_.gauge({"perigee_engine_queued_tokens",
                                              "Prompt tokens accepted and not yet prefilled",
                                              {"engine", "model"}})),
@@ -44,7 +45,8 @@ SiteMetrics::Recent& SiteMetrics::recent(Operation operation, const ModelId& mod
   }
   const std::string_view name = to_string(operation);
   // Before a model is known to exist its name is the client's invention: no label for it.
-  const std::string_view label = model.empty() ? std::string_view{"unknown"} : std::string_view{model.str()};
+  const std::string_view label =
+      model.empty() ? std::string_view{"unknown"} : std::string_view{model.str()};
   recent_ = Recent{operation,
                    model,
                    status,

@@ -3,6 +3,8 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "api/json_print.h"
+
 namespace perigee {
 namespace {
 
@@ -21,16 +23,17 @@ json::object load_json(const EngineLoad& load) {
 }
 
 json::object engine_json(const EngineStatus& engine) {
-  json::object object{{"name", engine.name.str()},
-                      {"model", engine.model.str()},
-                      {"external", engine.external},
-                      {"state", to_string(engine.state)},
-                      {"restarts", engine.restarts},
-                      {"load", load_json(engine.load)}};
-  if (engine.last_fault.empty()) object["last_fault"] = nullptr;
-  else object["last_fault"] = engine.last_fault;
-  if (engine.pid == 0) object["pid"] = nullptr;
-  else object["pid"] = engine.pid;
+  json::object object{{"name", engine.name.str()},   {"model", engine.model.str()},
+                      {"external", engine.external}, {"state", to_string(engine.state)},
+                      {"restarts", engine.restarts}, {"load", load_json(engine.load)}};
+  if (engine.last_fault.empty())
+    object["last_fault"] = nullptr;
+  else
+    object["last_fault"] = engine.last_fault;
+  if (engine.pid == 0)
+    object["pid"] = nullptr;
+  else
+    object["pid"] = engine.pid;
   return object;
 }
 
@@ -41,8 +44,10 @@ json::object peer_json(const PeerStatus& peer, Instant now) {
                       {"state", to_string(peer.state)},
                       {"rtt_ms", rounded(to_ms(peer.rtt))},
                       {"models", std::move(models)}};
-  if (peer.heard == Instant{}) object["age_ms"] = nullptr;
-  else object["age_ms"] = rounded(to_ms(now - peer.heard));
+  if (peer.heard == Instant{})
+    object["age_ms"] = nullptr;
+  else
+    object["age_ms"] = rounded(to_ms(now - peer.heard));
   return object;
 }
 
@@ -63,7 +68,7 @@ std::string status_body(const SiteStatus& status, Instant now) {
                     {"requests", status.requests},
                     {"engines", std::move(engines)},
                     {"peers", std::move(peers)}};
-  return json::serialize(body);
+  return api::print_json(body);
 }
 
 }  // namespace perigee

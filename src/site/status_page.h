@@ -17,9 +17,9 @@ struct SiteStatus {
   bool connected = false;  // to control; else an island
   bool drained = false;
   Duration uptime{};
-  std::size_t streams = 0;        // requests running
+  std::size_t streams = 0;  // requests running
   std::size_t connections = 0;
-  std::uint64_t requests = 0;     // ended since start
+  std::uint64_t requests = 0;  // ended since start
   std::vector<EngineStatus> engines;
   std::vector<PeerStatus> peers;
 };
