@@ -121,6 +121,7 @@ Result<std::optional<DemoState>> read_demo_state() {
 void add_site_options(CLI::App& app, SiteOptions& options) {
   app.add_option("--url", options.url,
                  "The site to ask, http://HOST:PORT (else PERIGEE_URL, else the running demo)");
+  app.add_option("--site", options.name, "This site of the running demo")->excludes("--url");
   app.add_option("--key-file", options.key_file,
                  "File with the API key (else PERIGEE_KEY or PERIGEE_KEY_FILE, else the demo's)");
 }
@@ -135,7 +136,17 @@ void add_control_options(CLI::App& app, ControlOptions& options) {
 Result<Target> find_site(const SiteOptions& options) {
   PERIGEE_TRY(demo, read_demo_state());
   Target target;
-  if (!options.url.empty()) {
+  if (!options.name.empty()) {
+    static const std::vector<DemoSite> kNone;
+    const auto& sites = demo ? demo->sites : kNone;
+    const auto named = std::ranges::find(sites, options.name, &DemoSite::name);
+    if (named == sites.end()) {
+      return Error{Code::NotFound,
+                   "no running demo has a site " + options.name + "; name any site by --url"};
+    }
+    target.url = named->url;
+    target.origin = "--site";
+  } else if (!options.url.empty()) {
     target.url = options.url;
     target.origin = "--url";
   } else if (auto url = environment("PERIGEE_URL")) {

@@ -44,9 +44,10 @@ Result<std::optional<DemoState>> read_demo_state();
 
 struct SiteOptions {
   std::string url;
+  std::string name;  // of the running demo's
   std::string key_file;
 };
-// `--url`, `--key-file`. `options` must outlive the parse.
+// `--url`, `--site`, `--key-file`. `options` must outlive the parse.
 void add_site_options(CLI::App& app, SiteOptions& options);
 
 struct ControlOptions {

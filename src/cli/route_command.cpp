@@ -16,28 +16,12 @@ namespace json = boost::json;
 
 struct Options {
   SiteOptions site;
-  std::string site_name;
   std::string model;
   std::string prompt = "What is an AI grid?";
   std::string jurisdictions;
   std::string service_class;
   OutputFormat format = OutputFormat::Table;
 };
-
-// `--site NAME` names one of the demo's sites.
-Result<> resolve_site_name(Options& options) {
-  if (options.site_name.empty()) return {};
-  PERIGEE_TRY(demo, read_demo_state());
-  if (demo) {
-    for (const DemoSite& site : demo->sites) {
-      if (site.name != options.site_name) continue;
-      options.site.url = site.url;
-      return {};
-    }
-  }
-  return Error{Code::NotFound, fmt::format("no running demo has a site {}; name any site by --url",
-                                           options.site_name)};
-}
 
 // The first model that the site offers.
 Result<std::string> default_model(HttpCaller& caller, const Target& target) {
@@ -52,7 +36,6 @@ Result<std::string> default_model(HttpCaller& caller, const Target& target) {
 }
 
 Result<int> explain(Options options) {
-  PERIGEE_CHECK(resolve_site_name(options));
   PERIGEE_TRY(target, find_site(options.site));
   HttpCaller caller;
   if (options.model.empty()) {
@@ -90,7 +73,6 @@ void add_route_command(CLI::App& app, int& exit_code) {
       "explain", "Show where a request would run, with every candidate, every term, and why");
   auto options = std::make_shared<Options>();
   add_site_options(*command, options->site);
-  command->add_option("--site", options->site_name, "Ask this site of the running demo");
   command->add_option("--model", options->model,
                       "The model to ask for (default: the first offered)");
   command->add_option("--prompt", options->prompt, "The question; its length and prefix count");

@@ -151,7 +151,8 @@ Task<Result<std::string>> OrderServer::obey(Order order) {
     case OrderKind::Cut:
       PERIGEE_CO_CHECK(relay.cut(there));
       if (!order.one_way) PERIGEE_CO_CHECK(relay.cut(back));
-      co_return fmt::format("{} {} {} is cut; mend it: perigee demo --heal", order.from.str(),
+      co_return fmt::format("the link {} {} {} {} is cut; mend it: perigee demo --heal",
+                            order.one_way ? "from" : "between", order.from.str(),
                             order.one_way ? "to" : "and", order.to.str());
     case OrderKind::Heal:
       if (order.from.empty()) {
