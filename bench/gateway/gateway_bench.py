@@ -13,8 +13,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
-from reverse_proxies import Haproxy, NetProxy, Nginx, free_port, start, wait_for_port
+from reverse_proxies import Haproxy, NetProxy, Nginx, PerigeeSite, free_port, start, wait_for_port
 
 MODES = {
     "request": ["--connections", "64"],
@@ -79,8 +80,6 @@ def idle_stream_bytes(build, kind, folder, hold_port, streams, cpus):
 
 def measure_quiet(proxy):
     """Waits until the proxy has done its cleaning up: no CPU time over three readings."""
-    import time
-
     same, last = 0, proxy.cpu_seconds()
     while same < 3:
         time.sleep(0.05)
@@ -120,17 +119,17 @@ def print_table(result):
     print(f"{result['rounds']} rounds of {result['seconds']} s, interleaved; medians")
     for mode, unit in (("request", "request"), ("stream", "chunk")):
         print(f"\n{mode}: {' '.join(MODES[mode])}")
-        print(f"  {'':12}{unit + 's/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU us/' + unit:>16}"
+        print(f"  {'':14}{unit + 's/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU us/' + unit:>16}"
               f"{'rate/nginx':>12}{'per CPU s/nginx':>17}")
         for name, each in result["proxies"].items():
             row = each[mode]
-            print(f"  {name:12}{row[unit + 's_per_s']:12.0f}{row['latency_ms_p50']:10.2f}{row['latency_ms_p99']:10.2f}"
+            print(f"  {name:14}{row[unit + 's_per_s']:12.0f}{row['latency_ms_p50']:10.2f}{row['latency_ms_p99']:10.2f}"
                   f"{row['cpu_us_per_' + unit]:16.2f}{row.get('rate_ratio_to_nginx', 0):12.2f}"
                   f"{row.get('cpu_ratio_to_nginx', 0):17.2f}")
     if result["idle_streams"]:
         print(f"\nown memory per idle stream, {result['idle_streams']} streams")
         for name, each in result["proxies"].items():
-            print(f"  {name:12}{each['bytes_per_idle_stream']:8.0f} bytes")
+            print(f"  {name:14}{each['bytes_per_idle_stream']:8.0f} bytes")
 
 
 def parse_arguments():
@@ -148,7 +147,8 @@ def main():
     arguments = parse_arguments()
     build = pathlib.Path(os.environ.get("PERIGEE_BUILD_DIR", "build")).resolve()
     NetProxy.program = build / "perigee_net_proxy"
-    kinds = [NetProxy, Nginx, Haproxy]
+    PerigeeSite.program = build / "perigee"
+    kinds = [PerigeeSite, NetProxy, Nginx, Haproxy]
     if arguments.only:
         kinds = [kind for kind in kinds if kind.name in arguments.only.split(",")]
     available = sorted(os.sched_getaffinity(0))

@@ -1,5 +1,6 @@
 """The reverse proxies that the gateway benchmark compares: how each is configured and started."""
 
+import json
 import os
 import pathlib
 import resource
@@ -7,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 FILES_WANTED = 20_000
 
@@ -29,6 +32,20 @@ def wait_for_port(port, process, name):
         except OSError:
             time.sleep(0.02)
     raise SystemExit(f"{name} does not listen on port {port}")
+
+
+def wait_for_ok(url, process, name, log):
+    """Until a GET of it answers 200; a process that ended is an error."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"{name} ended at its start with status {process.returncode}: {log.read_text()}")
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit(f"{name} is not ready at {url}: {log.read_text()}")
 
 
 def start(command, cpu, log):
@@ -166,3 +183,72 @@ backend stub
   server stub 127.0.0.1:{upstream_port} pool-max-conn 256
 """)
         return [shutil.which("haproxy", path="/usr/sbin:/usr/bin"), "-q", "-f", str(config)]
+
+
+class PerigeeSite(ReverseProxy):
+    """A whole Perigee site, keys, routing, metering and all. Its control runs beside it, unmeasured."""
+
+    name = "perigee_site"
+    program = None
+
+    def __init__(self, folder, upstream_port, cpu):
+        self.control_port = free_port()
+        state = pathlib.Path(folder) / "control"
+        state.mkdir(mode=0o700)
+        log = pathlib.Path(folder) / "control.log"
+        with open(log, "ab") as out:
+            self.control = start([self.program, "control", "--listen", f"127.0.0.1:{self.control_port}",
+                                  "--state-dir", state], None, out)
+        try:
+            wait_for_ok(f"http://127.0.0.1:{self.control_port}/healthz", self.control, "perigee control", log)
+            self.operator_key = (state / "operator.key").read_text().strip()
+            super().__init__(folder, upstream_port, cpu)
+            wait_for_ok(f"http://127.0.0.1:{self.port}/readyz", self.process, "perigee site", self.folder / "log")
+        except BaseException:
+            self.stop()
+            raise
+
+    def command(self, upstream_port):
+        self.admin("PUT", f"/models/{self.model}", {"kind": "external"})
+        self.admin("PUT", "/tenants/bench", {})
+        self.key = self.admin("POST", "/keys", {"tenant": "bench"})["key"]
+        token = self.admin("POST", "/join-tokens", {"site": "bench"})["token"]
+        joined = self.admin("POST", "/join", {
+            "token": token, "name": "bench", "url": f"http://127.0.0.1:{self.port}", "tier": "metro",
+            "jurisdiction": "de", "latitude": 52.5, "longitude": 13.4})
+        key_file = self.folder / "site.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(joined["key"])
+        config = self.folder / "site.toml"
+        config.write_text(f"""
+[site]
+name = "bench"
+listen = "127.0.0.1:{self.port}"
+state_dir = "site"
+[control]
+url = "http://127.0.0.1:{self.control_port}"
+key_file = "site.key"
+[log]
+level = "error"
+[[engine]]
+name = "stub"
+url = "http://127.0.0.1:{upstream_port}/v1"
+model = "{self.model}"
+""")
+        return [self.program, "site", "--config", config]
+
+    def admin(self, method, path, body):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.control_port}/control/v1{path}", json.dumps(body).encode(),
+            {"authorization": f"Bearer {self.operator_key}", "content-type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}") from None
+
+    def stop(self):
+        if hasattr(self, "process"):
+            super().stop()
+        self.control.terminate()
+        self.control.wait(timeout=20)
