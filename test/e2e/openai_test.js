@@ -100,7 +100,8 @@ test('frees the work of a stream that the client aborts', async () => {
   await until('the grid is idle', async () => {
     for (const { name } of demo.read().sites) {
       const status = await demo.status(name);
-      if (status.streams !== 0 || status.engines.some(({ load }) => (load?.busy ?? 0) > 0)) return false;
+      for (const { load } of status.engines) assert.equal(typeof load.slots_busy, 'number');
+      if (status.streams !== 0 || status.engines.some(({ load }) => load.slots_busy > 0)) return false;
     }
     return true;
   }, { seconds: 10 });
