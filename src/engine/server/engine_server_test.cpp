@@ -30,6 +30,17 @@ std::string chat(std::string_view more) {
   return body + "}";
 }
 
+// "logit_bias" that keeps an answer from ending by itself.
+std::string endless() {
+  std::string biases;
+  for (llama::Token token = 0; token < demo_model().vocabulary_size(); ++token) {
+    if (!demo_model().ends_generation(token)) continue;
+    if (!biases.empty()) biases += ",";
+    biases += "\"" + std::to_string(token) + "\":-100";
+  }
+  return "\"logit_bias\":{" + biases + "}";
+}
+
 TEST(EngineServer, AnswersAChat) {
   TestEngine engine{small()};
   const std::string response =
@@ -140,11 +151,8 @@ TEST(EngineServer, AClientThatLeavesFreesItsSlot) {
   TestEngine engine{small()};
   {
     net::RawPeer peer = engine.connect();
-    peer.send(
-        TestEngine::request("POST", "/v1/chat/completions",
-                            R"({"model":"m","stream":true,"temperature":1,"logit_bias":{"2":-100},
-            "messages":[{"role":"user","content":"Tell me a story about a drone."}]})",
-                            ""));
+    peer.send(TestEngine::request("POST", "/v1/chat/completions",
+                                  chat(R"("stream":true,)" + endless()), ""));
     peer.read_until("perigee: ids=");
   }
   // The next requests need both slots; they would wait for a thousand tokens otherwise.
@@ -159,7 +167,8 @@ TEST(EngineServer, CompletionsWithEchoAndLogprobs) {
       "/v1/completions", R"({"model":"m","prompt":"The router","echo":true,"max_tokens":1})");
   EXPECT_THAT(echoed, HasSubstr(R"("text":"The router)"));
   const auto answer = boost::json::parse(body_of(engine.post(
-      "/v1/completions", R"({"model":"m","prompt":"The router","logprobs":2,"max_tokens":3})")));
+      "/v1/completions",
+      R"({"model":"m","prompt":"The router","logprobs":2,"max_tokens":3,)" + endless() + "}")));
   const auto& logprobs = answer.at("choices").at(0).at("logprobs").as_object();
   for (const char* key : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
     EXPECT_EQ(logprobs.at(key).as_array().size(), 3U) << key;
