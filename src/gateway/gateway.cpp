@@ -71,21 +71,24 @@ Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
     const Error error = path_known
                             ? Error{Code::MethodNotAllowed, "This path takes another method."}
                             : Error{Code::NotFound, "There is no such path; see /v1/models."};
-    co_await respond_error(out, error);
+    const std::string id = inference_.new_request_id();
+    co_await respond_error(out, error, id);
     co_return;
   }
   Caller caller;
   if (route->access != Access::Public) {
     auto known = identity_.authenticate(request.header("authorization"));
     if (!known) {
-      co_await respond_error(out, known.error());
+      const std::string id = inference_.new_request_id();
+      co_await respond_error(out, known.error(), id);
       co_return;
     }
     caller = std::move(*known);
     if (!allowed(route->access, caller.role)) {
       const Error error{Code::PermissionDenied,
                         "This path needs " + std::string{needed(route->access)} + "."};
-      co_await respond_error(out, error);
+      const std::string id = inference_.new_request_id();
+      co_await respond_error(out, error, id);
       co_return;
     }
   }
@@ -110,7 +113,8 @@ Task<> Gateway::infer(Operation operation, net::Request& request, net::ResponseW
     }
   }
   if (!checked) {
-    co_await respond_error(out, checked.error());
+    const std::string id = inference_.new_request_id();
+    co_await respond_error(out, checked.error(), id);
     co_return;
   }
   call.operation = operation;

@@ -83,8 +83,10 @@ Task<Result<>> HttpAnswer::fail(const AnswerHead& head, const Error& error) {
   co_return co_await out_.respond(api::http_status(error), headers.view(), body);
 }
 
-Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error) {
+Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error,
+                             std::string_view request_id) {
   HeaderTexts headers{kJson};
+  headers.add(api::headers::kRequestId, request_id);
   headers.add(error);
   const std::string body = api::error_body(error);
   co_return co_await out.respond(api::http_status(error), headers.view(), body);

@@ -24,6 +24,7 @@ class HttpAnswer final : public Answer {
 };
 
 // Sends an error as status, body and headers; for endpoints that are not inference.
-Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error);
+Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error,
+                             std::string_view request_id = {});
 
 }  // namespace perigee

@@ -13,9 +13,9 @@
 #include "base/random.h"
 #include "core/router.h"
 #include "directory/records.h"
-#include "gateway/engine_table.h"
 #include "gateway/answer.h"
 #include "gateway/client_hints.h"
+#include "gateway/engine_table.h"
 #include "gateway/ticker.h"
 #include "identity/identity.h"
 #include "ledger/ledger.h"
@@ -73,6 +73,8 @@ class Inference {
   Result<RouteRequest> route_request(const InferenceCall& call) const;
 
   std::size_t running() const { return running_; }
+  // For x-request-id, when the client gave none.
+  std::string new_request_id();
 
  private:
   struct Prepared;
@@ -84,7 +86,6 @@ class Inference {
   Task<Result<>> attempt(Prepared& prepared, std::size_t index, Answer& answer, Run& run);
   Task<Result<>> stream(Prepared& prepared, Generation& generation, Answer& answer, Run& run);
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
-  std::string new_request_id();
 
   Parts parts_;
   InferenceOptions options_;

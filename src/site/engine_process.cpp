@@ -126,6 +126,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
     Duration back_off = kBackOffFirst;
     while (!stopped) {
       fault.clear();
+      poll.reset();  // the last run's end aborted it
       set(EngineState::Starting);
       const Instant began = parts.clock.now();
       auto spawned = spawn();
