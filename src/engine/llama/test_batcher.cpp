@@ -1,6 +1,5 @@
 #include "engine/llama/test_batcher.h"
 
-#include <gtest/gtest.h>
 
 #include <array>
 

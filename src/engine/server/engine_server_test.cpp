@@ -24,8 +24,8 @@ llama::BatcherOptions small() {
 }
 
 std::string chat(std::string_view more) {
-  std::string body =
-      R"({"model":"m","messages":[{"role":"user","content":"What is an AI grid?"}],"temperature":0)";
+  std::string body = R"({"model":"m","temperature":0,)"
+                     R"("messages":[{"role":"user","content":"What is an AI grid?"}])";
   if (!more.empty()) body.append(",").append(more);
   return body + "}";
 }
