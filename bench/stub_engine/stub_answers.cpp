@@ -161,7 +161,8 @@ std::string completion(const Settings& settings, bool chat) {
 }
 
 std::string embedding(const Settings& settings) {
-  return R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,0.2,0.3,0.4]}],"model":")" +
+  return R"({"object":"list","data":[{"object":"embedding","index":0,)"
+         R"("embedding":[0.1,0.2,0.3,0.4]}],"model":")" +
          settings.model + R"(","usage":{"prompt_tokens":8,"total_tokens":8}})";
 }
 

@@ -11,12 +11,17 @@ Ticker::~Ticker() = default;
 
 void Ticker::schedule() {
   timer_.expires_after(interval_);
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (error) return;
-    const Instant now = clock_.now();
-    for (Registration* registration : registrations_) registration->stream_.tick(now);
-    schedule();
+  // A wait that is over may already be queued when this is destroyed: it comes without an error.
+  timer_.async_wait([alive = std::weak_ptr{alive_}](boost::system::error_code error) {
+    const std::shared_ptr<Ticker*> ticker = alive.lock();
+    if (!error && ticker != nullptr) (*ticker)->tick();
   });
+}
+
+void Ticker::tick() {
+  const Instant now = clock_.now();
+  for (Registration* registration : registrations_) registration->stream_.tick(now);
+  schedule();
 }
 
 Ticker::Registration::Registration(Ticker& ticker, EventStream& stream)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
+#include <memory>
 #include <vector>
 
 #include "base/clock.h"
@@ -37,6 +38,7 @@ class Ticker {
 
  private:
   void schedule();
+  void tick();
 
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
@@ -44,6 +46,7 @@ class Ticker {
   Duration interval_;
   Timer timer_;
   std::vector<Registration*> registrations_;
+  std::shared_ptr<Ticker*> alive_ = std::make_shared<Ticker*>(this);
 };
 
 }  // namespace perigee

@@ -33,9 +33,11 @@ DeadlineSweep::~DeadlineSweep() { PERIGEE_ASSERT(first_ == nullptr); }
 void DeadlineSweep::start() {
   running_ = true;
   timer_.expires_after(tick_);
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (error) return;  // cancelled: `this` may be gone
-    sweep();
+  // A wait that is over may already be queued when it is cancelled or the sweep destroyed: it comes
+  // without an error then.
+  timer_.async_wait([alive = std::weak_ptr{alive_}](boost::system::error_code error) {
+    const std::shared_ptr<DeadlineSweep*> sweep = alive.lock();
+    if (!error && sweep != nullptr) (*sweep)->sweep();
   });
 }
 

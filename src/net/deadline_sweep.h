@@ -4,6 +4,7 @@
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <chrono>
+#include <memory>
 
 #include "base/clock.h"
 #include "net/task.h"
@@ -53,6 +54,7 @@ class DeadlineSweep {
   Entry* first_ = nullptr;
   Entry* cursor_ = nullptr;  // the entry that the sweep looks at next
   bool running_ = false;
+  std::shared_ptr<DeadlineSweep*> alive_ = std::make_shared<DeadlineSweep*>(this);
 };
 
 }  // namespace perigee::net

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <filesystem>
 
 #include "net/test_support.h"
 
@@ -23,29 +22,10 @@ std::size_t count(std::string_view text, std::string_view part) {
   return n;
 }
 
-// Answers with what it understood: "METHOD PATH?QUERY [BODY]".
-Task<void> echo(Request& request, ResponseWriter& out) {
-  std::string body{request.method};
-  body.append(" ").append(request.path).append("?").append(request.query);
-  body.append(" [").append(request.body).append("]");
-  for (std::size_t i = 0; i < kBodyPadding; ++i) {
-    if (request.body.data()[request.body.size() + i] == '\1') body.append("!");  // readable padding
-  }
-  const Header type{"Content-Type", "text/plain"};
-  auto sent = co_await out.respond(200, {&type, 1}, body);
-  static_cast<void>(sent);
-}
-
 Task<void> answer_size(Request& request, ResponseWriter& out) {
   const std::string body = std::to_string(request.body.size());
   auto sent = co_await out.respond(200, {}, body);
   static_cast<void>(sent);
-}
-
-constexpr std::string_view kClose = "Host: a\r\nConnection: close\r\n\r\n";
-
-std::string get(std::string_view target, std::string_view more = kClose) {
-  return "GET " + std::string{target} + " HTTP/1.1\r\n" + std::string{more};
 }
 
 TEST(HttpServer, AnswersARequest) {
@@ -426,48 +406,6 @@ TEST(HttpServer, CarriesTwoThousandConnectionsAtOnce) {
   for (RawPeer& client : clients) ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   for (RawPeer& client : clients) EXPECT_THAT(client.read_until("[]"), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(server.io().call([&] { return server.server().connections(); }), 2000U);
-}
-
-class UnixSocketTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    char name[] = "/tmp/perigee-net-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    endpoint_.path = folder_ + "/s";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
-  Endpoint endpoint_;
-};
-
-TEST_F(UnixSocketTest, ServesAndProtectsAndRemovesItsFile) {
-  {
-    TestServer server{echo, {}, endpoint_};
-    EXPECT_THAT(server.talk(get("/u")), HasSubstr("GET /u? []"));
-    EXPECT_EQ(std::filesystem::status(endpoint_.path).permissions(),
-              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-  }
-  EXPECT_FALSE(std::filesystem::exists(endpoint_.path));
-}
-
-TEST_F(UnixSocketTest, ReplacesAStaleFile) {
-  const auto address = literal_address(endpoint_).value().value();
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  ASSERT_EQ(::bind(fd, address.get(), address.size), 0);
-  ::close(fd);
-  TestServer server{echo, {}, endpoint_};
-  EXPECT_THAT(server.talk(get("/u")), HasSubstr("GET /u? []"));
-}
-
-TEST_F(UnixSocketTest, RefusesAnAddressInUse) {
-  TestServer server{echo, {}, endpoint_};
-  SystemClock clock;
-  asio::io_context context;
-  HttpServer second{context.get_executor(), clock, {}, echo};
-  EXPECT_EQ(second.listen(endpoint_).error().code, Code::FailedPrecondition);
-  EXPECT_THAT(server.talk(get("/u")), HasSubstr("GET /u? []"));
-  std::filesystem::create_directory(endpoint_.path + "d");
-  EXPECT_EQ(second.listen({"", 0, endpoint_.path + "d"}).error().code, Code::FailedPrecondition);
 }
 
 TEST(HttpServer, RefusesATcpAddressInUse) {

@@ -22,7 +22,8 @@ constexpr Duration kRetryAfter = milliseconds{100};
 constexpr std::string_view kFull =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 113\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
-    R"({"error":{"message":"too many connections: repeat later","type":"server_error","param":null,"code":"overloaded"}})";
+    R"({"error":{"message":"too many connections: repeat later","type":"server_error",)"
+    R"("param":null,"code":"overloaded"}})";
 
 int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 

@@ -170,4 +170,23 @@ class TestServer {
   Endpoint endpoint_;
 };
 
+// Answers with what it understood: "METHOD PATH?QUERY [BODY]".
+inline Task<void> echo(Request& request, ResponseWriter& out) {
+  std::string body{request.method};
+  body.append(" ").append(request.path).append("?").append(request.query);
+  body.append(" [").append(request.body).append("]");
+  for (std::size_t i = 0; i < kBodyPadding; ++i) {
+    if (request.body.data()[request.body.size() + i] == '\1') body.append("!");  // readable padding
+  }
+  const Header type{"Content-Type", "text/plain"};
+  auto sent = co_await out.respond(200, {&type, 1}, body);
+  static_cast<void>(sent);
+}
+
+inline constexpr std::string_view kClose = "Host: a\r\nConnection: close\r\n\r\n";
+
+inline std::string get(std::string_view target, std::string_view more = kClose) {
+  return "GET " + std::string{target} + " HTTP/1.1\r\n" + std::string{more};
+}
+
 }  // namespace perigee::net
