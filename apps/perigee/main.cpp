@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Perigee turns a telecom operator's sites into one inference grid.", "perigee"};
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    return "perigee: " + std::string{error.what()} + "\nSee `" + failed->get_name() + " --help`.\n";
+    return "perigee: " + std::string{error.what()} + "\nSee `" + failed->get_name() +
+           " [COMMAND] --help`.\n";
   });
   app.footer(
       "Start here:\n"

@@ -120,17 +120,21 @@ Result<std::optional<DemoState>> read_demo_state() {
 
 void add_site_options(CLI::App& app, SiteOptions& options) {
   app.add_option("--url", options.url,
-                 "The site to ask, http://HOST:PORT (else PERIGEE_URL, else the running demo)");
+                 "The site to ask, http://HOST:PORT (else PERIGEE_URL, else the running demo)")
+      ->type_name("URL");
   app.add_option("--site", options.name, "This site of the running demo")->excludes("--url");
   app.add_option("--key-file", options.key_file,
-                 "File with the API key (else PERIGEE_KEY or PERIGEE_KEY_FILE, else the demo's)");
+                 "File with the API key (else PERIGEE_KEY or PERIGEE_KEY_FILE, else the demo's)")
+      ->type_name("FILE");
 }
 
 void add_control_options(CLI::App& app, ControlOptions& options) {
   app.add_option("--control", options.url,
-                 "Control's URL (else PERIGEE_CONTROL_URL, else the running demo)");
+                 "Control's URL (else PERIGEE_CONTROL_URL, else the running demo)")
+      ->type_name("URL");
   app.add_option("--operator-key-file", options.key_file,
-                 "File with the operator key (else PERIGEE_OPERATOR_KEY_FILE, else the demo's)");
+                 "File with the operator key (else PERIGEE_OPERATOR_KEY_FILE, else the demo's)")
+      ->type_name("FILE");
 }
 
 Result<Target> find_site(const SiteOptions& options) {

@@ -121,15 +121,23 @@ int run(Options& options) {
 
 void add_orders(CLI::App& command, Options& options) {
   const char* group = "Orders to a demo that runs";
-  command.add_option("--kill", options.kill, "A site dies, its engines too")->group(group);
-  command.add_option("--start", options.start, "A killed site comes back")->group(group);
-  command.add_option("--cut", options.cut, "SITE:SITE: the link between them is cut")->group(group);
+  command.add_option("--kill", options.kill, "A site dies, its engines too")
+      ->type_name("SITE")
+      ->group(group);
+  command.add_option("--start", options.start, "A killed site comes back")
+      ->type_name("SITE")
+      ->group(group);
+  command.add_option("--cut", options.cut, "The link between two sites is cut")
+      ->type_name("SITE:SITE")
+      ->group(group);
   command.add_flag("--one-way", options.one_way, "With --cut: only what the first sends is lost")
       ->group(group);
-  command.add_option("--slow", options.slow, "SITE:SITE:MS: the round trip takes MS longer")
+  command.add_option("--slow", options.slow, "The round trip takes MS milliseconds longer")
+      ->type_name("SITE:SITE:MS")
       ->group(group);
   options.heal_option =
-      command.add_option("--heal", options.heal, "[SITE:SITE]: that link, or all, as new")
+      command.add_option("--heal", options.heal, "That link, or without a name all links, as new")
+          ->type_name("[SITE:SITE]")
           ->expected(0, 1)
           ->group(group);
   command.add_flag("--stop", options.stop, "It stops")->group(group);
@@ -141,8 +149,9 @@ void add_demo_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("demo", "Run a whole grid on this machine");
   auto options = std::make_shared<Options>();
   demo::DemoOptions& grid = options->wishes.grid;
-  command->add_option("--sites", grid.sites, "How many sites")
+  command->add_option("--sites", grid.sites, "How many sites, 3 to 24")
       ->check(CLI::Range(demo::kSitesMin, demo::kSitesMax))
+      ->type_name("N")
       ->capture_default_str();
   command->add_option("--seed", grid.seed, "Decides the jitter of the links")
       ->capture_default_str();
@@ -150,7 +159,8 @@ void add_demo_command(CLI::App& app, int& exit_code) {
       ->add_option("--ports", grid.ports,
                    "Control listens here, the sites on the ports that follow (0: any)")
       ->capture_default_str();
-  command->add_option("--model", grid.model_file, "A GGUF file instead of the model that ships");
+  command->add_option("--model", grid.model_file, "A GGUF file instead of the model that ships")
+      ->type_name("FILE");
   command->add_flag("--once", options->wishes.once,
                     "Start, take a tour that checks itself, stop; exit 0 if all held");
   add_output_option(*command, options->wishes.format);

@@ -161,12 +161,12 @@ Task<Result<std::string>> OrderServer::obey(Order order) {
       }
       PERIGEE_CO_CHECK(relay.heal(there));
       PERIGEE_CO_CHECK(relay.heal(back));
-      co_return fmt::format("{} and {} are linked", order.from.str(), order.to.str());
+      co_return fmt::format("the link {} - {} is whole", order.from.str(), order.to.str());
     case OrderKind::Slow:
       PERIGEE_CO_CHECK(relay.slow(there, from_ms(order.ms / 2)));
       PERIGEE_CO_CHECK(relay.slow(back, from_ms(order.ms / 2)));
-      co_return fmt::format("{} and {} are {:.0f} ms further apart", order.from.str(),
-                            order.to.str(), order.ms);
+      co_return fmt::format("the link {} - {} takes {:.0f} ms more per round trip",
+                            order.from.str(), order.to.str(), order.ms);
     case OrderKind::Stop: co_return std::string{"the demo stops"};
   }
   co_return Error{Code::Internal, "an order without a meaning"};

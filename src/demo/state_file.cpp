@@ -11,9 +11,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 namespace perigee::demo {
 namespace {
+
+constexpr std::string_view kFolderPrefix = "perigee-demo.";
 
 Error failed(std::string_view what, const std::string& path) {
   return Error{Code::Unavailable, fmt::format("can't {} {}: {}", what, path, std::strerror(errno))};
@@ -25,6 +30,22 @@ Result<> check_private(const std::string& folder) {
   if (S_ISDIR(info.st_mode) && info.st_uid == ::getuid() && (info.st_mode & 077) == 0) return {};
   return Error{Code::FailedPrecondition,
                fmt::format("{} is not a private folder of yours (mode 0700); remove it", folder)};
+}
+
+// A demo that was killed left its folder; its state file says where. Only a folder such as
+// make_private_folder() makes is ever removed.
+void remove_leftovers(const std::string& state_path) {
+  std::ifstream file{state_path};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  boost::system::error_code failed_parse;
+  const boost::json::value state = boost::json::parse(text, failed_parse);
+  if (failed_parse || !state.is_object()) return;
+  const boost::json::value* folder = state.get_object().if_contains("folder");
+  if (folder == nullptr || !folder->is_string()) return;
+  const std::filesystem::path path{std::string{std::string_view{folder->get_string()}}};
+  if (!path.filename().string().starts_with(kFolderPrefix) || !check_private(path.string())) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
 }
 
 }  // namespace
@@ -42,6 +63,7 @@ Result<std::unique_ptr<StateFile>> StateFile::claim(const std::string& folder) {
                  "a demo is running already; end it with `perigee demo --stop`, or set "
                  "XDG_RUNTIME_DIR to run another beside it"};
   }
+  remove_leftovers(folder + "/demo.json");
   return file;
 }
 
@@ -62,7 +84,7 @@ Result<> StateFile::write(const boost::json::object& state) {
 }
 
 Result<std::string> make_private_folder(const std::string& temp) {
-  std::string path = temp + "/perigee-demo.XXXXXX";
+  std::string path = fmt::format("{}/{}XXXXXX", temp, kFolderPrefix);
   if (::mkdtemp(path.data()) == nullptr) return failed("make a folder in", temp);
   return path;
 }

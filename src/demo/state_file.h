@@ -13,7 +13,8 @@ namespace perigee::demo {
 class StateFile {
  public:
   // Makes the folder and takes it for this process. FailedPrecondition when another demo runs there
-  // (a lock file says so, not a pid) or when the folder is not private.
+  // (a lock file says so, not a pid) or when the folder is not private. Removes the state folder of
+  // a demo that was killed before it could.
   static Result<std::unique_ptr<StateFile>> claim(const std::string& folder);
   ~StateFile();
   StateFile(const StateFile&) = delete;

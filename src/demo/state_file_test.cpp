@@ -47,6 +47,19 @@ TEST_F(StateFileTest, LetsOneDemoRunPerFolderAndKeepsItsFile) {
   EXPECT_TRUE(fs::exists(folder_ + "/demo.json"));
 }
 
+TEST_F(StateFileTest, RemovesWhatAKilledDemoLeftBehindAndNothingElse) {
+  const std::string left = make_private_folder(folder_).value();
+  const std::string other = folder_ + "/other";
+  fs::create_directory(other);
+  fs::permissions(other, fs::perms::owner_all);
+  for (const std::string& named : {left, other}) {
+    ASSERT_TRUE(write_private_file(folder_ + "/demo.json", "{\"folder\":\"" + named + "\"}"));
+    ASSERT_TRUE(StateFile::claim(folder_));
+  }
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(other));
+}
+
 TEST_F(StateFileTest, RefusesAFolderThatOthersCanOpen) {
   const std::string open = folder_ + "/open";
   fs::create_directory(open);
