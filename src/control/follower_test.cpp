@@ -49,13 +49,14 @@ class FollowerTest : public testing::Test {
   // Runs the event loop until the condition holds; fails the test after ten seconds.
   template <class Condition>
   bool run_until(Condition condition) {
-    bool late = false;
+    const auto late = std::make_shared<bool>(false);
     asio::steady_timer deadline{io_, std::chrono::seconds{10}};
-    deadline.async_wait([&late](const boost::system::error_code& status) { late = !status; });
+    // Its handler runs after this returns, when cancelled: it owns what it writes.
+    deadline.async_wait([late](const boost::system::error_code& status) { *late = !status; });
     io_.restart();
-    while (!condition() && !late) io_.run_one();
-    EXPECT_FALSE(late) << "waited too long";
-    return !late;
+    while (!condition() && !*late) io_.run_one();
+    EXPECT_FALSE(*late) << "waited too long";
+    return !*late;
   }
   template <class T>
   Result<T> wait_for(Task<Result<T>> task) {
