@@ -45,10 +45,10 @@ Result<std::vector<JurisdictionId>> parse_jurisdictions(std::string_view text) {
 }
 
 Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
-  if (const std::string_view hop = request.header(api::headers::kHop); !hop.empty()) {
-    if (hop != "1") return bad_header(api::headers::kHop, "1: a request is forwarded once");
-    hints.hop = 1;
+  if (request.header(api::headers::kHop) != "1") {
+    return bad_header(api::headers::kHop, "1: a site forwards, once");
   }
+  hints.hop = 1;
   const std::string_view tenant = request.header(api::headers::kTenant);
   if (!valid_name(tenant)) return bad_header(api::headers::kTenant, "a tenant's name");
   hints.tenant = TenantId{std::string{tenant}};
