@@ -1,5 +1,7 @@
 #include "net/deadline_sweep.h"
 
+#include <utility>
+
 #include "base/assert.h"
 
 namespace perigee::net {
@@ -32,6 +34,7 @@ DeadlineSweep::~DeadlineSweep() { PERIGEE_ASSERT(first_ == nullptr); }
 
 void DeadlineSweep::start() {
   running_ = true;
+  due_ = clock_.now() + tick_;
   timer_.expires_after(tick_);
   // A wait that is over may already be queued when it is cancelled or the sweep destroyed: it comes
   // without an error then.
@@ -43,6 +46,11 @@ void DeadlineSweep::start() {
 
 void DeadlineSweep::sweep() {
   const Instant now = clock_.now();
+  // The event loop itself is late: what the deadlines wait for may have come and not been read yet.
+  // One more turn, so that our own slowness is not taken for the other side's.
+  const bool loop_is_late = now > due_ + tick_;
+  if (loop_is_late && !std::exchange(waited_for_loop_, true)) return start();
+  waited_for_loop_ = false;
   cursor_ = first_;
   while (cursor_ != nullptr) {
     Entry& entry = *cursor_;

@@ -54,6 +54,8 @@ class DeadlineSweep {
   Entry* first_ = nullptr;
   Entry* cursor_ = nullptr;  // the entry that the sweep looks at next
   bool running_ = false;
+  Instant due_{};                 // of the sweep to come
+  bool waited_for_loop_ = false;  // the last sweep was put off
   std::shared_ptr<DeadlineSweep*> alive_ = std::make_shared<DeadlineSweep*>(this);
 };
 
