@@ -98,18 +98,18 @@ Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
 
 Task<> Gateway::infer(Operation operation, net::Request& request, net::ResponseWriter& out) {
   HttpAnswer answer{out};
-  InferenceCall call;
+  auto call = std::make_unique<InferenceCall>();
   Result<> checked{};
   if (auto caller = identity_.authenticate(request.header("authorization")); !caller) {
     checked = std::move(caller).error();
   } else if (caller->role == Role::Operator) {
     checked = Error{Code::PermissionDenied, "Inference needs a tenant's key, not an operator's."};
   } else {
-    call.caller = std::move(*caller);
-    if (auto hints = read_client_hints(request, call.caller.role == Role::Site); !hints) {
+    call->caller = std::move(*caller);
+    if (auto hints = read_client_hints(request, call->caller.role == Role::Site); !hints) {
       checked = std::move(hints).error();
     } else {
-      call.hints = std::move(*hints);
+      call->hints = std::move(*hints);
     }
   }
   if (!checked) {
@@ -117,9 +117,9 @@ Task<> Gateway::infer(Operation operation, net::Request& request, net::ResponseW
     co_await respond_error(out, checked.error(), id);
     co_return;
   }
-  call.operation = operation;
-  call.body = request.body;
-  co_await inference_.serve(call, answer);
+  call->operation = operation;
+  call->body = request.body;
+  co_await inference_.serve(std::move(call), answer);
 }
 
 Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body) {

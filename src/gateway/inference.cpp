@@ -62,14 +62,16 @@ struct Inference::Prepared {
   RouteRequest route;
   std::array<Candidate, AttemptList::kMax> candidates;
   std::size_t candidate_count = 0;
-  std::optional<Meter> meter;
-  bool from_site = false;
+  std::optional<Meter> meter;  // until run() takes it over
 };
 
 // What one serve() keeps over its attempts.
 struct Inference::Run {
-  Run(Executor executor, bool relay_field) : events(executor, relay_field) {}
+  Run(Executor executor, bool for_site) : events(executor, for_site), from_site(for_site) {}
   EventStream events;
+  std::optional<Meter> meter;  // none for a peer: its ingress meters
+  bool from_site;
+  bool streaming = false;
   AnswerHead head;
   std::optional<Duration> first_token;
   Instant began;
@@ -81,6 +83,19 @@ Inference::Inference(Parts parts, InferenceOptions options)
     : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {}
 
 Inference::~Inference() = default;
+
+// In the order of time, so that the ledger's index grows at its end: microseconds, then chance.
+std::string Inference::new_record_id() {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string id(32, '0');
+  auto micros = static_cast<std::uint64_t>(parts_.clock.wall().micros);
+  std::uint64_t chance = random_.next();
+  for (std::size_t i = 16; i-- > 0; micros >>= 4, chance >>= 4) {
+    id[i] = kDigits[micros & 15];
+    id[16 + i] = kDigits[chance & 15];
+  }
+  return id;
+}
 
 std::string Inference::new_request_id() {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -128,11 +143,10 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   }
   auto prepared = std::make_unique<Prepared>();
   Job& job = prepared->job;
-  prepared->from_site = call.caller.role == Role::Site;
+  const bool from_site = call.caller.role == Role::Site;
   RequestContext& context = job.context;
-  context.cache_salt = prepared->from_site
-                           ? call.hints.cache_salt
-                           : cache_salt(parts_.directory()->grid, call.caller.tenant);
+  context.cache_salt =
+      from_site ? call.hints.cache_salt : cache_salt(parts_.directory()->grid, call.caller.tenant);
   PERIGEE_TRY(summary,
               api::summarize(call.operation, call.body, context.cache_salt, options_.summary));
   PERIGEE_TRY(route, make_route_request(call, summary));
@@ -156,9 +170,9 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   context.traceparent = call.hints.traceparent;
   context.hop = call.hints.hop;
   prepared->route = std::move(route);
-  if (!prepared->from_site) {  // the ingress meters
+  if (!from_site) {  // the ingress meters
     UsageRecord record;
-    record.id = new_request_id();
+    record.id = new_record_id();
     record.tenant = context.tenant;
     record.key_id = call.caller.key_id;
     record.model = job.model;
@@ -173,7 +187,7 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   return prepared;
 }
 
-Task<> Inference::serve(InferenceCall& call, Answer& answer) {
+Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   struct Count {
     explicit Count(std::size_t& counter) : n(counter) { ++n; }
     Count(const Count&) = delete;
@@ -181,10 +195,12 @@ Task<> Inference::serve(InferenceCall& call, Answer& answer) {
     ~Count() { --n; }
     std::size_t& n;
   };
-  Run run{parts_.executor, call.caller.role == Role::Site};
+  const Operation operation = call->operation;
+  Run run{parts_.executor, call->caller.role == Role::Site};
   run.began = parts_.clock.now();
-  run.head.request_id = call.hints.request_id;
-  auto prepared = prepare(call);
+  run.head.request_id = call->hints.request_id;
+  auto prepared = prepare(*call);
+  call.reset();
   answer.release_request();
   const Count count{running_};
   ModelId model;
@@ -205,28 +221,33 @@ Task<> Inference::serve(InferenceCall& call, Answer& answer) {
     if (!told) served = std::move(told).error();
   }
   const int status = served ? 200 : api::http_status(served.error());
-  parts_.observer.on_done(call.operation, model, status, parts_.clock.now() - run.began,
-                          run.first_token, run.usage);
+  parts_.observer.on_done(operation, model, status, parts_.clock.now() - run.began, run.first_token,
+                          run.usage);
 }
 
 Task<Result<>> Inference::run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer,
                                        Run& run) {
   const Ticker::Registration ticking{parts_.ticker, run.events};
-  if (prepared->job.stream) run.events.beat_every(options_.heartbeat, parts_.clock.now());
+  run.streaming = prepared->job.stream;
+  if (prepared->meter) run.meter.emplace(std::move(*prepared->meter));
+  prepared->meter.reset();
+  if (run.streaming) run.events.beat_every(options_.heartbeat, parts_.clock.now());
   Result<> served =
       Error{Code::Unavailable, "No engine could be tried; repeat the request.", "", 1000};
-  for (std::size_t i = 0; i < prepared->candidate_count; ++i) {
+  for (std::size_t i = 0; prepared != nullptr && i < prepared->candidate_count; ++i) {
     run.events.restart();
-    served = co_await attempt(*prepared, i, answer, run);
-    if (served || run.delivered || !may_retry(served.error().code)) break;
+    served = co_await attempt(prepared, i, answer, run);
+    if (served || prepared == nullptr || !may_retry(served.error().code)) break;
     parts_.observer.on_retry(prepared->job.model, served.error().code);
   }
-  if (!served && prepared->meter && served.error().code != Code::Cancelled) prepared->meter->fail();
+  if (!served && run.meter && served.error().code != Code::Cancelled) run.meter->fail();
   co_return served;
 }
 
-Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer& answer, Run& run) {
-  const Prepared::Candidate candidate = prepared.candidates.at(index);
+// Takes `prepared` away once bytes of the answer are at hand: nothing is repeated after them.
+Task<Result<>> Inference::attempt(std::unique_ptr<Prepared>& prepared, std::size_t index,
+                                  Answer& answer, Run& run) {
+  const Prepared::Candidate candidate = prepared->candidates.at(index);
   Engine* engine = parts_.engines.find(candidate.index);
   if (engine == nullptr) {
     co_return Error{Code::Unavailable, "The engine has gone; repeat the request.", "", 1000};
@@ -234,13 +255,12 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   const CandidateState* state = parts_.router.candidate(candidate.index);
   run.head.site = state != nullptr ? state->id.site.str() : std::string{};
   run.head.route = candidate.reason;
-  AttemptReport report{parts_.router, parts_.clock, candidate.index, prepared.route};
+  AttemptReport report{parts_.router, parts_.clock, candidate.index, prepared->route};
   const Instant now = parts_.clock.now();
-  const Duration patience =
-      prepared.job.stream ? options_.first_token_timeout : options_.answer_timeout;
-  run.events.expect_by(
-      std::min(now + patience, prepared.job.context.deadline.value_or(Instant::max())));
-  const std::unique_ptr<Generation> generation = engine->start(prepared.job, run.events);
+  const Duration patience = run.streaming ? options_.first_token_timeout : options_.answer_timeout;
+  const Instant latest = prepared->job.context.deadline.value_or(Instant::max());
+  run.events.expect_by(std::min(now + patience, latest));
+  const std::unique_ptr<Generation> generation = engine->start(prepared->job, run.events);
   for (;;) {
     co_await run.events.wait();
     if (run.events.left()) co_return Error{Code::Cancelled, "the client left"};
@@ -267,9 +287,10 @@ Task<Result<>> Inference::attempt(Prepared& prepared, std::size_t index, Answer&
   if (const auto& head = run.events.head(); head && head->load) {
     learn_load(candidate.index, *head->load);
   }
-  if (prepared.meter) prepared.meter->serve_at(SiteId{run.head.site});
-  if (prepared.from_site && run.events.head()) run.head.load = run.events.head()->load;
-  auto relayed = co_await stream(prepared, *generation, answer, run);
+  if (run.meter) run.meter->serve_at(SiteId{run.head.site});
+  if (run.from_site && run.events.head()) run.head.load = run.events.head()->load;
+  prepared.reset();
+  auto relayed = co_await stream(*generation, answer, run);
   if (const auto& finished = run.events.finished(); finished && finished->load) {
     learn_load(candidate.index, *finished->load);
   }
@@ -292,19 +313,18 @@ void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
 }
 
 // From the first event to the last.
-Task<Result<>> Inference::stream(Prepared& prepared, Generation& generation, Answer& answer,
-                                 Run& run) {
+Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& run) {
   EventStream& events = run.events;
-  if (!prepared.job.stream) {
+  if (!run.streaming) {
     Finished& finished = *events.finished();
     run.usage = finished.usage;
-    if (prepared.from_site) {
+    if (run.from_site) {
       run.head.usage = finished.usage;
       if (finished.load) run.head.load = finished.load;
     }
     auto sent = co_await answer.respond(run.head, finished.body);
     if (!sent) co_return std::move(sent).error();
-    if (prepared.meter) prepared.meter->finish(run.usage);
+    if (run.meter) run.meter->finish(run.usage);
     co_return Result<>{};
   }
   if (!answer.started()) {
@@ -319,7 +339,7 @@ Task<Result<>> Inference::stream(Prepared& prepared, Generation& generation, Ans
       run.delivered = true;
       auto written = co_await answer.write(bytes);
       if (!written) co_return std::move(written).error();
-      if (prepared.meter) prepared.meter->deliver(tokens);
+      if (run.meter) run.meter->deliver(tokens);
       if (was_paused) generation.resume();
       continue;
     }
@@ -334,7 +354,7 @@ Task<Result<>> Inference::stream(Prepared& prepared, Generation& generation, Ans
   }
   run.usage = events.finished()->usage;
   std::string last;
-  if (prepared.from_site) {
+  if (run.from_site) {
     last = "perigee: usage=" + api::format_usage(run.usage);
     if (events.finished()->load) last += " load=" + api::format_load(*events.finished()->load);
     last += "\n";
@@ -342,7 +362,7 @@ Task<Result<>> Inference::stream(Prepared& prepared, Generation& generation, Ans
   last += "data: [DONE]\n\n";
   auto ended = co_await answer.finish(last);
   if (!ended) co_return std::move(ended).error();
-  if (prepared.meter) prepared.meter->finish(run.usage);
+  if (run.meter) run.meter->finish(run.usage);
   co_return Result<>{};
 }
 

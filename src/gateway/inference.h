@@ -41,7 +41,7 @@ class InferenceObserver {
 };
 
 // A request as it arrives, before anything of it is trusted. `body` must be readable for 64 bytes
-// past its end and live until serve() returns.
+// past its end; it is copied before serve() first waits.
 struct InferenceCall {
   Operation operation = Operation::Chat;
   Caller caller;
@@ -66,8 +66,8 @@ class Inference {
   Inference(Parts parts, InferenceOptions options);
   ~Inference();
 
-  // Answers the call, with an error if need be. `call` and `answer` must live until it returns.
-  Task<> serve(InferenceCall& call, Answer& answer);
+  // Answers the call, with an error if need be. `answer` must live until it returns.
+  Task<> serve(std::unique_ptr<InferenceCall> call, Answer& answer);
 
   // Steps 2 and 3 only, for `route explain`.
   Result<RouteRequest> route_request(const InferenceCall& call) const;
@@ -83,8 +83,10 @@ class Inference {
   Result<RouteRequest> make_route_request(const InferenceCall& call,
                                           const api::RequestSummary& summary) const;
   Task<Result<>> run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer, Run& run);
-  Task<Result<>> attempt(Prepared& prepared, std::size_t index, Answer& answer, Run& run);
-  Task<Result<>> stream(Prepared& prepared, Generation& generation, Answer& answer, Run& run);
+  Task<Result<>> attempt(std::unique_ptr<Prepared>& prepared, std::size_t index, Answer& answer,
+                         Run& run);
+  Task<Result<>> stream(Generation& generation, Answer& answer, Run& run);
+  std::string new_record_id();
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
   Parts parts_;

@@ -102,9 +102,10 @@ class InferenceTest : public testing::Test {
   RecordedAnswer& serve(const std::string& body) {
     body_ = body;
     body_.reserve(body_.size() + net::kBodyPadding);
-    call_.caller = caller_;
-    call_.body = body_;
-    asio::co_spawn(io_.get_executor(), inference_->serve(call_, answer_),
+    auto call = std::make_unique<InferenceCall>();
+    call->caller = caller_;
+    call->body = body_;
+    asio::co_spawn(io_.get_executor(), inference_->serve(std::move(call), answer_),
                    [this](const std::exception_ptr& thrown) {
                      EXPECT_EQ(thrown, nullptr);
                      io_.stop();
@@ -134,7 +135,6 @@ class InferenceTest : public testing::Test {
   CountingObserver observer_;
   std::shared_ptr<DirectorySnapshot> directory_ = std::make_shared<DirectorySnapshot>();
   Caller caller_;
-  InferenceCall call_;
   std::string body_;
   RecordedAnswer answer_;
   std::unique_ptr<Ticker> ticker_ =

@@ -72,8 +72,9 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
   return error;
 }
 
-Task<> read_stream(std::shared_ptr<HttpJob> job, net::ClientResponse& response) {
-  StreamReader reader{job->options->trusted, job->job.include_usage};
+Task<> read_stream(std::shared_ptr<HttpJob> job, net::ClientResponse& response,
+                   bool include_usage) {
+  StreamReader reader{job->options->trusted, include_usage};
   while (job->sink != nullptr) {
     auto piece = co_await response.read_some();
     if (job->sink == nullptr) co_return;
@@ -101,8 +102,12 @@ Task<> read_stream(std::shared_ptr<HttpJob> job, net::ClientResponse& response) 
 
 Task<> run(std::shared_ptr<HttpJob> job, const Clock& clock) {
   const HttpEngineOptions& options = *job->options;
-  const HttpRequest request{options, job->job, clock.now()};
-  auto sent = co_await job->client.send(options.endpoint, request.view(), &job->abort);
+  const bool streaming = job->job.stream;
+  const bool include_usage = job->job.include_usage;
+  auto request = std::make_unique<const HttpRequest>(options, job->job, clock.now());
+  auto sent = co_await job->client.send(options.endpoint, request->view(), &job->abort);
+  request.reset();  // a long stream need not hold what was sent
+  job->job = Job{};
   if (job->sink == nullptr) co_return;
   if (!sent) {
     job->fail(std::move(sent).error());
@@ -119,12 +124,12 @@ Task<> run(std::shared_ptr<HttpJob> job, const Clock& clock) {
   const Head head = read_head(options, response);
   job->sink->on_head(head);
   if (job->sink == nullptr) co_return;
-  if (job->job.stream) {
+  if (streaming) {
     if (!is_event_stream(response)) {
       job->fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
       co_return;
     }
-    co_await read_stream(job, response);
+    co_await read_stream(job, response, include_usage);
     co_return;
   }
   const std::optional<Usage> reported = read_usage(options, response);

@@ -25,12 +25,9 @@ std::string joined(const std::vector<JurisdictionId>& jurisdictions) {
 
 std::string_view operation_path(Operation operation) {
   switch (operation) {
-    case Operation::Chat:
-      return "/chat/completions";
-    case Operation::Completion:
-      return "/completions";
-    case Operation::Embedding:
-      return "/embeddings";
+    case Operation::Chat: return "/chat/completions";
+    case Operation::Completion: return "/completions";
+    case Operation::Embedding: return "/embeddings";
   }
   PERIGEE_ASSERT(false);
 }

@@ -25,7 +25,7 @@ namespace perigee {
 
 struct SqliteLedgerOptions {
   std::size_t places = 32'768;  // records reserved or not yet stored
-  Duration batch_time = milliseconds{20};
+  Duration batch_time = milliseconds{100};
   Duration retry_time = seconds{1};  // between two tries on a failing disk
 };
 
