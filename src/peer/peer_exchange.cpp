@@ -25,6 +25,13 @@ net::ClientLimits digest_limits(Duration interval) {
   return limits;
 }
 
+// A lower sample is believed at once: nothing makes a link faster than it is. A higher one may be
+// only a busy moment.
+Duration smoothed(const std::optional<Duration>& rtt, Duration sample) {
+  if (!rtt || sample < *rtt) return sample;
+  return *rtt + std::chrono::duration_cast<Duration>(kRttGain * (sample - *rtt));
+}
+
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
@@ -145,8 +152,7 @@ Task<> PeerExchange::loop(std::shared_ptr<Peer> peer) {
     if (digest) {
       const Instant now = parts_.clock.now();
       const Duration sample = now - sent;
-      if (!peer->rtt) peer->rtt = sample;
-      *peer->rtt += std::chrono::duration_cast<Duration>(kRttGain * (sample - *peer->rtt));
+      peer->rtt = smoothed(peer->rtt, sample);
       peer->failures = 0;
       peer->heard = now;
       if (peer->state != PeerState::Up) {

@@ -20,8 +20,16 @@ api::ModelListing listing_of(const Parts& parts, const ModelRecord& model) {
   listing.created = model.created;
   listing.owned_by = model.owned_by;
   listing.context_length = model.context_tokens;
-  for (const PlacementRecord& placement : parts->directory()->placements) {
-    if (placement.model == model.id) listing.sites.push_back(placement.site);
+  const auto directory = parts->directory();
+  for (const PlacementRecord& placement : directory->placements) {
+    if (placement.model != model.id) continue;
+    listing.sites.push_back(placement.site);
+    const auto site = directory->sites.find(placement.site);
+    if (site == directory->sites.end()) continue;
+    if (std::ranges::find(listing.jurisdictions, site->second.jurisdiction) ==
+        listing.jurisdictions.end()) {
+      listing.jurisdictions.push_back(site->second.jurisdiction);
+    }
   }
   return listing;
 }
