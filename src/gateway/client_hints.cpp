@@ -9,7 +9,7 @@ namespace perigee {
 namespace {
 
 constexpr std::size_t kRequestIdBytesMax = 128;
-constexpr std::size_t kSessionBytesMax = 256;
+constexpr std::size_t kSessionBytesMax = 512;  // as prompt_cache_key in the body
 constexpr std::size_t kTraceparentBytes = 55;  // W3C trace context, version 00
 constexpr std::size_t kJurisdictionsMax = 64;
 constexpr std::int64_t kDeadlineMsMax = 24LL * 3600 * 1000;
@@ -60,7 +60,25 @@ Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   return {};
 }
 
+bool same_name(std::string_view name, std::string_view lower) {
+  return std::ranges::equal(name, lower, [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
+}
+
 }  // namespace
+
+Result<> refuse_repeated_headers(const net::Request& request) {
+  namespace names = api::headers;
+  for (const std::string_view once :
+       {std::string_view{"authorization"}, names::kJurisdictions, names::kClass, names::kDeadlineMs,
+        names::kSession, names::kHop, names::kTenant, names::kCacheSalt, names::kRequestId}) {
+    const auto times = std::ranges::count_if(
+        request.headers, [&](const net::Header& header) { return same_name(header.name, once); });
+    if (times > 1) return bad_header(once, "given once");
+  }
+  return {};
+}
 
 Result<ClientHints> read_client_hints(const net::Request& request, bool from_site) {
   ClientHints hints;
@@ -84,11 +102,18 @@ Result<ClientHints> read_client_hints(const net::Request& request, bool from_sit
     }
     hints.time_left = milliseconds{left_ms};
   }
-  PERIGEE_TRY(jurisdictions, parse_jurisdictions(request.header(api::headers::kJurisdictions)));
+  const bool law_given = std::ranges::any_of(request.headers, [](const net::Header& header) {
+    return same_name(header.name, api::headers::kJurisdictions);
+  });
+  const std::string_view law = request.header(api::headers::kJurisdictions);
+  if (law_given && law.empty()) {  // fails closed: a template that was not filled in, say
+    return bad_header(api::headers::kJurisdictions, "a list such as 'de,fr'; leave it out for any");
+  }
+  PERIGEE_TRY(jurisdictions, parse_jurisdictions(law));
   hints.jurisdictions = std::move(jurisdictions);
   const std::string_view session = request.header(api::headers::kSession);
   if (session.size() > kSessionBytesMax) {
-    return bad_header(api::headers::kSession, "at most 256 bytes");
+    return bad_header(api::headers::kSession, "at most 512 bytes");
   }
   hints.session = session;
   const std::string_view traceparent = request.header(api::headers::kTraceparent);

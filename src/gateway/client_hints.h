@@ -26,6 +26,10 @@ struct ClientHints {
   std::string cache_salt;
 };
 
+// Two values of a header that decides who calls or what is allowed are two meanings:
+// InvalidArgument.
+Result<> refuse_repeated_headers(const net::Request& request);
+
 // InvalidArgument names the header. The peer's headers are read only when `from_site`.
 Result<ClientHints> read_client_hints(const net::Request& request, bool from_site);
 

@@ -60,6 +60,11 @@ const Gateway::Route* Gateway::find(std::string_view method, std::string_view pa
 }
 
 Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
+  if (auto once = refuse_repeated_headers(request); !once) {
+    const std::string id = inference_.new_request_id();
+    co_await respond_error(out, once.error(), id);
+    co_return;
+  }
   const std::optional<Operation> operation = operation_of(request.path);
   if (operation && request.method == "POST") {
     co_await infer(*operation, request, out);

@@ -28,6 +28,9 @@ bool may_retry(Code code) {
          code == Code::DeadlineExceeded || code == Code::Internal;
 }
 
+// Whatever keeps an answer from its client (it left, it reads nothing) is no fault of an engine.
+Error client_left() { return Error{Code::Cancelled, "the client left"}; }
+
 // Both lists bind: of the tenant by contract, of the request by its header.
 Result<std::vector<JurisdictionId>> both(const std::vector<JurisdictionId>& tenant,
                                          const std::vector<JurisdictionId>& request) {
@@ -72,6 +75,7 @@ struct Inference::Run {
   std::optional<Meter> meter;  // none for a peer: its ingress meters
   bool from_site;
   bool streaming = false;
+  std::optional<Instant> deadline;  // the client's own
   AnswerHead head;
   std::optional<Duration> first_token;
   Instant began;
@@ -229,6 +233,7 @@ Task<Result<>> Inference::run_attempts(std::unique_ptr<Prepared> prepared, Answe
                                        Run& run) {
   const Ticker::Registration ticking{parts_.ticker, run.events};
   run.streaming = prepared->job.stream;
+  run.deadline = prepared->job.context.deadline;
   if (prepared->meter) run.meter.emplace(std::move(*prepared->meter));
   prepared->meter.reset();
   if (run.streaming) run.events.beat_every(options_.heartbeat, parts_.clock.now());
@@ -237,7 +242,7 @@ Task<Result<>> Inference::run_attempts(std::unique_ptr<Prepared> prepared, Answe
   for (std::size_t i = 0; prepared != nullptr && i < prepared->candidate_count; ++i) {
     run.events.restart();
     served = co_await attempt(prepared, i, answer, run);
-    if (served || prepared == nullptr || !may_retry(served.error().code)) break;
+    if (served || prepared == nullptr || !may_retry(served.error().code) || too_late(run)) break;
     parts_.observer.on_retry(prepared->job.model, served.error().code);
   }
   if (!served && run.meter && served.error().code != Code::Cancelled) run.meter->fail();
@@ -265,16 +270,18 @@ Task<Result<>> Inference::attempt(std::unique_ptr<Prepared>& prepared, std::size
     co_await run.events.wait();
     if (run.events.left()) co_return Error{Code::Cancelled, "the client left"};
     if (run.events.error()) {
-      report.failed(*run.events.error());
+      if (!too_late(run)) report.failed(*run.events.error());
       co_return std::move(*run.events.error());
     }
     if (run.events.take_heartbeat() && !run.delivered) {
       if (!answer.started()) {
-        auto begun = co_await answer.begin_stream(run.head);
-        if (!begun) co_return std::move(begun).error();
+        AnswerHead early;  // who will serve it is not known yet
+        early.request_id = run.head.request_id;
+        auto begun = co_await answer.begin_stream(early);
+        if (!begun) co_return client_left();
       }
       auto beaten = co_await answer.write(": keep-alive\n\n");
-      if (!beaten) co_return std::move(beaten).error();
+      if (!beaten) co_return client_left();
     }
     if (run.events.has_bytes() || run.events.finished()) break;
   }
@@ -296,9 +303,16 @@ Task<Result<>> Inference::attempt(std::unique_ptr<Prepared>& prepared, std::size
   }
   if (relayed)
     report.served(run.usage);
-  else
+  else if (!too_late(run))
     report.failed(relayed.error());
   co_return relayed;
+}
+
+// The client's deadline has come: that says nothing about an engine, and no other can do better.
+// The slack is for an upstream whose clock ran out a moment before ours.
+bool Inference::too_late(const Run& run) const {
+  constexpr Duration kSlack = milliseconds{50};
+  return run.deadline && parts_.clock.now() + kSlack >= *run.deadline;
 }
 
 // News of a candidate's load that came with its answer: fresher than its last digest.
@@ -323,13 +337,13 @@ Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& ru
       if (finished.load) run.head.load = finished.load;
     }
     auto sent = co_await answer.respond(run.head, finished.body);
-    if (!sent) co_return std::move(sent).error();
+    if (!sent) co_return client_left();
     if (run.meter) run.meter->finish(run.usage);
     co_return Result<>{};
   }
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(run.head);
-    if (!begun) co_return std::move(begun).error();
+    if (!begun) co_return client_left();
   }
   for (;;) {
     if (events.has_bytes()) {
@@ -338,7 +352,7 @@ Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& ru
       const std::string bytes = events.take_bytes(tokens);
       run.delivered = true;
       auto written = co_await answer.write(bytes);
-      if (!written) co_return std::move(written).error();
+      if (!written) co_return client_left();
       if (run.meter) run.meter->deliver(tokens);
       if (was_paused) generation.resume();
       continue;
@@ -349,7 +363,7 @@ Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& ru
     co_await events.wait();
     if (events.take_heartbeat() && !events.has_bytes()) {
       auto beaten = co_await answer.write(": keep-alive\n\n");
-      if (!beaten) co_return std::move(beaten).error();
+      if (!beaten) co_return client_left();
     }
   }
   run.usage = events.finished()->usage;
@@ -361,7 +375,7 @@ Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& ru
   }
   last += "data: [DONE]\n\n";
   auto ended = co_await answer.finish(last);
-  if (!ended) co_return std::move(ended).error();
+  if (!ended) co_return client_left();
   if (run.meter) run.meter->finish(run.usage);
   co_return Result<>{};
 }

@@ -87,6 +87,7 @@ class Inference {
                          Run& run);
   Task<Result<>> stream(Generation& generation, Answer& answer, Run& run);
   std::string new_record_id();
+  bool too_late(const Run& run) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
   Parts parts_;

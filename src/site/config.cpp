@@ -55,13 +55,13 @@ Result<> read_control(TomlTable& table, SiteConfig& config) {
   return table.finish();
 }
 
-Result<> read_addresses(const TomlTable& peers, TomlTable& table, SiteConfig& config) {
+Result<> read_addresses(TomlTable& table, SiteConfig& config) {
   for (const std::string& name : table.keys()) {
     if (!valid_name(name)) return table.error(name, "a site's name");
     PERIGEE_TRY(text, table.required_string(name));
     PERIGEE_TRY(endpoint, endpoint_of(table, name, text));
     if (!endpoint.is_loopback()) {
-      return peers.error(name, "a loopback address until TLS is configured");
+      return table.error(name, "a loopback address until TLS is configured");
     }
     config.peer_addresses.emplace(SiteId{name}, endpoint);
   }
@@ -74,7 +74,7 @@ Result<> read_peers(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(interval, table.integer("exchange_interval_ms", 1000, 200, 60'000));
   config.exchange_interval = milliseconds{interval};
   PERIGEE_TRY(addresses, table.table("addresses"));
-  if (addresses) PERIGEE_CHECK(read_addresses(table, *addresses, config));
+  if (addresses) PERIGEE_CHECK(read_addresses(*addresses, config));
   return table.finish();
 }
 
@@ -140,7 +140,8 @@ Result<> read_section(TomlTable& root, std::string_view name, bool required, Rea
   PERIGEE_TRY(section, root.table(name));
   if (section) return read(*section, config);
   if (required) return root.error(name, "a [" + std::string{name} + "] section");
-  return {};
+  TomlTable absent = root.absent(name);  // the environment may still say something
+  return read(absent, config);
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -29,6 +31,10 @@ namespace {
 
 constexpr Duration kDrainGrace = seconds{10};
 constexpr Duration kTick = seconds{1};
+constexpr Duration kSettleMax = seconds{2};
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 Result<std::string> read_key(const std::string& path) {
   std::ifstream in{path};
@@ -62,6 +68,15 @@ InferenceOptions inference_options(const SiteConfig& config) {
   return options;
 }
 
+// The gateway's own bounds on an attempt come first; the connection's are behind them.
+net::ClientLimits engine_limits(const SiteConfig& config) {
+  constexpr Duration kSlack = seconds{5};
+  net::ClientLimits limits;
+  limits.head_timeout = std::max(config.answer_timeout, config.first_token_timeout) + kSlack;
+  limits.read_timeout = std::max(limits.read_timeout, config.first_token_timeout) + kSlack;
+  return limits;
+}
+
 RouterOptions router_options(std::uint64_t seed) {
   RouterOptions options;
   options.seed = seed;
@@ -76,7 +91,7 @@ struct Site::Parts {
       : config(std::move(configured)),
         program(std::move(program_path)),
         router(router_options(random_seed())),
-        engine_client(io.get_executor(), clock, net::ClientLimits{}),
+        engine_client(io.get_executor(), clock, engine_limits(config)),
         keys(clock),
         ticker(io.get_executor(), clock, kTick) {}
 
@@ -220,6 +235,13 @@ Task<> Site::Parts::stop(int signal) {
   stopping = true;
   peers->changed();
   co_await server->shut_down(kDrainGrace);
+  // What was cut must still settle its usage record.
+  const Instant latest = clock.now() + kSettleMax;
+  Timer timer{io.get_executor()};
+  while (inference->running() > 0 && clock.now() < latest) {
+    timer.expires_after(milliseconds{10});
+    co_await timer.async_wait(kAwait);
+  }
   io.stop();
 }
 

@@ -95,6 +95,11 @@ Result<std::optional<TomlTable>> TomlTable::table(std::string_view key) {
   return std::optional{TomlTable{*node->as_table(), full_name(key), file_, environment_}};
 }
 
+TomlTable TomlTable::absent(std::string_view key) const {
+  static const toml::table kNothing;
+  return TomlTable{kNothing, full_name(key), file_, environment_};
+}
+
 Result<std::vector<TomlTable>> TomlTable::tables(std::string_view key) {
   std::vector<TomlTable> all;
   const toml::node* node = find(key);

@@ -29,6 +29,7 @@ class TomlTable {
   Result<std::int64_t> integer(std::string_view key, std::int64_t fallback, std::int64_t least,
                                std::int64_t most);
   Result<std::optional<TomlTable>> table(std::string_view key);
+  TomlTable absent(std::string_view key) const;                 // an empty section of that name
   Result<std::vector<TomlTable>> tables(std::string_view key);  // [[key]]
   std::vector<std::string> keys() const;
   // InvalidArgument for the first key that nobody asked for.

@@ -47,9 +47,10 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     chunk.tokens = facts->tokens;
   } else if (event.data.starts_with(R"({"error")")) {
     const auto facts = api::scan_chunk(event.data);
-    error_ = facts && facts->error ? *facts->error
-                                   : Error{Code::Protocol, "the engine sent a malformed error"};
-    return State::Failed;
+    if (facts && facts->error) {
+      error_ = *facts->error;
+      return State::Failed;
+    }
   }
   if (!sink->on_chunk(chunk)) paused_ = true;
   return State::More;
