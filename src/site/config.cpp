@@ -1,6 +1,5 @@
 #include "site/config.h"
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -8,18 +7,19 @@
 #include <optional>
 #include <sstream>
 
-#include "site/toml_table.h"
+#include "toml/toml_table.h"
 
 namespace perigee {
 namespace {
 
+constexpr std::string_view kManual = "docs/site_config.md";
 constexpr std::int64_t kHourMs = 3'600'000;
 constexpr std::int64_t kMiB = 1024 * 1024;
 
 Result<net::Endpoint> endpoint_of(const TomlTable& table, std::string_view key,
                                   const std::string& text) {
   auto endpoint = net::parse_endpoint(text);
-  if (!endpoint) return table.error(key, endpoint.error().message);
+  if (!endpoint) return table.problem(key, endpoint.error().message);
   return endpoint;
 }
 
@@ -39,20 +39,20 @@ Result<> read_site(TomlTable& table, SiteConfig& config) {
   config.state_dir = state_dir;
   PERIGEE_TRY(models_dir, table.path("models_dir", "models"));
   config.models_dir = models_dir;
-  return table.finish();
+  return table.finish(kManual);
 }
 
 Result<> read_control(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(url, table.required_string("url"));
   auto parsed = net::parse_url(url);
-  if (!parsed) return table.error("url", parsed.error().message);
+  if (!parsed) return table.problem("url", parsed.error().message);
   if (!parsed->endpoint.is_loopback()) {
     return table.error("url", "a loopback address until TLS is configured");
   }
   config.control_url = url;
   PERIGEE_TRY(key_file, table.required_path("key_file"));
   config.key_file = key_file;
-  return table.finish();
+  return table.finish(kManual);
 }
 
 Result<> read_addresses(TomlTable& table, SiteConfig& config) {
@@ -75,7 +75,7 @@ Result<> read_peers(TomlTable& table, SiteConfig& config) {
   config.exchange_interval = milliseconds{interval};
   PERIGEE_TRY(addresses, table.table("addresses"));
   if (addresses) PERIGEE_CHECK(read_addresses(*addresses, config));
-  return table.finish();
+  return table.finish(kManual);
 }
 
 Result<> read_engine(TomlTable& table, SiteConfig& config) {
@@ -88,7 +88,7 @@ Result<> read_engine(TomlTable& table, SiteConfig& config) {
   engine.name = EngineId{name};
   PERIGEE_TRY(url, table.required_string("url"));
   auto parsed = net::parse_url(url);
-  if (!parsed) return table.error("url", parsed.error().message);
+  if (!parsed) return table.problem("url", parsed.error().message);
   engine.url = *parsed;
   PERIGEE_TRY(model, table.required_string("model"));
   if (!valid_model_name(model)) return table.error("model", "a model's name such as 'org/name'");
@@ -99,7 +99,7 @@ Result<> read_engine(TomlTable& table, SiteConfig& config) {
   engine.key_file = key_file;
   PERIGEE_TRY(slots, table.integer("slots", 0, 0, 1'000'000));
   engine.slots = static_cast<std::uint32_t>(slots);
-  PERIGEE_CHECK(table.finish());
+  PERIGEE_CHECK(table.finish(kManual));
   config.engines.push_back(std::move(engine));
   return {};
 }
@@ -112,7 +112,7 @@ Result<> read_log(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(format, table.string("format", "text"));
   if (format != "text" && format != "json") return table.error("format", "text or json");
   config.log_format = format == "json" ? log::Format::Json : log::Format::Text;
-  return table.finish();
+  return table.finish(kManual);
 }
 
 Result<> read_limits(TomlTable& table, SiteConfig& config) {
@@ -130,7 +130,7 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.first_token_timeout = milliseconds{first_token};
   PERIGEE_TRY(answer, table.integer("answer_timeout_ms", 600'000, 1000, 24 * kHourMs));
   config.answer_timeout = milliseconds{answer};
-  return table.finish();
+  return table.finish(kManual);
 }
 
 using Reader = Result<> (*)(TomlTable&, SiteConfig&);
@@ -148,13 +148,7 @@ Result<> read_section(TomlTable& root, std::string_view name, bool required, Rea
 
 Result<SiteConfig> parse_site_config(std::string_view text, const std::string& path,
                                      EnvironmentLookup environment) {
-  toml::table parsed;
-  try {
-    parsed = toml::parse(text, path);
-  } catch (const toml::parse_error& failed) {
-    return Error{Code::InvalidArgument, path + ":" + std::to_string(failed.source().begin.line) +
-                                            ": " + std::string{failed.description()}};
-  }
+  PERIGEE_TRY(parsed, parse_toml(text, path));
   SiteConfig config;
   TomlTable root{parsed, "", path, environment};
   PERIGEE_CHECK(read_section(root, "site", true, read_site, config));
@@ -164,7 +158,7 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   PERIGEE_CHECK(read_section(root, "limits", false, read_limits, config));
   PERIGEE_TRY(engines, root.tables("engine"));
   for (TomlTable& engine : engines) PERIGEE_CHECK(read_engine(engine, config));
-  PERIGEE_CHECK(root.finish());
+  PERIGEE_CHECK(root.finish(kManual));
   return config;
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "net/endpoint.h"
 #include "net/http_server.h"
+#include "toml/environment_lookup.h"
 
 namespace perigee {
 
@@ -47,9 +48,8 @@ struct SiteConfig {
 };
 
 // Reads and validates. Every error says "FILE:LINE: KEY: what was expected". Unknown keys are
-// errors. Relative paths are relative to the file. `environment` gives the value of a variable or
-// "": PERIGEE_<SECTION>_<KEY> overrides a scalar key ("PERIGEE_SITE_LISTEN").
-using EnvironmentLookup = std::string (*)(const std::string& name);
+// errors. Relative paths are relative to the file. The environment overrides a scalar key
+// ("PERIGEE_SITE_LISTEN"); its errors name the variable instead of file and line.
 Result<SiteConfig> load_site_config(const std::string& path, EnvironmentLookup environment);
 Result<SiteConfig> parse_site_config(std::string_view text, const std::string& path,
                                      EnvironmentLookup environment);

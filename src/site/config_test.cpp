@@ -90,5 +90,26 @@ TEST(SiteConfig, LetsTheEnvironmentOverride) {
   EXPECT_EQ(config->neighbours_max, 3U);
 }
 
+TEST(SiteConfig, LetsTheEnvironmentSpeakOfSectionsThatTheFileLacks) {
+  auto config = parse_site_config(kGood, "site.toml", [](const std::string& name) -> std::string {
+    if (name == "PERIGEE_LIMITS_ANSWER_TIMEOUT_MS") return "900000";
+    if (name == "PERIGEE_LOG_LEVEL") return "debug";
+    return "";
+  });
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->answer_timeout, seconds{900});
+  EXPECT_EQ(config->log_level, log::Level::Debug);
+}
+
+TEST(SiteConfig, NamesTheVariableThatSetABadValue) {
+  auto config = parse_site_config(kGood, "site.toml", [](const std::string& name) -> std::string {
+    return name == "PERIGEE_SITE_LISTEN" ? "nowhere" : "";
+  });
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message,
+            "environment variable PERIGEE_SITE_LISTEN: 'nowhere' is no address: expected "
+            "HOST:PORT, [IPV6]:PORT or unix:/PATH");
+}
+
 }  // namespace
 }  // namespace perigee

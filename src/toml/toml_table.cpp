@@ -1,15 +1,45 @@
-#include "site/toml_table.h"
+#include "toml/toml_table.h"
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 namespace perigee {
+namespace {
+
+// Not by toml's own conversion, which would take text too.
+std::optional<double> number_of(const toml::node& node) {
+  if (const auto whole = node.value_exact<std::int64_t>()) return static_cast<double>(*whole);
+  return node.value_exact<double>();
+}
+
+bool within(double value, double least, double most) {
+  return std::isfinite(value) && value >= least && value <= most;
+}
+
+std::string range(std::string_view what, double least, double most) {
+  std::ostringstream text;
+  text << what << " from " << least << " to " << most;
+  return text.str();
+}
+
+}  // namespace
+
+Result<toml::table> parse_toml(std::string_view text, const std::string& path) {
+  try {
+    return toml::parse(text, path);
+  } catch (const toml::parse_error& failed) {
+    return Error{Code::InvalidArgument, path + ":" + std::to_string(failed.source().begin.line) +
+                                            ": " + std::string{failed.description()}};
+  }
+}
 
 TomlTable::TomlTable(const toml::table& table, std::string section, std::string file,
-                     std::string (*environment)(const std::string& name))
+                     EnvironmentLookup environment)
     : table_(&table),
       section_(std::move(section)),
       file_(std::move(file)),
@@ -19,13 +49,30 @@ std::string TomlTable::full_name(std::string_view key) const {
   return section_.empty() ? std::string{key} : section_ + "." + std::string{key};
 }
 
-Error TomlTable::error(std::string_view key, std::string_view expected) const {
+std::string TomlTable::variable(std::string_view key) const {
+  std::string name = "PERIGEE_" + full_name(key);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  });
+  return name;
+}
+
+Error TomlTable::problem(std::string_view key, std::string_view what) const {
+  if (overridden(key)) {
+    return Error{Code::InvalidArgument,
+                 "environment variable " + variable(key) + ": " + std::string{what},
+                 full_name(key)};
+  }
   const toml::node* node = table_->get(key);
   const auto line = node != nullptr ? node->source().begin.line : table_->source().begin.line;
   return Error{Code::InvalidArgument,
                file_ + ":" + std::to_string(std::max<std::uint32_t>(line, 1)) + ": " +
-                   full_name(key) + ": expected " + std::string{expected},
+                   full_name(key) + ": " + std::string{what},
                full_name(key)};
+}
+
+Error TomlTable::error(std::string_view key, std::string_view expected) const {
+  return problem(key, "expected " + std::string{expected});
 }
 
 const toml::node* TomlTable::find(std::string_view key) {
@@ -35,11 +82,7 @@ const toml::node* TomlTable::find(std::string_view key) {
 
 std::optional<std::string> TomlTable::overridden(std::string_view key) const {
   if (environment_ == nullptr) return std::nullopt;
-  std::string name = "PERIGEE_" + full_name(key);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  });
-  std::string value = environment_(name);
+  std::string value = environment_(variable(key));
   return value.empty() ? std::nullopt : std::optional{std::move(value)};
 }
 
@@ -88,6 +131,60 @@ Result<std::int64_t> TomlTable::integer(std::string_view key, std::int64_t fallb
   return *value;
 }
 
+Result<double> TomlTable::number(std::string_view key, double fallback, double least, double most) {
+  const toml::node* node = find(key);
+  std::optional<double> value = fallback;
+  if (const auto text = overridden(key)) {
+    double parsed = 0;
+    const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), parsed);
+    value = failed == std::errc{} && end == text->data() + text->size() ? std::optional{parsed}
+                                                                        : std::nullopt;
+  } else if (node != nullptr) {
+    value = number_of(*node);
+  }
+  if (!value || !within(*value, least, most)) return error(key, range("a number", least, most));
+  return *value;
+}
+
+Result<bool> TomlTable::boolean(std::string_view key, bool fallback) {
+  const toml::node* node = find(key);
+  if (const auto text = overridden(key)) {
+    if (*text != "true" && *text != "false") return error(key, "true or false");
+    return *text == "true";
+  }
+  if (node == nullptr) return fallback;
+  const auto value = node->value_exact<bool>();
+  if (!value) return error(key, "true or false");
+  return *value;
+}
+
+Result<std::vector<std::string>> TomlTable::strings(std::string_view key) {
+  std::vector<std::string> all;
+  const toml::node* node = find(key);
+  if (node == nullptr) return all;
+  if (!node->is_array()) return error(key, "a list of strings");
+  for (const toml::node& element : *node->as_array()) {
+    const auto value = element.value_exact<std::string>();
+    if (!value) return error(key, "a list of strings");
+    all.push_back(*value);
+  }
+  return all;
+}
+
+Result<std::vector<double>> TomlTable::numbers(std::string_view key, double least, double most) {
+  std::vector<double> all;
+  const toml::node* node = find(key);
+  if (node == nullptr) return all;
+  const std::string expected = range("a list of numbers, each", least, most);
+  if (!node->is_array()) return error(key, expected);
+  for (const toml::node& element : *node->as_array()) {
+    const auto value = number_of(element);
+    if (!value || !within(*value, least, most)) return error(key, expected);
+    all.push_back(*value);
+  }
+  return all;
+}
+
 Result<std::optional<TomlTable>> TomlTable::table(std::string_view key) {
   const toml::node* node = find(key);
   if (node == nullptr) return std::optional<TomlTable>{};
@@ -117,9 +214,11 @@ std::vector<std::string> TomlTable::keys() const {
   return all;
 }
 
-Result<> TomlTable::finish() const {
+Result<> TomlTable::finish(std::string_view manual) const {
   for (const auto& [key, node] : *table_) {
-    if (!read_.contains(key.str())) return error(key.str(), "no such key; see docs/site_config.md");
+    if (!read_.contains(key.str())) {
+      return problem(key.str(), "no such key; see " + std::string{manual});
+    }
   }
   return {};
 }
