@@ -23,11 +23,13 @@ class RecordedAnswer final : public Answer {
     co_return Result<>{};
   }
   Task<Result<>> begin_stream(const AnswerHead& head) override {
+    if (!started_) first_head = head;
     head_ = head;
     started_ = true;
     co_return Result<>{};
   }
   Task<Result<>> write(std::string_view events) override {
+    if (reads_nothing) co_return Error{Code::DeadlineExceeded, "the client reads nothing"};
     text += events;
     if (leave_after_write && left_) left_();
     if (after_write) after_write();
@@ -49,7 +51,9 @@ class RecordedAnswer final : public Answer {
   const AnswerHead& head() const { return head_; }
   std::string text;
   bool finished = false;
+  AnswerHead first_head;  // of a stream
   bool leave_after_write = false;
+  bool reads_nothing = false;
   std::function<void()> after_write;
   std::optional<Error> failure;
 
@@ -105,6 +109,7 @@ class InferenceTest : public testing::Test {
     auto call = std::make_unique<InferenceCall>();
     call->caller = caller_;
     call->body = body_;
+    call->hints.time_left = time_left_;
     asio::co_spawn(io_.get_executor(), inference_->serve(std::move(call), answer_),
                    [this](const std::exception_ptr& thrown) {
                      EXPECT_EQ(thrown, nullptr);
@@ -129,12 +134,30 @@ class InferenceTest : public testing::Test {
 
   ManualClock clock_;
   asio::io_context io_;
+  asio::steady_timer mover_{io_};
   Router router_{RouterOptions{}};
   EngineTable engines_;
   MemoryLedger ledger_;
   CountingObserver observer_;
   std::shared_ptr<DirectorySnapshot> directory_ = std::make_shared<DirectorySnapshot>();
+  // Lets `clock_` run while the loop waits for it.
+  void let_time_pass(Duration each_10_ms) {
+    mover_.expires_after(milliseconds{10});
+    mover_.async_wait([this, each_10_ms](boost::system::error_code error) {
+      if (error) return;
+      clock_.advance(each_10_ms);
+      let_time_pass(each_10_ms);
+    });
+  }
+  // Serves `kStream` so often that three failures would have opened the breaker of "near".
+  BreakerState breaker_after_four() {
+    for (int i = 0; i < 4; ++i) serve(kStream);
+    const auto near = router_.find({SiteId{"near"}, EngineId{}, ModelId{"m"}});
+    return router_.breaker(*near, clock_.now());
+  }
+
   Caller caller_;
+  std::optional<Duration> time_left_;
   std::string body_;
   RecordedAnswer answer_;
   std::unique_ptr<Ticker> ticker_ =
@@ -213,19 +236,33 @@ TEST_F(InferenceTest, CancelsTheEngineAndBillsWhatWasDeliveredWhenTheClientLeave
 TEST_F(InferenceTest, BeatsBeforeTheFirstTokenAndStillRetriesWhenTheEngineStaysSilent) {
   add("near", 1, {FakeEngine::Hang{}});
   add("far", 90, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Finish{finished("", 1)}});
-  asio::steady_timer mover{io_};
-  std::function<void()> move_time = [&] {  // the clock jumps; the ticker notices
-    mover.expires_after(milliseconds{10});
-    mover.async_wait([&](boost::system::error_code error) {
-      clock_.advance(seconds{5});
-      if (!error && !answer_.finished) move_time();
-    });
-  };
-  move_time();
+  let_time_pass(seconds{5});
   const RecordedAnswer& answer = serve(kStream);
   EXPECT_TRUE(answer.text.starts_with(": keep-alive\n\n")) << answer.text;
   EXPECT_TRUE(answer.text.ends_with("data: {\"a\":1}\n\ndata: [DONE]\n\n")) << answer.text;
   EXPECT_EQ(observer_.retries, 1);
+  EXPECT_EQ(answer.first_head.site, "") << "who serves is not known at a heartbeat";
+}
+
+TEST_F(InferenceTest, HoldsNoClientsDeadlineAgainstAnEngine) {
+  add("near", 1, {FakeEngine::Hang{}});
+  time_left_ = milliseconds{200};
+  let_time_pass(milliseconds{100});
+  EXPECT_EQ(breaker_after_four(), BreakerState::Closed);
+  ASSERT_TRUE(answer_.failure);
+  EXPECT_EQ(answer_.failure->code, Code::DeadlineExceeded);
+}
+
+TEST_F(InferenceTest, HoldsNoSlowClientAgainstAnEngine) {
+  add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Hang{}});
+  answer_.reads_nothing = true;
+  EXPECT_EQ(breaker_after_four(), BreakerState::Closed);
+  EXPECT_EQ(ledger_.records().back().outcome, Outcome::Abandoned);
+}
+
+TEST_F(InferenceTest, LeavesAnEngineThatFailsFourTimes) {
+  add("near", 1, {FakeEngine::Fail{Error{Code::Unavailable, "down"}}});
+  EXPECT_EQ(breaker_after_four(), BreakerState::Open);
 }
 
 TEST_F(InferenceTest, RefusesWhatTheLawOfTheTenantForbids) {
