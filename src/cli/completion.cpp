@@ -57,20 +57,24 @@ std::string quoted(const std::string& text, Shell shell) {
   return out + "'";
 }
 
-// The words before the cursor, without options, name the command.
+// The body of a loop over the words before the cursor: those that are no options name the command.
+std::string find_path(const std::vector<Node>& nodes) {
+  std::string paths;
+  for (std::size_t i = 1; i < nodes.size(); ++i) {
+    paths += (i > 1 ? "|" : "") + fmt::format("\"{}\"", nodes[i].path);
+  }
+  return "    case \"$path $word\" in\n      " + paths +
+         ") path=\"$path $word\" ;;\n    esac\n  done\n";
+}
+
 std::string bash_script(const std::vector<Node>& nodes) {
   std::string script =
       "# perigee completion for bash: source it, or put it in "
       "/etc/bash_completion.d/perigee\n"
       "_perigee() {\n"
       "  local current=\"${COMP_WORDS[COMP_CWORD]}\" path=perigee word words\n"
-      "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-      "    case \"$path $word\" in\n      ";
-  std::string paths;
-  for (std::size_t i = 1; i < nodes.size(); ++i) {
-    paths += (i > 1 ? "|" : "") + fmt::format("\"{}\"", nodes[i].path);
-  }
-  script += paths + ") path=\"$path $word\" ;;\n    esac\n  done\n  case \"$path\" in\n";
+      "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n";
+  script += find_path(nodes) + "  case \"$path\" in\n";
   for (const Node& node : nodes) {
     std::string words;
     for (const Word& word : node.words) words += (words.empty() ? "" : " ") + word.text;
@@ -90,13 +94,8 @@ std::string zsh_script(const std::vector<Node>& nodes) {
       "# perigee completion for zsh: put it as _perigee in a folder of $fpath\n"
       "_perigee() {\n"
       "  local path=perigee word\n  local -a candidates\n"
-      "  for word in \"${words[@]:1:CURRENT-2}\"; do\n"
-      "    case \"$path $word\" in\n      ";
-  std::string paths;
-  for (std::size_t i = 1; i < nodes.size(); ++i) {
-    paths += (i > 1 ? "|" : "") + fmt::format("\"{}\"", nodes[i].path);
-  }
-  script += paths + ") path=\"$path $word\" ;;\n    esac\n  done\n  case \"$path\" in\n";
+      "  for word in \"${words[@]:1:CURRENT-2}\"; do\n";
+  script += find_path(nodes) + "  case \"$path\" in\n";
   for (const Node& node : nodes) {
     script += fmt::format("    \"{}\") candidates=(\n", node.path);
     for (const Word& word : node.words) {
