@@ -8,14 +8,8 @@
 namespace perigee {
 namespace {
 
-// A published time per token is usually right to a few tens of percent; one request's is noisy.
-constexpr ScalarEstimate::Options kTpotFactor{
-    .mean = 1, .deviation = 0.5, .noise = 0.2, .least = 0.05, .most = 50};
 constexpr ScalarEstimate::Options kCacheYield{
     .mean = 1, .deviation = 0.3, .noise = 0.3, .least = 0, .most = 1};
-// 200: the mean answer of the public conversation traces is 211 and 343 tokens.
-constexpr ScalarEstimate::Options kOutputTokens{
-    .mean = 200, .deviation = 200, .noise = 200, .least = 1, .most = 1e6};
 // Estimates of prompt tokens count bytes; tokenizers differ.
 constexpr ScalarEstimate::Options kTokenScale{
     .mean = 1, .deviation = 0.5, .noise = 0.2, .least = 0.1, .most = 10};

@@ -11,9 +11,6 @@
 
 namespace perigee {
 
-// Time per token where none is published: measured decode steps of 8B models at small batches are 6
-// to 23 ms on current GPUs, more on CPUs.
-inline constexpr double kTpotDefault_ms = 30;
 // After a refusal for load a candidate is a last resort until it reports, and for this long at
 // most.
 inline constexpr Duration kRefusalMemory = seconds{1};

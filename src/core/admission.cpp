@@ -1,0 +1,446 @@
+#include "core/admission.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/assert.h"
+#include "core/class_targets.h"
+#include "core/rate_estimator.h"
+#include "core/waiting_table.h"
+
+namespace perigee {
+namespace {
+
+using Why = AdmissionRefusal::Why;
+using Place = WaitingTable::Place;
+constexpr std::uint8_t kNetworkLevel = 0;
+constexpr std::uint32_t kNone = WaitingTable::kNone;
+constexpr std::uint32_t kUnbounded = 0xffff'ffff;
+// Fewer output tokens say little about the time per token.
+constexpr std::uint32_t kOutputTokensLeast = 4;
+// Nothing may run here until the capacity changes, which is not predicted: the breaker's first
+// time.
+constexpr Duration kNoCapacityRetry = seconds{5};
+constexpr double kDurationMost_ms = 1e9;  // eleven days; keeps times within what an Instant holds
+
+double share(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 1; }
+
+Duration duration_of(double ms) {
+  return from_ms(std::clamp(ms, -kDurationMost_ms, kDurationMost_ms));
+}
+
+std::uint8_t level_of(const AdmissionRequest& request) {
+  if (request.network_own) return kNetworkLevel;
+  return static_cast<std::uint8_t>(1 + static_cast<int>(request.service_class));
+}
+
+AdmissionAnswer refused(Why why, double retry_ms) {
+  AdmissionAnswer answer;
+  answer.refusal = {.why = why,
+                    .retry_after = std::clamp(duration_of(retry_ms), kRetryLeast, kRetryMost)};
+  return answer;
+}
+
+}  // namespace
+
+std::string_view to_string(Why why) {
+  switch (why) {
+    case Why::Full: return "full";
+    case Why::TooLate: return "too_late";
+    case Why::NoCapacity: return "no_capacity";
+  }
+  PERIGEE_ASSERT(false);
+}
+
+struct AdmissionQueue::State {
+  explicit State(const AdmissionOptions& with)
+      : options(with),
+        table(with.idle_tenants_max),
+        tpot_factor(&kTpotFactor),
+        output_tokens(&kOutputTokens) {
+    options.requests_max = std::max(options.requests_max, 1U);
+    options.running_max = std::max(options.running_max, 1U);
+    options.prefill_ahead_tokens = std::max<std::uint64_t>(options.prefill_ahead_tokens, 1);
+  }
+
+  bool may_release(std::uint8_t level) const;
+  std::uint32_t slots(std::uint8_t level) const {
+    return level == kNetworkLevel ? slots_network : slots_ordinary;
+  }
+  double tpot_ms(Instant now) const { return published_tpot_ms * tpot_factor.mean(now); }
+  double turnover_ms(std::uint8_t level, Instant now) const;
+  double wait_ms(const WorkAhead& ahead, std::uint8_t level, Instant now) const;
+  WaitingRequest describe(const AdmissionRequest& request, Instant now);
+  double prefill_ms(const WaitingRequest& request, Instant now) const {
+    const PrefillEstimate::Value learned = prefill.at(now);
+    return learned.overhead_ms + request.prompt_tokens * learned.ms_per_token;
+  }
+  double allowance_ms(const AdmissionRequest& request, const WaitingRequest& described,
+                      Instant now) const;
+  bool full(const WaitingRequest& request) const;
+  bool make_room(const WaitingRequest& request, Duration retry);
+  bool take_from_below(const WaitingRequest& request, Duration retry);
+  bool take_from_heaviest(const WaitingRequest& request, Duration retry);
+  void drop(std::uint32_t position, Why why, Duration retry);
+  void started(std::uint32_t position, Instant now);
+  std::uint32_t longest_overdue(Instant now) const;
+  bool expired(const WaitingRequest& request, Instant now) const;
+  void end(std::uint32_t position, const AdmissionOutcome& outcome, Instant now);
+
+  AdmissionOptions options;
+  WaitingTable table;
+  PrefillEstimate prefill;
+  ScalarEstimate tpot_factor;
+  ScalarEstimate output_tokens;
+  double published_tpot_ms = kTpotDefault_ms;
+  std::uint32_t slots_ordinary = kUnbounded;
+  std::uint32_t slots_network = kUnbounded;
+  std::uint32_t running_ordinary = 0;
+  std::uint32_t running_network = 0;
+  std::uint64_t running_output_tokens = 0;
+  std::uint64_t prefilling_tokens = 0;
+  std::uint32_t releases_in_order = 0;  // since the last to the longest overdue
+  std::uint64_t overdue_released = 0;
+  struct Counts {
+    std::uint64_t released = 0;
+    std::uint64_t refused = 0;
+  };
+  std::array<Counts, kAdmissionLevels> counts{};
+};
+
+bool AdmissionQueue::State::may_release(std::uint8_t level) const {
+  const std::uint32_t running = running_ordinary + running_network;
+  if (running >= std::min(options.running_max, slots_network)) return false;
+  if (level != kNetworkLevel && running_ordinary >= slots_ordinary) return false;
+  return prefilling_tokens < options.prefill_ahead_tokens;
+}
+
+// Mean time between two slots becoming free while all are taken.
+double AdmissionQueue::State::turnover_ms(std::uint8_t level, Instant now) const {
+  if (slots(level) == kUnbounded || slots(level) == 0) return 0;
+  const std::uint32_t running = running_ordinary + running_network;
+  const double mean_output =
+      running > 0 ? static_cast<double>(running_output_tokens) / running : output_tokens.mean(now);
+  return mean_output * tpot_ms(now) / slots(level);
+}
+
+// As the router predicts: prompts and slots are waited for beside each other.
+double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level,
+                                      Instant now) const {
+  const double tokens = static_cast<double>(prefilling_tokens) + ahead.prompt_tokens;
+  const double prompts_ms = tokens * prefill.at(now).ms_per_token;
+  if (slots(level) == kUnbounded) return prompts_ms;
+  const double running =
+      level == kNetworkLevel ? running_ordinary + running_network : running_ordinary;
+  const double beyond = running + ahead.requests + 1 - slots(level);
+  return std::max(prompts_ms, std::max(0.0, beyond) * turnover_ms(level, now));
+}
+
+WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, Instant now) {
+  WaitingRequest described;
+  described.level = level_of(request);
+  described.arrived = now;
+  described.prompt_tokens =
+      std::max(1U, request.prompt_tokens - std::min(request.cached_tokens, request.prompt_tokens));
+  double output = request.output_tokens > 0 ? request.output_tokens : output_tokens.mean(now);
+  if (request.output_tokens_max > 0) {
+    output = std::min(output, static_cast<double>(request.output_tokens_max));
+  }
+  described.output_tokens = static_cast<std::uint32_t>(output);
+  described.work = kInputWeight * described.prompt_tokens + kOutputWeight * described.output_tokens;
+  const double target_ms = targets_of(request.service_class).ttft_ms;
+  described.overdue = now + from_ms(target_ms);
+  if (request.deadline) {
+    described.has_deadline = true;
+    described.due = *request.deadline - duration_of(described.output_tokens * tpot_ms(now));
+  } else {
+    described.due = described.overdue - request.elsewhere;
+  }
+  return described;
+}
+
+// The longest wait until release with which it is still in time.
+double AdmissionQueue::State::allowance_ms(const AdmissionRequest& request,
+                                           const WaitingRequest& described, Instant now) const {
+  const double left_ms = to_ms(described.due - now) - prefill_ms(described, now);
+  if (described.has_deadline) return left_ms;
+  return std::max(left_ms, kWaitShareLeast * targets_of(request.service_class).ttft_ms);
+}
+
+bool AdmissionQueue::State::full(const WaitingRequest& request) const {
+  if (table.waiting() >= options.requests_max || table.dropped() >= options.requests_max) {
+    return true;
+  }
+  return table.waiting() > 0 && table.waiting_tokens() + request.prompt_tokens > options.tokens_max;
+}
+
+bool AdmissionQueue::State::make_room(const WaitingRequest& request, Duration retry) {
+  if (table.dropped() >= options.requests_max) return false;
+  return take_from_below(request, retry) || take_from_heaviest(request, retry);
+}
+
+bool AdmissionQueue::State::take_from_below(const WaitingRequest& request, Duration retry) {
+  std::uint64_t tokens = table.waiting_tokens();
+  std::uint32_t requests = 0;
+  for (std::uint8_t below = request.level + 1; below < kAdmissionLevels; ++below) {
+    tokens -= table.level(below).prompt_tokens;
+    requests += table.level(below).requests;
+  }
+  const bool fits =
+      tokens + request.prompt_tokens <= options.tokens_max || requests == table.waiting();
+  if (requests == 0 || !fits) return false;
+  for (std::uint8_t below = kAdmissionLevels - 1; below > request.level && full(request);) {
+    const std::uint32_t newest = table.newest(below);
+    if (newest == kNone) {
+      --below;
+    } else {
+      drop(newest, Why::Full, retry);
+    }
+  }
+  return !full(request);
+}
+
+// From the newest request of the tenant with the most work here, while it keeps more than the one
+// who asks would have.
+bool AdmissionQueue::State::take_from_heaviest(const WaitingRequest& request, Duration retry) {
+  const std::uint32_t heaviest = table.heaviest(request.level);
+  if (heaviest == WaitingTable::kNoTenant || heaviest == request.tenant) return false;
+  const double most = table.work(request.tenant, request.level) + request.work;
+  const auto over = [](std::uint64_t value, std::uint64_t bound) {
+    return value > bound ? value - bound : 0;
+  };
+  const std::uint64_t tokens_wanted =
+      over(table.waiting_tokens() + request.prompt_tokens, options.tokens_max);
+  double work = table.work(heaviest, request.level);
+  std::uint64_t tokens = 0;
+  std::uint32_t last = table.newest(request.level);
+  for (; last != kNone; last = table.before(last)) {
+    const WaitingRequest& victim = table.at(last);
+    if (victim.tenant != heaviest) continue;
+    work -= victim.work;
+    if (work < most) return false;
+    tokens += victim.prompt_tokens;
+    if (tokens >= tokens_wanted) break;
+  }
+  if (last == kNone) return false;
+  for (std::uint32_t position = table.newest(request.level); position != kNone;) {
+    const std::uint32_t older = table.before(position);
+    if (table.at(position).tenant == heaviest) drop(position, Why::Full, retry);
+    if (position == last) break;
+    position = older;
+  }
+  return !full(request);
+}
+
+void AdmissionQueue::State::drop(std::uint32_t position, Why why, Duration retry) {
+  WaitingRequest& request = table.at(position);
+  request.refusal = {.why = why, .retry_after = std::clamp(retry, kRetryLeast, kRetryMost)};
+  ++counts[request.level].refused;
+  table.drop(position);
+}
+
+void AdmissionQueue::State::started(std::uint32_t position, Instant now) {
+  WaitingRequest& request = table.at(position);
+  request.released = now;
+  request.tokens_ahead = static_cast<double>(prefilling_tokens);
+  prefilling_tokens += request.prompt_tokens;
+  running_output_tokens += request.output_tokens;
+  ++(request.level == kNetworkLevel ? running_network : running_ordinary);
+  ++counts[request.level].released;
+}
+
+std::uint32_t AdmissionQueue::State::longest_overdue(Instant now) const {
+  std::uint32_t found = kNone;
+  for (std::uint8_t level = kNetworkLevel + 1; level < kAdmissionLevels; ++level) {
+    const std::uint32_t oldest = table.oldest(level);
+    if (oldest == kNone || table.at(oldest).overdue >= now) continue;
+    if (found == kNone || table.at(oldest).overdue < table.at(found).overdue) found = oldest;
+  }
+  return found;
+}
+
+bool AdmissionQueue::State::expired(const WaitingRequest& request, Instant now) const {
+  return request.has_deadline && to_ms(request.due - now) < prefill_ms(request, now);
+}
+
+void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& outcome,
+                                Instant now) {
+  const WaitingRequest& request = table.at(position);
+  const Usage& usage = outcome.usage;
+  if (!request.prefilled) prefilling_tokens -= request.prompt_tokens;
+  running_output_tokens -= request.output_tokens;
+  --(request.level == kNetworkLevel ? running_network : running_ordinary);
+  if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
+    const double prompt = usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens);
+    const double done = kInputWeight * (usage.prompt_tokens > 0 ? prompt : request.prompt_tokens) +
+                        kOutputWeight * usage.completion_tokens;
+    table.charge(position, done - request.work);
+  }
+  if (outcome.served && usage.completion_tokens > 0) {
+    output_tokens.observe(usage.completion_tokens, now);
+    if (request.prefilled && usage.completion_tokens >= kOutputTokensLeast) {
+      const double per_token = to_ms(now - request.first_token) / (usage.completion_tokens - 1);
+      tpot_factor.observe(per_token / published_tpot_ms, now);
+    }
+  }
+  table.erase(position);
+}
+
+AdmissionQueue::AdmissionQueue(AdmissionOptions options)
+    : state_(std::make_unique<State>(options)) {}
+AdmissionQueue::~AdmissionQueue() = default;
+AdmissionQueue::AdmissionQueue(AdmissionQueue&&) noexcept = default;
+AdmissionQueue& AdmissionQueue::operator=(AdmissionQueue&&) noexcept = default;
+
+void AdmissionQueue::set_capacity(const AdmissionCapacity& capacity) {
+  State& state = *state_;
+  state.prefill.seed(capacity.prefill_tokens_per_s);
+  const bool published = std::isfinite(capacity.decode_ms) && capacity.decode_ms > 0;
+  state.published_tpot_ms = published ? capacity.decode_ms : kTpotDefault_ms;
+  state.slots_ordinary = kUnbounded;
+  state.slots_network = kUnbounded;
+  if (capacity.slots == 0) return;
+  const auto usable = [&](double part) {
+    const auto whole = static_cast<std::uint32_t>(std::floor(capacity.slots * part + 1e-9));
+    return part > 0 ? std::max(whole, 1U) : 0;
+  };
+  const double power = share(capacity.power_share);
+  state.slots_network = usable(power);
+  state.slots_ordinary = usable(power * (1 - share(capacity.reserved_share)));
+}
+
+AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant now) {
+  State& state = *state_;
+  WaitingRequest described = state.describe(request, now);
+  const std::uint8_t level = described.level;
+  State::Counts& counts = state.counts[level];
+  if (state.slots(level) == 0) {
+    ++counts.refused;
+    return refused(Why::NoCapacity, to_ms(kNoCapacityRetry));
+  }
+  described.tenant = state.table.tenant(request.tenant);
+
+  bool first = state.may_release(level);
+  for (std::uint8_t other = 0; other <= level; ++other) {
+    if (state.table.level(other).requests > 0) first = false;
+  }
+  const WorkAhead ahead =
+      first ? WorkAhead{}
+            : state.table.ahead(described.tenant, level, state.options.fair_slack_tokens);
+  const double wait_ms = state.wait_ms(ahead, level, now);
+  const double late_ms = wait_ms - state.allowance_ms(request, described, now);
+  if (late_ms > 0) {
+    ++counts.refused;
+    return refused(Why::TooLate, late_ms);
+  }
+  AdmissionAnswer answer;
+  answer.wait_predicted = first ? Duration{} : duration_of(wait_ms);
+  std::uint32_t position = kNone;
+  if (first) {
+    position = state.table.add_running(described);
+    state.started(position, now);
+    answer.verdict = AdmissionAnswer::Verdict::Admitted;
+  } else {
+    const double drain_ms =
+        std::max(state.turnover_ms(level, now), state.prefill_ms(described, now));
+    if (state.full(described) && !state.make_room(described, duration_of(drain_ms))) {
+      ++counts.refused;
+      return refused(Why::Full, drain_ms);
+    }
+    position = state.table.add_waiting(described);
+    answer.verdict = AdmissionAnswer::Verdict::Queued;
+  }
+  answer.ticket = state.table.ticket(position);
+  return answer;
+}
+
+AdmissionTicket AdmissionQueue::next(Instant now) {
+  State& state = *state_;
+  for (;;) {
+    std::uint32_t position = kNone;
+    for (std::uint8_t level = 0; level < kAdmissionLevels && position == kNone; ++level) {
+      position = state.table.first(level, state.options.fair_slack_tokens);
+    }
+    if (position == kNone) return 0;
+    bool overdue = false;
+    if (state.table.at(position).level != kNetworkLevel &&
+        state.releases_in_order + 1 >= kOverdueEvery) {
+      if (const std::uint32_t longest = state.longest_overdue(now); longest != kNone) {
+        position = longest;
+        overdue = true;
+      }
+    }
+    const WaitingRequest& request = state.table.at(position);
+    if (state.expired(request, now)) {
+      state.drop(position, Why::TooLate, kRetryLeast);
+      continue;
+    }
+    if (!state.may_release(request.level)) return 0;
+    state.table.release(position);
+    state.started(position, now);
+    state.releases_in_order = overdue ? 0 : std::min(state.releases_in_order + 1, kOverdueEvery);
+    state.overdue_released += overdue ? 1U : 0U;
+    return state.table.ticket(position);
+  }
+}
+
+std::optional<AdmissionDrop> AdmissionQueue::dropped() {
+  WaitingTable& table = state_->table;
+  const std::uint32_t position = table.first_dropped();
+  if (position == kNone) return std::nullopt;
+  const AdmissionDrop drop{.ticket = table.ticket(position), .refusal = table.at(position).refusal};
+  table.erase(position);
+  return drop;
+}
+
+void AdmissionQueue::first_token(AdmissionTicket ticket, Instant now) {
+  State& state = *state_;
+  const std::uint32_t position = state.table.find(ticket, Place::Running);
+  if (position == kNone || state.table.at(position).prefilled) return;
+  WaitingRequest& request = state.table.at(position);
+  request.prefilled = true;
+  request.first_token = now;
+  state.prefilling_tokens -= request.prompt_tokens;
+  state.prefill.observe(request.tokens_ahead + request.prompt_tokens, to_ms(now - request.released),
+                        0, now);
+}
+
+void AdmissionQueue::finished(AdmissionTicket ticket, const AdmissionOutcome& outcome,
+                              Instant now) {
+  const std::uint32_t position = state_->table.find(ticket, Place::Running);
+  if (position != kNone) state_->end(position, outcome, now);
+}
+
+void AdmissionQueue::cancel(AdmissionTicket ticket, Instant now) {
+  finished(ticket, {.usage = {}, .served = false}, now);
+  const std::uint32_t position = state_->table.find(ticket, Place::Waiting);
+  if (position != kNone) state_->table.erase(position);
+}
+
+AdmissionStats AdmissionQueue::stats(Instant now) const {
+  const State& state = *state_;
+  AdmissionStats stats;
+  for (std::uint8_t i = 0; i < kAdmissionLevels; ++i) {
+    AdmissionStats::Level& level = stats.levels[i];
+    level.requests = state.table.level(i).requests;
+    level.tokens = state.table.level(i).prompt_tokens;
+    const std::uint32_t oldest = state.table.oldest(i);
+    if (oldest != kNone) level.oldest = now - state.table.at(oldest).arrived;
+    const WorkAhead ahead = state.table.ahead_of_stranger(i, state.options.fair_slack_tokens);
+    level.wait_predicted = duration_of(state.wait_ms(ahead, i, now));
+    level.released = state.counts[i].released;
+    level.refused = state.counts[i].refused;
+  }
+  stats.requests = state.table.waiting();
+  stats.tokens = state.table.waiting_tokens();
+  stats.running = state.running_ordinary + state.running_network;
+  stats.prefilling_tokens = state.prefilling_tokens;
+  stats.slots = state.slots_ordinary == kUnbounded ? 0 : state.slots_ordinary;
+  stats.slots_network = state.slots_network == kUnbounded ? 0 : state.slots_network;
+  stats.overdue_released = state.overdue_released;
+  stats.ms_per_token = state.prefill.at(now).ms_per_token;
+  stats.tpot_ms = state.tpot_ms(now);
+  return stats;
+}
+
+}  // namespace perigee
