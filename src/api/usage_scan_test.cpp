@@ -44,7 +44,7 @@ TEST(UsageScan, RefusesDamagedAnswers) {
 
 TEST(UsageScan, ReadsALongAnswerOfEmbeddings) {
   std::string json = R"({"data":[{"embedding":[0)";
-  while (json.size() < 3 * kScanBytesMax) json += ",-0.0123456789";
+  while (json.size() < (std::size_t{3} << 20)) json += ",-0.0123456789";
   const auto usage = scan_answer_usage(json + "]}]," + kUsage + "}");
   ASSERT_TRUE(usage);
   EXPECT_EQ(usage->prompt_tokens, 12u);
