@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/connection.h"
@@ -38,19 +41,35 @@ std::size_t count_state(const json::array& list, std::string_view state) {
       list, [state](const json::value& item) { return text_field(item, "state") == state; }));
 }
 
-bool healthy(const SiteReport& site) {
-  if (!site.reachable()) return false;
-  const json::array& engines = list_field(site.status, "engines");
-  const json::array& peers = list_field(site.status, "peers");
-  return text_field(site.status, "control") == "connected" &&
-         count_state(engines, "ready") == engines.size() &&
-         count_state(peers, "up") == peers.size();
+using Names = std::set<std::string>;
+
+Names down_sites(const std::vector<SiteReport>& sites) {
+  Names down;
+  for (const SiteReport& site : sites) {
+    if (!site.reachable()) down.insert(site.name);
+  }
+  return down;
 }
 
-std::string state_of(const SiteReport& site) {
+// A site does not suffer from a neighbour that is down, only from one that lives and is not
+// reached.
+bool cut_off(const json::value& peer, const Names& down) {
+  return text_field(peer, "state") != "up" && !down.contains(text_field(peer, "site"));
+}
+
+bool healthy(const SiteReport& site, const Names& down) {
+  if (!site.reachable()) return false;
+  const json::array& engines = list_field(site.status, "engines");
+  return text_field(site.status, "control") == "connected" &&
+         count_state(engines, "ready") == engines.size() &&
+         std::ranges::none_of(list_field(site.status, "peers"),
+                              [&](const json::value& peer) { return cut_off(peer, down); });
+}
+
+std::string state_of(const SiteReport& site, const Names& down) {
   if (!site.reachable()) return "down";
   if (flag_field(site.status, "drained")) return "drained";
-  return healthy(site) ? "up" : "degraded";
+  return healthy(site, down) ? "up" : "degraded";
 }
 
 // The sites of the directory; when control does not answer, those of the running demo.
@@ -106,8 +125,8 @@ std::string busy_of(const json::value& status) {
   return fmt::format("{:.0f}/{:.0f}", busy, slots);
 }
 
-Cell state_cell(const SiteReport& site) {
-  const std::string state = state_of(site);
+Cell state_cell(const SiteReport& site, const Names& down) {
+  const std::string state = state_of(site, down);
   const Tone tone = state == "up" ? Tone::Good : state == "down" ? Tone::Bad : Tone::Warning;
   return {state, tone};
 }
@@ -125,15 +144,16 @@ Table table_of(const std::vector<SiteReport>& sites) {
                {"REQUESTS", Align::Right},
                {"REVISION", Align::Right},
                {"URL"}}};
+  const Names down = down_sites(sites);
   for (const SiteReport& site : sites) {
     if (!site.reachable()) {
-      table.add({site.name, site.tier, site.jurisdiction, state_cell(site), "-", "-", "-", "-", "-",
-                 "-", site.url});
+      table.add({site.name, site.tier, site.jurisdiction, state_cell(site, down), "-", "-", "-",
+                 "-", "-", "-", site.url});
       continue;
     }
     const json::array& engines = list_field(site.status, "engines");
     const json::array& peers = list_field(site.status, "peers");
-    table.add({site.name, site.tier, site.jurisdiction, state_cell(site),
+    table.add({site.name, site.tier, site.jurisdiction, state_cell(site, down),
                text_field(site.status, "control"),
                fmt::format("{}/{}", count_state(engines, "ready"), engines.size()),
                busy_of(site.status), fmt::format("{}/{}", count_state(peers, "up"), peers.size()),
@@ -146,6 +166,7 @@ Table table_of(const std::vector<SiteReport>& sites) {
 // What is wrong, one line each.
 std::vector<std::string> faults_of(const std::vector<SiteReport>& sites) {
   std::vector<std::string> faults;
+  const Names down = down_sites(sites);
   for (const SiteReport& site : sites) {
     if (!site.fault.empty()) faults.push_back(fmt::format("{}: {}", site.name, site.fault));
     if (!site.reachable()) continue;
@@ -159,21 +180,29 @@ std::vector<std::string> faults_of(const std::vector<SiteReport>& sites) {
                                    state, text_field(engine, "last_fault")));
     }
     for (const json::value& peer : list_field(site.status, "peers")) {
-      const std::string state = text_field(peer, "state");
-      if (state == "up") continue;
-      faults.push_back(
-          fmt::format("{}: peer {} is {}", site.name, text_field(peer, "site"), state));
+      if (!cut_off(peer, down)) continue;
+      faults.push_back(fmt::format("{}: peer {} is {} from here", site.name,
+                                   text_field(peer, "site"), text_field(peer, "state")));
     }
   }
   return faults;
 }
 
+bool faulty(const std::vector<SiteReport>& sites) {
+  const Names down = down_sites(sites);
+  return !std::ranges::all_of(sites, [&](const SiteReport& site) { return healthy(site, down); });
+}
+
 json::value json_of(const std::vector<SiteReport>& sites, bool degraded) {
   json::array rows;
+  const Names down = down_sites(sites);
   for (const SiteReport& site : sites) {
-    json::object row{{"name", site.name},       {"url", site.url},
-                     {"tier", site.tier},       {"jurisdiction", site.jurisdiction},
-                     {"state", state_of(site)}, {"status", site.status}};
+    json::object row{{"name", site.name},
+                     {"url", site.url},
+                     {"tier", site.tier},
+                     {"jurisdiction", site.jurisdiction},
+                     {"state", state_of(site, down)},
+                     {"status", site.status}};
     if (!site.fault.empty()) row["fault"] = site.fault;
     rows.push_back(std::move(row));
   }
@@ -186,7 +215,7 @@ Result<int> show_status(const Options& options) {
   std::string control_fault;
   PERIGEE_TRY(sites, list_sites(caller, control, control_fault));
   for (SiteReport& site : sites) ask_status(caller, control, site);
-  const bool degraded = !control_fault.empty() || !std::ranges::all_of(sites, healthy);
+  const bool degraded = !control_fault.empty() || faulty(sites);
   if (options.format == OutputFormat::Json) {
     print(json_of(sites, degraded));
   } else {
@@ -206,8 +235,9 @@ void add_status_command(CLI::App& app, int& exit_code) {
   add_control_options(*command, options->control);
   add_output_option(*command, options->format);
   command->footer(
-      "Exits 3 when a site is down, cut off from control, or has an engine or a peer that is not "
-      "up.\nExamples:\n"
+      "Exits 3 when a site is down, cut off from control or from a peer that is up, or has an "
+      "engine "
+      "that is not ready.\nExamples:\n"
       "  perigee status\n"
       "  perigee status -o json | jq '.sites[] | select(.state != \"up\")'");
   command->callback([options, &exit_code] {
