@@ -3,7 +3,7 @@
 // A decision is plan() alone: filters, prefix match, predictions and choice over N candidates of
 // one model at N sites in ten jurisdictions, all learned from, a tenth rejected by some filter, for
 // a 2,560-token prompt whose beginning three sites hold. `cycle` adds started(), first_token() and
-// finished().
+// finished(). `hash_prompt` cuts a text of so many bytes into blocks and hashes them.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "api/prefix_hasher.h"
 #include "base/random.h"
 #include "core/router.h"
 
@@ -123,6 +124,24 @@ void cycle(benchmark::State& state) {
       static_cast<double>(allocations - before) / static_cast<double>(decisions);
 }
 
+void hash_prompt(benchmark::State& state) {
+  std::string text(static_cast<std::size_t>(state.range(0)), ' ');
+  Random random{3};
+  for (char& c : text) c = static_cast<char>('a' + random.below(26));
+  const std::size_t before = allocations;
+  std::size_t prompts = 0;
+  for (auto _ : state) {
+    api::PrefixHasher hasher{"tenant", text.size() / api::kPrefixBlockBytes};
+    hasher.add(text);
+    auto blocks = hasher.take();
+    benchmark::DoNotOptimize(blocks);
+    ++prompts;
+  }
+  state.counters["allocations"] =
+      static_cast<double>(allocations - before) / static_cast<double>(prompts);
+}
+
+BENCHMARK(hash_prompt)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(decision)->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(cycle)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 
@@ -145,6 +164,8 @@ class Collector : public benchmark::BenchmarkReporter {
       row.allocations = run.counters.at("allocations").value;
       if (row.name == "decision/100") row.target_us = 5;
       if (row.name == "decision/1000") row.target_us = 50;
+      if (row.name == "hash_prompt/10000") row.target_us = 10;  // 1 GB/s
+      if (row.name == "hash_prompt/100000") row.target_us = 100;
       rows.push_back(row);
     }
   }
@@ -165,9 +186,9 @@ void print_json(const std::vector<Row>& rows) {
 }
 
 void print_table(const std::vector<Row>& rows) {
-  std::printf("%-16s %10s %10s %8s %12s\n", "decision", "us", "target us", "ratio", "allocations");
+  std::printf("%-20s %10s %10s %8s %12s\n", "decision", "us", "target us", "ratio", "allocations");
   for (const Row& row : rows) {
-    std::printf("%-16s %10.2f ", row.name.c_str(), row.us);
+    std::printf("%-20s %10.2f ", row.name.c_str(), row.us);
     row.target_us > 0 ? std::printf("%10.0f %8.2f", row.target_us, row.us / row.target_us)
                       : std::printf("%10s %8s", "-", "-");
     std::printf(" %12.3f\n", row.allocations);
