@@ -39,6 +39,11 @@ SseParser::Result SseParser::next(std::string_view& input, SseEvent& event) {
       if (input.front() == '\n') input.remove_prefix(1);
     }
     if (input.empty()) return Result::NeedMore;
+    if (started_ && held_.empty() && !in_line_ && read_whole_block(input, event)) {
+      const Result result = what_is(event);
+      if (result != Result::NeedMore) return result;
+      continue;
+    }
     const std::size_t end = find_block_end(input);
     const std::size_t taken = end == std::string_view::npos ? input.size() : end;
     if (held_.size() + taken > event_bytes_max_) {
@@ -89,10 +94,35 @@ std::size_t SseParser::find_block_end(std::string_view input) {
   return std::string_view::npos;
 }
 
-SseParser::Result SseParser::read_block(std::string_view block, SseEvent& event) {
+bool SseParser::read_whole_block(std::string_view& input, SseEvent& event) {
+  begin_event(event);
+  std::size_t at = 0;
+  for (;;) {
+    const std::size_t end = input.find('\n', at);
+    if (end == std::string_view::npos || end >= event_bytes_max_) return false;
+    const std::string_view line = input.substr(at, end - at);
+    at = end + 1;
+    if (line.empty()) break;
+    if (line.find('\r') != std::string_view::npos) return false;
+    read_field(line, event);
+  }
+  input.remove_prefix(at);
+  return true;
+}
+
+void SseParser::begin_event(SseEvent& event) {
   event = {};
   joined_.clear();
   commented_ = false;
+}
+
+SseParser::Result SseParser::what_is(const SseEvent& event) const {
+  if (event.has_data || !event.perigee.empty()) return Result::Event;
+  return commented_ ? Result::Comment : Result::NeedMore;
+}
+
+SseParser::Result SseParser::read_block(std::string_view block, SseEvent& event) {
+  begin_event(event);
   if (!started_) {
     started_ = true;
     if (block.starts_with(kByteOrderMark)) block.remove_prefix(kByteOrderMark.size());
@@ -104,8 +134,7 @@ SseParser::Result SseParser::read_block(std::string_view block, SseEvent& event)
     read_field(block.substr(at, end - at), event);
     at = end + 1;
   }
-  if (event.has_data || !event.perigee.empty()) return Result::Event;
-  return commented_ ? Result::Comment : Result::NeedMore;
+  return what_is(event);
 }
 
 void SseParser::read_field(std::string_view line, SseEvent& event) {

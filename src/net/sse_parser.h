@@ -38,6 +38,11 @@ class SseParser {
   const char* failure() const { return failed_ ? "an event of the stream is too large" : ""; }
 
  private:
+  // The common case in one pass: a block that lies whole at the front of `input` and ends its lines
+  // by LF alone. False, and nothing taken, when it does not.
+  bool read_whole_block(std::string_view& input, SseEvent& event);
+  void begin_event(SseEvent& event);
+  Result what_is(const SseEvent& event) const;  // NeedMore: a block that says nothing
   // Finds the end of the block that `held_` began, in `input`. npos: not there.
   std::size_t find_block_end(std::string_view input);
   Result read_block(std::string_view block, SseEvent& event);

@@ -107,5 +107,30 @@ TEST(SseParser, GivesTheSameHoweverTheBytesAreCut) {
   }
 }
 
+TEST(SseParser, GivesTheSameForAStreamOfChunksHoweverItIsCut) {
+  Random random{29};
+  const std::string events[] = {"data: {\"a\":1}\n\n",
+                                "perigee: ids=1,2\ndata: {}\n\n",
+                                "data: [DONE]\n\n",
+                                ": keep-alive\n\n",
+                                "data: one\ndata: two\n\n",
+                                "data: a\r\n\r\n",
+                                "data: a\rdata: b\n\n",
+                                "\r\n",
+                                "id: 4\n\n",
+                                "data: " + std::string(193, 'x') + "\n\n",
+                                "data: " + std::string(60, 'y') + "\n\n"};
+  for (int round = 0; round < 3000; ++round) {
+    std::string text;
+    for (std::uint64_t n = 1 + random.below(12); n > 0; --n) {
+      text += events[random.below(std::size(events))];
+    }
+    if (random.below(8) == 0) text += "data: " + std::string(194 + random.below(3), 'z') + "\n\n";
+    const std::string slow = parse(text, 1);  // no block is ever whole in its input
+    EXPECT_EQ(parse(text), slow) << text;
+    EXPECT_EQ(parse(text, 1 + random.below(300)), slow) << text;
+  }
+}
+
 }  // namespace
 }  // namespace perigee::net
