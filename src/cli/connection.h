@@ -2,11 +2,11 @@
 // demo's state file (docs/demo.md). Secrets come by file or environment, never on a command line,
 // where every user of the machine could read them.
 //
-//   what            flag                      environment                             demo.json
-//   a site's URL    --url URL                 PERIGEE_URL                             first live
-//   site tenant key      --key-file FILE           PERIGEE_KEY, PERIGEE_KEY_FILE           key
-//   control's URL   --control URL             PERIGEE_CONTROL_URL                     control.url
-//   operator key    --operator-key-file FILE  PERIGEE_OPERATOR_KEY_FILE control.operator_key_file
+//   what            flag                      environment                      demo.json
+//   a site's URL    --url URL                 PERIGEE_URL                      first live site
+//   tenant key      --key-file FILE           PERIGEE_KEY, PERIGEE_KEY_FILE    key
+//   control's URL   --control URL             PERIGEE_CONTROL_URL              control.url
+//   operator key    --operator-key-file FILE  PERIGEE_OPERATOR_KEY_FILE        control's key file
 #pragma once
 
 #include <CLI/CLI.hpp>

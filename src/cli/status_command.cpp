@@ -72,7 +72,7 @@ std::string state_of(const SiteReport& site, const Names& down) {
   return healthy(site, down) ? "up" : "degraded";
 }
 
-// The sites of the directory; when control does not answer, those of the running demo.
+// The sites of the directory; when a demo's control does not answer, those that it started.
 Result<std::vector<SiteReport>> list_sites(HttpCaller& caller, const Target& control,
                                            std::string& fault) {
   Call call;
@@ -92,7 +92,8 @@ Result<std::vector<SiteReport>> list_sites(HttpCaller& caller, const Target& con
     return sites;
   }
   PERIGEE_TRY(demo, read_demo_state());
-  if (!demo || listed.error().code != Code::Unavailable) return std::move(listed).error();
+  const bool of_demo = demo && demo->control_url == control.url;
+  if (!of_demo || listed.error().code != Code::Unavailable) return std::move(listed).error();
   fault = listed.error().message;
   for (const DemoSite& site : demo->sites) {
     sites.push_back({site.name, site.url, site.tier, site.jurisdiction, {}, {}});
