@@ -181,8 +181,8 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
     record.key_id = call.caller.key_id;
     record.model = job.model;
     record.ingress_site = options_.site;
-    record.operation = to_string(call.operation);
-    record.service_class = to_string(context.service_class);
+    record.operation = call.operation;
+    record.service_class = context.service_class;
     record.started = parts_.clock.wall();
     record.prompt_tokens = summary.prompt_tokens;
     PERIGEE_TRY(meter, Meter::open(parts_.ledger, parts_.clock, std::move(record)));

@@ -6,12 +6,9 @@ namespace perigee {
 
 std::string_view to_string(Outcome outcome) {
   switch (outcome) {
-    case Outcome::Completed:
-      return "completed";
-    case Outcome::Failed:
-      return "failed";
-    case Outcome::Abandoned:
-      return "abandoned";
+    case Outcome::Completed: return "completed";
+    case Outcome::Failed: return "failed";
+    case Outcome::Abandoned: return "abandoned";
   }
   PERIGEE_ASSERT(false);
 }

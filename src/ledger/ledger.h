@@ -10,14 +10,15 @@
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/result.h"
+#include "core/inference.h"
 
 namespace perigee {
 
 enum class Outcome : std::uint8_t { Completed, Failed, Abandoned };
 std::string_view to_string(Outcome outcome);  // "completed", "failed", "abandoned"
 
-// What one request consumed. `id` is deterministic (the request id), so shipping it twice bills it
-// once.
+// What one request consumed. `id` names the record for good, so that shipping it twice bills it
+// once; ids grow with time.
 struct UsageRecord {
   std::string id;
   TenantId tenant;
@@ -25,8 +26,8 @@ struct UsageRecord {
   ModelId model;
   SiteId ingress_site;
   SiteId serving_site;
-  std::string operation;  // "chat", "completion", "embedding"
-  std::string service_class;
+  Operation operation = Operation::Chat;
+  ServiceClass service_class = ServiceClass::Standard;
   WallTime started;
   WallTime ended;
   std::uint32_t prompt_tokens = 0;
@@ -43,7 +44,7 @@ class Ledger {
   // Takes a place for one record, so that settle() can't fail. ResourceExhausted when full.
   virtual Result<> reserve() = 0;
   // Gives the place back with its record. Exactly once per successful reserve(). Never fails.
-  virtual void settle(UsageRecord record) noexcept = 0;
+  virtual void settle(UsageRecord&& record) noexcept = 0;
 };
 
 // What reserve() answers when full.

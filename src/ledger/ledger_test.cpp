@@ -19,8 +19,8 @@ UsageRecord record(const std::string& id) {
   usage.model = ModelId{"perigee-demo"};
   usage.ingress_site = SiteId{"cell-a"};
   usage.serving_site = SiteId{"metro-a"};
-  usage.operation = "chat";
-  usage.service_class = "interactive";
+  usage.operation = Operation::Chat;
+  usage.service_class = ServiceClass::Interactive;
   usage.started = WallTime{1'000};
   usage.ended = WallTime{2'000};
   usage.prompt_tokens = 12;
@@ -84,6 +84,32 @@ TEST_F(SqliteLedgerTest, StoresEveryRecordByTheTimeItIsDestroyed) {
   EXPECT_EQ(number("SELECT sum(completion_tokens) FROM usage WHERE outcome = 'completed' AND "
                    "tenant = 'acme' AND serving_site = 'metro-a' AND started_us = 1000"),
             400'000);
+}
+
+TEST_F(SqliteLedgerTest, StoresRecordsAlikeOneByOneAndManyAtOnce) {
+  const auto different = [](int i) {
+    UsageRecord usage = record("r" + std::to_string(i));
+    usage.tenant = TenantId{"t" + std::to_string(i)};
+    usage.operation = i % 2 == 0 ? Operation::Embedding : Operation::Completion;
+    usage.service_class = i % 3 == 0 ? ServiceClass::Batch : ServiceClass::Realtime;
+    usage.prompt_tokens = static_cast<std::uint32_t>(i);
+    usage.ended = WallTime{5'000 + i};
+    return usage;
+  };
+  int stored = 0;
+  for (const int together : {1, 15, 16, 17, 100}) {  // a ledger's last batch holds all of them
+    auto ledger = open();
+    for (int i = 0; i < together; ++i) {
+      ASSERT_TRUE(ledger->reserve());
+      ledger->settle(different(stored++));
+    }
+  }
+  EXPECT_EQ(number("SELECT count(*) FROM usage"), stored);
+  EXPECT_EQ(number("SELECT count(*) FROM usage WHERE id = 'r' || prompt_tokens AND tenant = 't' || "
+                   "prompt_tokens AND ended_us = 5000 + prompt_tokens AND operation = "
+                   "iif(prompt_tokens % 2 = 0, 'embedding', 'completion') AND service_class = "
+                   "iif(prompt_tokens % 3 = 0, 'batch', 'realtime') AND outcome = 'completed'"),
+            stored);
 }
 
 TEST_F(SqliteLedgerTest, StoresADuplicateOnce) {

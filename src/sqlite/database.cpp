@@ -23,8 +23,7 @@ Error error_of(sqlite3* handle, int status, const std::string& path) {
       return {Code::Unavailable,
               path + ": locked by another process (" + text + "): stop the other one first"};
     case SQLITE_FULL:
-    case SQLITE_IOERR:
-      return {Code::Unavailable, path + ": " + text + ": check the disk"};
+    case SQLITE_IOERR: return {Code::Unavailable, path + ": " + text + ": check the disk"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return {Code::DataLoss, path + ": damaged (" + text + "): restore it from a backup"};
@@ -34,8 +33,7 @@ Error error_of(sqlite3* handle, int status, const std::string& path) {
     case SQLITE_AUTH:
       return {Code::FailedPrecondition,
               path + ": " + text + ": check that the folder exists and is writable"};
-    default:
-      return {Code::Internal, path + ": " + text};
+    default: return {Code::Internal, path + ": " + text};
   }
 }
 
@@ -61,6 +59,13 @@ Statement& Statement::bind(int position, std::int64_t value) {
 Statement& Statement::bind(int position, std::string_view value) {
   const int status = sqlite3_bind_text64(statement_.get(), position, value.data(), value.size(),
                                          SQLITE_TRANSIENT, SQLITE_UTF8);
+  PERIGEE_ASSERT(status == SQLITE_OK);
+  return *this;
+}
+
+Statement& Statement::bind_in_place(int position, std::string_view value) {
+  const int status = sqlite3_bind_text64(statement_.get(), position, value.data(), value.size(),
+                                         SQLITE_STATIC, SQLITE_UTF8);
   PERIGEE_ASSERT(status == SQLITE_OK);
   return *this;
 }

@@ -21,11 +21,13 @@ struct sqlite3_stmt;
 namespace perigee::sqlite {
 
 // A prepared statement. Bind from 1, step until done, reset to run again. Must not outlive its
-// Database. Bound bytes are copied.
+// Database. Bound bytes are copied by bind() and used where they are by bind_in_place(): they must
+// live until the statement has run.
 class Statement {
  public:
   Statement& bind(int position, std::int64_t value);
   Statement& bind(int position, std::string_view value);
+  Statement& bind_in_place(int position, std::string_view value);
   Result<bool> step();  // true: a row is there; false: done
   // Runs to its end and resets, for statements without rows.
   Result<> run();

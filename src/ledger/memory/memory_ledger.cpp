@@ -14,7 +14,7 @@ Result<> MemoryLedger::reserve() {
   return {};
 }
 
-void MemoryLedger::settle(UsageRecord record) noexcept {
+void MemoryLedger::settle(UsageRecord&& record) noexcept {
   PERIGEE_ASSERT(reserved_ > 0);
   --reserved_;
   records_.push_back(std::move(record));

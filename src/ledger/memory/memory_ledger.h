@@ -12,7 +12,7 @@ class MemoryLedger final : public Ledger {
  public:
   explicit MemoryLedger(std::size_t places = 1'000'000);
   Result<> reserve() override;
-  void settle(UsageRecord record) noexcept override;
+  void settle(UsageRecord&& record) noexcept override;
   const std::vector<UsageRecord>& records() const { return records_; }
   std::size_t reserved() const { return reserved_; }
 

@@ -1,5 +1,6 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -26,52 +27,79 @@ constexpr Database::Layout kLayout{.application_id = 0x50476c65,  // "PGle"
         service_class TEXT NOT NULL, started_us INTEGER NOT NULL, ended_us INTEGER NOT NULL,
         prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
         completion_tokens INTEGER NOT NULL, outcome TEXT NOT NULL) WITHOUT ROWID;
-      CREATE INDEX usage_tenant_ended ON usage (tenant, ended_us);
     )",
                                    .what = "usage ledger"};
-constexpr std::string_view kInsert =
-    "INSERT OR IGNORE INTO usage VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
+// An index made by earlier versions: nobody reads by it here, and keeping it cost a quarter.
+constexpr const char* kDropIndex = "DROP INDEX IF EXISTS usage_tenant_ended";
+
+constexpr std::size_t kColumns = 14;
+// So many rows in one statement share its start, its end and the seek: half of what a row costs.
+constexpr std::size_t kRows = 16;
+
+std::string insert_sql(std::size_t rows) {
+  std::string sql = "INSERT OR IGNORE INTO usage VALUES ";
+  for (std::size_t row = 0; row < rows; ++row) {
+    sql += row == 0 ? "(?" : ",(?";
+    for (std::size_t column = 1; column < kColumns; ++column) sql += ",?";
+    sql += ')';
+  }
+  return sql;
+}
 
 }  // namespace
 
 class SqliteLedger::Store {
  public:
-  Store(Database database, Statement insert)
-      : database_(std::move(database)), insert_(std::move(insert)) {}
+  Store(Database database, Statement insert_one, Statement insert_rows)
+      : database_(std::move(database)),
+        insert_one_(std::move(insert_one)),
+        insert_rows_(std::move(insert_rows)) {}
 
-  Result<> write(const std::vector<UsageRecord>& batch) {
+  Result<> write(std::span<const UsageRecord> batch) {
     PERIGEE_TRY(transaction, Transaction::begin(database_));
-    for (const UsageRecord& record : batch) PERIGEE_CHECK(insert(record));
+    for (; batch.size() >= kRows; batch = batch.subspan(kRows)) {
+      for (std::size_t row = 0; row < kRows; ++row) bind(insert_rows_, row, batch[row]);
+      PERIGEE_CHECK(insert_rows_.run());
+    }
+    for (const UsageRecord& record : batch) {
+      bind(insert_one_, 0, record);
+      PERIGEE_CHECK(insert_one_.run());
+    }
     return transaction.commit();
   }
 
  private:
-  Result<> insert(const UsageRecord& record) {
-    insert_.bind(1, record.id)
-        .bind(2, record.tenant.str())
-        .bind(3, record.key_id)
-        .bind(4, record.model.str())
-        .bind(5, record.ingress_site.str())
-        .bind(6, record.serving_site.str())
-        .bind(7, record.operation)
-        .bind(8, record.service_class)
-        .bind(9, record.started.micros)
-        .bind(10, record.ended.micros)
-        .bind(11, std::int64_t{record.prompt_tokens})
-        .bind(12, std::int64_t{record.cached_tokens})
-        .bind(13, std::int64_t{record.completion_tokens})
-        .bind(14, to_string(record.outcome));
-    return insert_.run();
+  // The record must live until the statement has run.
+  static void bind(Statement& insert, std::size_t row, const UsageRecord& record) {
+    const int before = static_cast<int>(row * kColumns);
+    insert.bind_in_place(before + 1, record.id)
+        .bind_in_place(before + 2, record.tenant.str())
+        .bind_in_place(before + 3, record.key_id)
+        .bind_in_place(before + 4, record.model.str())
+        .bind_in_place(before + 5, record.ingress_site.str())
+        .bind_in_place(before + 6, record.serving_site.str())
+        .bind_in_place(before + 7, to_string(record.operation))
+        .bind_in_place(before + 8, to_string(record.service_class))
+        .bind(before + 9, record.started.micros)
+        .bind(before + 10, record.ended.micros)
+        .bind(before + 11, std::int64_t{record.prompt_tokens})
+        .bind(before + 12, std::int64_t{record.cached_tokens})
+        .bind(before + 13, std::int64_t{record.completion_tokens})
+        .bind_in_place(before + 14, to_string(record.outcome));
   }
   Database database_;
-  Statement insert_;
+  Statement insert_one_;
+  Statement insert_rows_;
 };
 
 Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const std::string& path,
                                                          SqliteLedgerOptions options) {
   PERIGEE_TRY(database, Database::open(path, Durability::Full, kLayout));
-  PERIGEE_TRY(insert, database.prepare(kInsert));
-  auto store = std::make_unique<Store>(std::move(database), std::move(insert));
+  PERIGEE_CHECK(database.execute(kDropIndex));
+  PERIGEE_TRY(insert_one, database.prepare(insert_sql(1)));
+  PERIGEE_TRY(insert_rows, database.prepare(insert_sql(kRows)));
+  auto store =
+      std::make_unique<Store>(std::move(database), std::move(insert_one), std::move(insert_rows));
   return std::unique_ptr<SqliteLedger>{new SqliteLedger{std::move(store), options}};
 }
 
@@ -93,7 +121,7 @@ Result<> SqliteLedger::reserve() {
   return ledger_full(options_.places);
 }
 
-void SqliteLedger::settle(UsageRecord record) noexcept {
+void SqliteLedger::settle(UsageRecord&& record) noexcept {
   const bool pushed = queue_.try_push(std::move(record));
   PERIGEE_ASSERT(pushed);  // its place was reserved
 }

@@ -37,7 +37,7 @@ class SqliteLedger final : public Ledger {
                                                     SqliteLedgerOptions options = {});
   ~SqliteLedger() override;
   Result<> reserve() override;
-  void settle(UsageRecord record) noexcept override;
+  void settle(UsageRecord&& record) noexcept override;
 
  private:
   class Store;
