@@ -35,12 +35,9 @@ enum Known : std::uint32_t {
 
 std::string_view prompt_name(Operation operation) {
   switch (operation) {
-    case Operation::Chat:
-      return "messages";
-    case Operation::Completion:
-      return "prompt";
-    case Operation::Embedding:
-      return "input";
+    case Operation::Chat: return "messages";
+    case Operation::Completion: return "prompt";
+    case Operation::Embedding: return "input";
   }
   return {};
 }
@@ -93,6 +90,8 @@ class SummaryReader {
 };
 
 Result<RequestSummary> SummaryReader::read() {
+  // Not JSON (RFC 8259, section 8.1), whatever the library's version makes of it.
+  if (body_.starts_with("\xEF\xBB\xBF")) return json::malformed(simdjson::TAPE_ERROR);
   json::ondemand::document document;
   const auto code =
       json::thread_parser()
@@ -162,19 +161,15 @@ Result<> SummaryReader::read_known(std::uint32_t known, std::string_view key, va
       out_.stream = stream;
       return {};
     }
-    case kStreamOptions:
-      return read_stream_options(item);
+    case kStreamOptions: return read_stream_options(item);
     case kN: {
       PERIGEE_TRY(n, json::read_integer(item, {key}, 1, limits_.n_max));
       out_.n = static_cast<std::uint32_t>(n);
       return {};
     }
-    case kServiceTier:
-      return read_service_tier(item);
-    case kPromptCacheKey:
-      return read_session(item);
-    default:
-      break;
+    case kServiceTier: return read_service_tier(item);
+    case kPromptCacheKey: return read_session(item);
+    default: break;
   }
   // A completion of no tokens is of use with `echo`.
   const std::int64_t least = out_.operation == Operation::Completion ? 0 : 1;

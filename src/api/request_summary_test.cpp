@@ -174,6 +174,7 @@ TEST(RequestSummary, RefusesWhatIsNotOneJsonObject) {
        {R"(,"x":"\ud800")", R"(,"x":[1 2])", R"(,"x":{"a":1]})", R"(,"x":1e999)", R"(,"x":-)"}) {
     EXPECT_EQ(refused(chat(more)), "") << more;
   }
+  EXPECT_EQ(refused("\xEF\xBB\xBF" + chat("")), "");  // whatever the library does with it
   EXPECT_EQ(refused(chat("") + "x"), "");
   EXPECT_EQ(refused(chat(",\"x\":\"\xFF\"")), "");
   EXPECT_EQ(refused(chat(std::string{",\"x\":\"a\0b\"", 11})), "");
