@@ -34,13 +34,18 @@ Result<std::string_view> key_in(std::string_view authorization) {
   if (!kind_of_key(key) || authorization.size() > kAuthorizationBytesMax) {
     return refused("this is not a Perigee key: they begin with pgk_live_, pgo_ or pgs_");
   }
+  return key;
+}
+
+// Why a key is not in the table: the checksum is looked at here only, as every key in it has one.
+Error unknown(std::string_view key) {
   if (!well_typed(key)) {
     return refused("mistyped or cut API key (its checksum does not match): copy it again whole");
   }
   if (kind_of_key(key) == KeyKind::JoinToken) {
     return refused("a join token is not a key: use it with `perigee site join`");
   }
-  return key;
+  return refused("unknown API key: it was removed or belongs to another grid; ask the operator");
 }
 
 }  // namespace
@@ -75,13 +80,10 @@ void ApiKeys::update(const DirectorySnapshot& snapshot) {
 Result<Caller> ApiKeys::authenticate(std::string_view authorization) const {
   PERIGEE_TRY(key, key_in(authorization));
   const auto found = holders_.find(sha256(key));
-  if (found == holders_.end()) {
-    return refused("unknown API key: it was removed or belongs to another grid; ask the operator");
-  }
+  if (found == holders_.end()) return unknown(key);
   const Holder& holder = found->second;
   switch (holder.standing) {
-    case Standing::Good:
-      break;
+    case Standing::Good: break;
     case Standing::Revoked:
       return refused("this API key was revoked: ask the operator for a new one");
     case Standing::TenantSuspended:
