@@ -130,6 +130,8 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.first_token_timeout = milliseconds{first_token};
   PERIGEE_TRY(answer, table.integer("answer_timeout_ms", 600'000, 1000, 24 * kHourMs));
   config.answer_timeout = milliseconds{answer};
+  PERIGEE_TRY(grace, table.integer("drain_grace_ms", 10'000, 0, kHourMs));
+  config.drain_grace = milliseconds{grace};
   return table.finish(kManual);
 }
 

@@ -44,6 +44,7 @@ struct SiteConfig {
   Duration heartbeat = seconds{15};
   Duration first_token_timeout = seconds{60};
   Duration answer_timeout = seconds{600};
+  Duration drain_grace = seconds{10};  // how long a stop waits for running answers
   std::size_t requests_max = 20'000;
 };
 

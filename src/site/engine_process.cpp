@@ -122,7 +122,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
     }
   }
 
-  Task<> run(std::shared_ptr<State> self) {  // keeps itself alive
+  Task<> run([[maybe_unused]] std::shared_ptr<State> self) {  // keeps itself alive
     Duration back_off = kBackOffFirst;
     while (!stopped) {
       fault.clear();

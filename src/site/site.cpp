@@ -29,7 +29,6 @@
 namespace perigee {
 namespace {
 
-constexpr Duration kDrainGrace = seconds{10};
 constexpr Duration kTick = seconds{1};
 constexpr Duration kSettleMax = seconds{2};
 
@@ -234,7 +233,7 @@ Task<> Site::Parts::stop(int signal) {
   log::info("site stopping", {{"signal", signal}});
   stopping = true;
   peers->changed();
-  co_await server->shut_down(kDrainGrace);
+  co_await server->shut_down(config.drain_grace);
   // What was cut must still settle its usage record.
   const Instant latest = clock.now() + kSettleMax;
   Timer timer{io.get_executor()};

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { Grid } from './support/grid.js';
-import { until } from './support/process.js';
+import { stop, until } from './support/process.js';
 import { StubEngine, chunk, event, failing, good } from './support/stub_engine.js';
 
 let stub;
@@ -28,7 +30,7 @@ before(async () => {
     .on('silent', () => {});
   grid = await Grid.start();
   const models = ['good', 'busy', 'down', 'always-busy', 'endless', 'silent'];
-  site = await grid.addSite('metro', { engines: models.map((model) => stub.engine(model)) });
+  site = await grid.addSite('metro', { engines: models.map((model) => stub.engine(model)), limits: { drain_grace_ms: 500 } });
   client = new OpenAI({ baseURL: `${site.url}/v1`, apiKey: grid.key, maxRetries: 0 });
 });
 after(async () => {
@@ -109,4 +111,21 @@ test('an engine that others run gets none of the grid\'s headers, nor the tenant
   const { headers } = stub.of('good').at(-1);
   assert.deepEqual(Object.keys(headers).filter((name) => name.startsWith('perigee-')), []);
   assert.ok(!JSON.stringify(headers).includes(grid.key));
+});
+
+test('a site that stops cuts its last streams with an error and bills what they delivered', async () => {
+  const stream = await client.chat.completions.create({ model: 'endless', messages, stream: true });
+  let seen = 0;
+  await assert.rejects(async () => {
+    for await (const piece of stream) {
+      if (piece && ++seen === 1) stop(site.child);
+    }
+  });
+  await until('the site has ended', () => site.child.exitCode === 0);
+  const ledger = new DatabaseSync(join(grid.folder, 'metro', 'state', 'usage.db'), { readOnly: true });
+  const [last] = ledger.prepare('SELECT * FROM usage ORDER BY id DESC LIMIT 1').all();
+  ledger.close();
+  assert.equal(last.model, 'endless');
+  assert.notEqual(last.outcome, 'completed');
+  assert.ok(last.completion_tokens >= seen, `${last.completion_tokens} billed, ${seen} delivered`);
 });
