@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/hex.h"
+
 namespace perigee {
 namespace {
 
@@ -29,6 +31,14 @@ TEST(Random, UniformStaysInItsRange) {
     sum += value;
   }
   EXPECT_NEAR(sum / 100'000, 0.5, 0.01);
+}
+
+TEST(Hex, WritesSixteenDigitsTheHighestFirst) {
+  std::string text(kHexDigits64, '?');
+  write_hex(0x0123456789abcdef, text.data());
+  EXPECT_EQ(text, "0123456789abcdef");
+  write_hex(10, text.data());
+  EXPECT_EQ(text, "000000000000000a");
 }
 
 }  // namespace

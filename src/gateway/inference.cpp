@@ -7,6 +7,7 @@
 #include "api/error_body.h"
 #include "api/headers.h"
 #include "api/load.h"
+#include "base/hex.h"
 #include "base/secret.h"
 #include "gateway/attempt_report.h"
 #include "gateway/event_stream.h"
@@ -50,11 +51,6 @@ Result<std::vector<JurisdictionId>> both(const std::vector<JurisdictionId>& tena
 
 }  // namespace
 
-std::string cache_salt(const std::string& grid, const TenantId& tenant) {
-  const Sha256 digest = sha256("perigee cache salt\n" + grid + "\n" + tenant.str());
-  return to_hex(std::span{digest}.first(16));
-}
-
 // All of a request that must survive until its first byte went out: what a retry needs.
 struct Inference::Prepared {
   struct Candidate {
@@ -88,30 +84,25 @@ Inference::Inference(Parts parts, InferenceOptions options)
 
 Inference::~Inference() = default;
 
-// In the order of time, so that the ledger's index grows at its end: microseconds, then chance.
+// In the order of time, so that the ledger grows at its end: microseconds, then chance.
 std::string Inference::new_record_id() {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string id(32, '0');
-  auto micros = static_cast<std::uint64_t>(parts_.clock.wall().micros);
-  std::uint64_t chance = random_.next();
-  for (std::size_t i = 16; i-- > 0; micros >>= 4, chance >>= 4) {
-    id[i] = kDigits[micros & 15];
-    id[16 + i] = kDigits[chance & 15];
-  }
+  std::string id(2 * kHexDigits64, '0');
+  write_hex(static_cast<std::uint64_t>(parts_.clock.wall().micros), id.data());
+  write_hex(random_.next(), id.data() + kHexDigits64);
   return id;
 }
 
 std::string Inference::new_request_id() {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string id = "req_";
-  for (std::uint64_t word : {random_.next(), random_.next()}) {
-    for (int i = 0; i < 16; ++i, word >>= 4) id.push_back(kDigits[word & 15]);
-  }
+  constexpr std::string_view kPrefix = "req_";
+  std::string id(kPrefix.size() + 2 * kHexDigits64, '0');
+  kPrefix.copy(id.data(), kPrefix.size());
+  write_hex(random_.next(), id.data() + kPrefix.size());
+  write_hex(random_.next(), id.data() + kPrefix.size() + kHexDigits64);
   return id;
 }
 
 Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
-                                                   const api::RequestSummary& summary) const {
+                                                   api::RequestSummary& summary) const {
   RouteRequest route;
   route.model = summary.model;
   route.tenant = call.hints.hop > 0 ? call.hints.tenant : call.caller.tenant;
@@ -119,7 +110,7 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
       call.hints.service_class.value_or(summary.service_class.value_or(ServiceClass::Standard));
   route.prompt_tokens = summary.prompt_tokens;
   route.output_tokens_max = summary.output_tokens_max.value_or(0);
-  route.prefix_blocks = summary.prefix_blocks;
+  route.prefix_blocks = std::move(summary.prefix_blocks);
   route.local_only = call.hints.hop > 0;
   if (call.hints.time_left) route.deadline = parts_.clock.now() + *call.hints.time_left;
   const auto directory = parts_.directory();
@@ -149,8 +140,8 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   Job& job = prepared->job;
   const bool from_site = call.caller.role == Role::Site;
   RequestContext& context = job.context;
-  context.cache_salt =
-      from_site ? call.hints.cache_salt : cache_salt(parts_.directory()->grid, call.caller.tenant);
+  context.cache_salt = from_site ? call.hints.cache_salt
+                                 : salts_.find(parts_.directory()->grid, call.caller.tenant);
   PERIGEE_TRY(summary,
               api::summarize(call.operation, call.body, context.cache_salt, options_.summary));
   PERIGEE_TRY(route, make_route_request(call, summary));
@@ -159,7 +150,7 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
     prepared->candidates.at(prepared->candidate_count++) = {attempt.candidate, attempt.reason};
   }
   job.operation = call.operation;
-  job.model = summary.model;
+  job.model = std::move(summary.model);
   job.body = std::make_shared<const std::string>(call.body);
   job.stream = summary.stream;
   job.include_usage = summary.include_usage;
@@ -175,20 +166,25 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   context.hop = call.hints.hop;
   prepared->route = std::move(route);
   if (!from_site) {  // the ingress meters
-    UsageRecord record;
-    record.id = new_record_id();
-    record.tenant = context.tenant;
-    record.key_id = call.caller.key_id;
-    record.model = job.model;
-    record.ingress_site = options_.site;
-    record.operation = call.operation;
-    record.service_class = context.service_class;
-    record.started = parts_.clock.wall();
-    record.prompt_tokens = summary.prompt_tokens;
-    PERIGEE_TRY(meter, Meter::open(parts_.ledger, parts_.clock, std::move(record)));
+    PERIGEE_TRY(meter, open_meter(call, job, summary.prompt_tokens));
     prepared->meter.emplace(std::move(meter));
   }
   return prepared;
+}
+
+Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
+                                    std::uint32_t prompt_tokens) {
+  auto record = std::make_unique<UsageRecord>();
+  record->id = new_record_id();
+  record->tenant = job.context.tenant;
+  record->key_id = call.caller.key_id;
+  record->model = job.model;
+  record->ingress_site = options_.site;
+  record->operation = call.operation;
+  record->service_class = job.context.service_class;
+  record->started = parts_.clock.wall();
+  record->prompt_tokens = prompt_tokens;
+  return Meter::open(parts_.ledger, parts_.clock, std::move(record));
 }
 
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {

@@ -14,6 +14,7 @@
 #include "core/router.h"
 #include "directory/records.h"
 #include "gateway/answer.h"
+#include "gateway/cache_salt.h"
 #include "gateway/client_hints.h"
 #include "gateway/engine_table.h"
 #include "gateway/ticker.h"
@@ -21,6 +22,8 @@
 #include "ledger/ledger.h"
 
 namespace perigee {
+
+class Meter;
 
 struct InferenceOptions {
   SiteId site;
@@ -80,8 +83,10 @@ class Inference {
   struct Prepared;
   struct Run;
   Result<std::unique_ptr<Prepared>> prepare(const InferenceCall& call);
+  // Takes the prefix blocks out of `summary`.
   Result<RouteRequest> make_route_request(const InferenceCall& call,
-                                          const api::RequestSummary& summary) const;
+                                          api::RequestSummary& summary) const;
+  Result<Meter> open_meter(const InferenceCall& call, const Job& job, std::uint32_t prompt_tokens);
   Task<Result<>> run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer, Run& run);
   Task<Result<>> attempt(std::unique_ptr<Prepared>& prepared, std::size_t index, Answer& answer,
                          Run& run);
@@ -93,10 +98,8 @@ class Inference {
   Parts parts_;
   InferenceOptions options_;
   Random random_;
+  CacheSaltTable salts_;
   std::size_t running_ = 0;
 };
-
-// The salt that separates the prefix caches of tenants: the same at every site of the grid.
-std::string cache_salt(const std::string& grid, const TenantId& tenant);
 
 }  // namespace perigee
