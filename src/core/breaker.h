@@ -30,6 +30,7 @@ class Breaker {
     return now < open_until_ ? BreakerState::Open : BreakerState::HalfOpen;
   }
   // Whether an attempt may start now.
+  bool closed() const { return !open_; }
   bool admits(Instant now) const { return !open_ || (now >= open_until_ && !probing_); }
   // When it next may admit one; meaningful while Open.
   Instant probes_at() const { return open_until_; }

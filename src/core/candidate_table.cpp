@@ -14,8 +14,23 @@ constexpr ScalarEstimate::Options kCacheYield{
 constexpr ScalarEstimate::Options kTokenScale{
     .mean = 1, .deviation = 0.5, .noise = 0.2, .least = 0.1, .most = 10};
 
+constexpr double kRoundOff = 1e-9;  // 10 * (1 - 0.1) is nine
+constexpr double kBackboneMost_ms_per_mib = 1e6;
+
 double sane(double value, double most) {
   return std::isfinite(value) && value > 0 ? std::min(value, most) : 0;
+}
+
+// Share of the slots left by the power and the network's own work.
+double usable_share(const CandidateState& state) {
+  const double power = std::isfinite(state.power_share) ? sane(state.power_share, 1) : 1;
+  return power * (1 - sane(state.reserved_share, 1));
+}
+
+// At least one while any share is left.
+std::uint32_t usable_slots(std::uint32_t slots, double part) {
+  if (slots == 0 || part <= 0) return 0;
+  return std::max(1U, static_cast<std::uint32_t>(slots * part + kRoundOff));
 }
 
 EngineLoad sane(EngineLoad load) {
@@ -67,6 +82,7 @@ std::uint32_t CandidateTable::add(const CandidateId& id) {
     slot = static_cast<std::uint32_t>(candidates_.size());
     candidates_.emplace_back().index = slot;
     states_.emplace_back();
+    views_.emplace_back();
   } else {
     slot = free_.back();
     free_.pop_back();
@@ -115,6 +131,11 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
   stored.load = load;
   stored.reported = reported;
   candidate.load = load;
+  const double part = usable_share(state);
+  candidate.starved = part <= 0;
+  candidate.slots_usable = usable_slots(load.slots, part);
+  candidate.backbone_ms_per_mib =
+      state.local ? 0 : sane(state.backbone_ms_per_mib, kBackboneMost_ms_per_mib);
   const double kv_used = std::min(load.kv_used, kKvUsedMost);
   candidate.barrier_ms = kBarrier_ms * kv_used / (1 - kv_used);
   candidate.prefill.seed(load.prefill_tokens_per_s);
@@ -122,6 +143,7 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
     in_flight.report(candidate.in_flight, reported);
     if (candidate.refused && reported > *candidate.refused) candidate.refused.reset();
   }
+  changed(candidate);
   return candidate.index;
 }
 
@@ -139,6 +161,7 @@ void CandidateTable::remove(const CandidateId& id) {
   states_[slot] = {};
   candidate.live = false;
   candidate.index += 1U << kSlotBits;  // wraps after 4,096 removals from this slot
+  changed(candidate);
   free_.push_back(slot);
   slots_.erase(found);
 }

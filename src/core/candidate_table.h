@@ -1,6 +1,7 @@
 // CandidateTable: the candidates a router knows, dense by handle and listed per model, so that a
-// plan touches only those that could serve it. What a plan reads (Candidate) is kept apart from
-// what people read (CandidateState).
+// plan touches only those that could serve it. What a plan reads of every candidate (CandidateView,
+// two cache lines) is kept apart from what changes it (Candidate) and from what people read
+// (CandidateState).
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,35 @@ inline constexpr double kBarrier_ms = 150;
 // k is cut here, where the wall is 7.35 s high, so that full candidates still compare.
 inline constexpr double kKvUsedMost = 0.98;
 
+// Learned values drift towards their priors over ten minutes; a view holds them as of the last full
+// second, which is off by 0.2 % of the difference at most and need not be computed per decision.
+inline constexpr Duration kViewTick = seconds{1};
+
+// All that a decision reads of a candidate it does not choose, ready to be added up.
+struct alignas(64) CandidateView {
+  static constexpr std::int64_t kStale = -1;
+  std::int64_t tick = kStale;  // count of kViewTick
+  CandidateIndex index = 0;
+  std::uint32_t jurisdiction = 0;  // number of its name
+  std::uint32_t site = 0;          // number of its name
+  std::uint32_t context_tokens = 0;
+  bool local = false;
+  bool open = false;  // healthy, not drained, with a slot, breaker closed, refused nothing lately
+  Capabilities capabilities = kEverything;
+  Attestation attestation = Attestation::None;
+  double rtt_ms = 0;
+  double wait_ms = 0;
+  double ready_ms = 0;            // rtt + overhead + wait: what any request waits, but for a slot
+  double slot_ms_per_output = 0;  // wait for a slot, per token of answers
+  double ms_per_token = 0;
+  double tpot_ms = 0;
+  double barrier_ms = 0;
+  double cache_yield = 1;
+  double price_micros_per_mtok = 0;
+  double backbone_ms_per_mib = 0;
+  const PrefixFilter* held = nullptr;
+};
+
 struct Candidate {
   CandidateIndex index = 0;
   std::uint32_t site = 0;          // number of its name
@@ -52,8 +82,11 @@ struct Candidate {
   bool local = false;
   bool healthy = false;
   bool drained = false;
+  bool starved = false;  // no share is left by the power and the network's own work
   double rtt_ms = 0;
+  double backbone_ms_per_mib = 0;
   EngineLoad load;                 // numbers made sane
+  std::uint32_t slots_usable = 0;  // of load.slots
   double barrier_ms = 0;           // follows from the load
   std::optional<Instant> refused;  // when it last refused for load
   InFlightCounters in_flight;
@@ -64,7 +97,11 @@ struct Candidate {
 
   Candidate();
   bool load_known() const { return load.slots > 0; }
+  bool has_capacity() const { return !starved && (slots_usable > 0 || !load_known()); }
 };
+
+// As of the last full second before `now`.
+CandidateView view_of(const Candidate& candidate, const CandidateState& state, Instant now);
 
 struct ModelEntry {
   std::vector<std::uint32_t> candidates;  // slots, in the order in which they came
@@ -85,7 +122,11 @@ class CandidateTable {
   Result<CandidateIndex> update(const CandidateState& state, InFlightTable& in_flight);
   void remove(const CandidateId& id);
 
-  Candidate* find(CandidateIndex index);              // null when gone
+  // Null when gone. Call changed() after changing it.
+  Candidate* find(CandidateIndex index);
+  void changed(const Candidate& candidate) {
+    views_[slot_of(candidate.index)].tick = CandidateView::kStale;
+  }
   const Candidate* find(CandidateIndex index) const;  // null when gone
   const CandidateState* state(CandidateIndex index) const;
   std::optional<CandidateIndex> find(const CandidateId& id) const;
@@ -93,7 +134,15 @@ class CandidateTable {
   ModelEntry* model(const ModelId& id);
   const ModelEntry* model(const ModelId& id) const;
   ModelEntry& model_of(const Candidate& candidate) { return models_[candidate.model]; }
+  const ModelEntry& model_of(const Candidate& candidate) const { return models_[candidate.model]; }
   const Candidate& at(std::uint32_t slot) const { return candidates_[slot]; }
+  const CandidateView& view(std::uint32_t slot, Instant now) const {
+    CandidateView& view = views_[slot];
+    if (view.tick != now.time_since_epoch() / kViewTick) {
+      view = view_of(candidates_[slot], states_[slot], now);
+    }
+    return view;
+  }
   std::size_t slots() const { return candidates_.size(); }
   std::uint32_t jurisdiction(const JurisdictionId& id) const {
     return jurisdictions_.find(id.str());
@@ -106,6 +155,7 @@ class CandidateTable {
   std::uint32_t candidates_max_;
   std::vector<Candidate> candidates_;
   std::vector<CandidateState> states_;
+  mutable std::vector<CandidateView> views_;  // computed from the two above when stale
   std::vector<std::uint32_t> free_;
   std::map<CandidateId, std::uint32_t> slots_;
   NameTable model_numbers_;

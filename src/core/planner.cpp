@@ -10,39 +10,12 @@
 namespace perigee {
 namespace {
 
-constexpr std::uint8_t kTierProbation = 1;
-constexpr std::uint8_t kTierRefusing = 2;
-constexpr std::uint8_t kTierLate = 4;
+constexpr std::uint8_t kTierOverTarget = 1;
+constexpr std::uint8_t kTierProbation = 2;
+constexpr std::uint8_t kTierRefusing = 4;
+constexpr std::uint8_t kTierLate = 8;
 
-Rejection reject(const Candidate& candidate, const RouteRequest& request,
-                 const PlanScratch& scratch, Instant now) {
-  if (!request.jurisdictions.empty() && scratch.lawful[candidate.jurisdiction] == 0) {
-    return Rejection::Jurisdiction;
-  }
-  if (request.local_only && !candidate.local) return Rejection::Forwarded;
-  if (candidate.drained) return Rejection::Drained;
-  if (!candidate.healthy) return Rejection::Unhealthy;
-  if (!candidate.breaker.admits(now)) return Rejection::Breaker;
-  return Rejection::None;
-}
-
-std::uint8_t tier_of(const Prediction& prediction, const RouteRequest& request, Instant now) {
-  std::uint8_t tier = 0;
-  if (prediction.breaker == BreakerState::HalfOpen &&
-      request.service_class == ServiceClass::Realtime) {
-    tier |= kTierProbation;
-  }
-  if (prediction.refusing) tier |= kTierRefusing;
-  if (request.deadline && to_ms(*request.deadline - now) < prediction.finish_ms) tier |= kTierLate;
-  return tier;
-}
-
-// What is compared within a tier: the score, or when late the time of the end.
-double cost_of(const Prediction& prediction, std::uint8_t tier) {
-  return (tier & kTierLate) != 0 ? prediction.finish_ms : prediction.score_ms;
-}
-
-// One decision over `eligible`.
+// One decision over what consider_all() left.
 class Choice {
  public:
   Choice(const PlanContext& context, const RouteRequest& request, Instant now, Random& random,
@@ -51,26 +24,29 @@ class Choice {
         request_(request),
         now_(now),
         random_(random),
+        scratch_(scratch),
         eligible_(scratch.eligible),
-        costs_(scratch.costs),
-        tiers_(scratch.tiers),
-        targets_(targets_of(request.service_class)) {}
+        targets_(scratch.terms.targets) {}
 
-  AttemptList run();
+  RoutePlan run();
 
  private:
   using Position = std::size_t;
   static constexpr Position kNone = static_cast<Position>(-1);
 
-  const Candidate& candidate(Position i) const {
-    return context_.candidates.at(CandidateTable::slot_of(eligible_[i].candidate));
+  const Candidate& candidate(Position i) const { return context_.candidates.at(eligible_[i].slot); }
+  const CandidateView& view(Position i) const {
+    return context_.candidates.view(eligible_[i].slot, now_);
+  }
+  Prediction prediction(Position i) const {
+    return predict(candidate(i), view(i), scratch_.terms, eligible_[i].matched_blocks, now_);
   }
   bool before(Position a, Position b) const {
-    if (tiers_[a] != tiers_[b]) return tiers_[a] < tiers_[b];
-    return costs_[a] < costs_[b];
+    if (eligible_[a].tier != eligible_[b].tier) return eligible_[a].tier < eligible_[b].tier;
+    return eligible_[a].cost < eligible_[b].cost;
   }
   // How much worse than `than`, of the same tier.
-  double loss(Position i, Position than) const { return costs_[i] - costs_[than]; }
+  double loss(Position i, Position than) const { return eligible_[i].cost - eligible_[than].cost; }
   template <class Among>
   Position best(Among among) const;
   template <class Among>
@@ -81,16 +57,16 @@ class Choice {
   void first(Position chosen, std::string_view reason);
   std::string_view reason_for(Position chosen) const;
   void fill_rest();
+  std::optional<Duration> hedge() const;
 
   const PlanContext& context_;
   const RouteRequest& request_;
   Instant now_;
   Random& random_;
-  const std::vector<Prediction>& eligible_;
-  const std::vector<double>& costs_;
-  const std::vector<std::uint8_t>& tiers_;
+  const PlanScratch& scratch_;
+  const std::vector<Considered>& eligible_;
   ClassTargets targets_;
-  AttemptList attempts_;
+  RoutePlan plan_;
   std::array<Position, AttemptList::kMax> taken_{};
   Position best_ = 0;
 };
@@ -99,7 +75,7 @@ template <class Among>
 Choice::Position Choice::best(Among among) const {
   Position found = kNone;
   for (Position i = 0; i < eligible_.size(); ++i) {
-    if (among(i) && (found == kNone || before(i, found))) found = i;
+    if ((found == kNone || before(i, found)) && among(i)) found = i;
   }
   return found;
 }
@@ -107,20 +83,20 @@ Choice::Position Choice::best(Among among) const {
 // Draws with weight exp(-difference / margin) among those within the margin of `best`.
 template <class Among>
 Choice::Position Choice::draw_near_equal(Position best, Among among) {
-  const Prediction& lead = eligible_[best];
   const EngineLoad& load = candidate(best).load;
   const bool idle = load.slots > 0 && load.slots_busy == 0 && load.queued_requests == 0;
   const double margin =
-      kNearEqual_ms + (idle ? 0 : kNearEqualShare * std::max(0.0, lead.score_ms - lead.rtt_ms));
-  const auto near = [&](Position i) {
-    return loss(i, best) <= margin && tiers_[i] == tiers_[best] && among(i);
-  };
+      kNearEqual_ms +
+      (idle ? 0
+            : kNearEqualShare * std::max(0.0, eligible_[best].time_ms - candidate(best).rtt_ms));
+  const double most = eligible_[best].cost + margin;
   bool local = false;  // once one is found, only local ones count
   double total = 0;
   Position drawn = best;
   for (Position i = 0; i < eligible_.size(); ++i) {
-    if (!near(i)) continue;
-    const bool here = candidate(i).local;
+    const Considered& near = eligible_[i];
+    if (near.cost > most || near.tier != eligible_[best].tier || !among(i)) continue;
+    const bool here = view(i).local;
     if (local && !here) continue;
     if (here && !local) {
       local = true;
@@ -141,33 +117,42 @@ Choice::Position Choice::session_holder() const {
                                       if (holder.touched > newest.touched) newest = holder;
                                     });
   if (newest.touched == 0) return kNone;
-  return best([&](Position i) { return eligible_[i].candidate == newest.candidate; });
+  const std::uint32_t slot = CandidateTable::slot_of(newest.candidate);
+  for (Position i = 0; i < eligible_.size(); ++i) {
+    if (eligible_[i].slot == slot) return candidate(i).index == newest.candidate ? i : kNone;
+  }
+  return kNone;
 }
 
 // Where to stay, if the loss is bearable: at the session's last candidate, else where it is warm.
 std::optional<Choice::Position> Choice::sticky() {
+  const double ms_per_token = view(best_).ms_per_token;
   const auto bearable = [&](Position i, double saved_tokens) {
-    const double rate =
-        std::max(eligible_[i].rate_tokens_per_s, eligible_[best_].rate_tokens_per_s);
-    const double saved_ms = saved_tokens * 1000 / rate;
-    return tiers_[i] == tiers_[best_] && eligible_[i].score_ms - eligible_[best_].score_ms <=
-                                             std::min(targets_.sticky_loss_ms, saved_ms);
+    const double saved_ms = saved_tokens * std::min(ms_per_token, view(i).ms_per_token);
+    return eligible_[i].tier == eligible_[best_].tier &&
+           eligible_[i].score_ms - eligible_[best_].score_ms <=
+               std::min(targets_.sticky_loss_ms, saved_ms);
   };
   const Position holder = session_holder();
   if (holder != kNone && bearable(holder, request_.prompt_tokens)) {
     first(holder, "session");
     return holder;
   }
-  std::uint32_t most = 0;
-  for (Position i = 0; i < eligible_.size(); ++i) {
-    if (tiers_[i] == tiers_[best_]) most = std::max(most, eligible_[i].cached_tokens);
+  float most = 0;
+  for (const Position i : scratch_.warm) {
+    if (eligible_[i].tier == eligible_[best_].tier) {
+      most = std::max(most, eligible_[i].cached_tokens);
+    }
   }
-  if (most == 0) return std::nullopt;
+  if (most < 1) return std::nullopt;
   const auto warm = [&](Position i) {
     return eligible_[i].cached_tokens >= kWarmShare * most &&
            bearable(i, eligible_[i].cached_tokens);
   };
-  const Position warmest = best(warm);
+  Position warmest = kNone;
+  for (const Position i : scratch_.warm) {
+    if ((warmest == kNone || before(i, warmest)) && warm(i)) warmest = i;
+  }
   if (warmest == kNone) return std::nullopt;
   const Position drawn = draw_near_equal(warmest, warm);
   first(drawn, "warm_cache");
@@ -180,10 +165,12 @@ std::optional<Choice::Position> Choice::explore(Position chosen) {
     return std::nullopt;
   }
   const auto worthy = [&](Position i) {
-    const Prediction& p = eligible_[i];
-    return i != chosen && tiers_[i] == tiers_[chosen] &&
-           p.uncertainty_ms > kExploreUncertainty * p.ttft_ms &&
-           loss(i, best_) <= targets_.sticky_loss_ms;
+    if (i == chosen || eligible_[i].tier != eligible_[chosen].tier ||
+        loss(i, best_) > targets_.sticky_loss_ms) {
+      return false;
+    }
+    const Prediction p = prediction(i);
+    return p.uncertainty_ms > kExploreUncertainty * p.ttft_ms;
   };
   std::size_t count = 0;
   for (Position i = 0; i < eligible_.size(); ++i) count += worthy(i) ? 1U : 0U;
@@ -196,60 +183,95 @@ std::optional<Choice::Position> Choice::explore(Position chosen) {
 }
 
 void Choice::first(Position chosen, std::string_view reason) {
-  taken_[attempts_.size()] = chosen;
-  attempts_.push_back({.candidate = eligible_[chosen].candidate,
-                       .prediction = eligible_[chosen],
-                       .reason = reason});
+  taken_[plan_.attempts.size()] = chosen;
+  plan_.attempts.push_back(
+      {.candidate = candidate(chosen).index, .prediction = prediction(chosen), .reason = reason});
 }
 
 std::string_view Choice::reason_for(Position chosen) const {
-  const Prediction& p = eligible_[chosen];
-  if ((tiers_[chosen] & kTierLate) != 0) return "least_late";
-  if ((tiers_[chosen] & kTierRefusing) != 0) return "last_resort";
-  if (p.breaker == BreakerState::HalfOpen) return "probe";
+  const std::uint8_t tier = eligible_[chosen].tier;
+  if ((tier & kTierLate) != 0) return "least_late";
+  if ((tier & kTierRefusing) != 0) return "last_resort";
+  if (candidate(chosen).breaker.state(now_) == BreakerState::HalfOpen) return "probe";
   if (eligible_.size() == 1) return "only_candidate";
   Position nearest = 0;
   Position cheapest = 0;
+  double rtt_ms = view(0).rtt_ms;
   for (Position i = 1; i < eligible_.size(); ++i) {
-    if (eligible_[i].rtt_ms < eligible_[nearest].rtt_ms) nearest = i;
     if (eligible_[i].score_ms < eligible_[cheapest].score_ms) cheapest = i;
+    if (view(i).rtt_ms < rtt_ms) {
+      nearest = i;
+      rtt_ms = view(i).rtt_ms;
+    }
   }
-  if (tiers_[cheapest] > tiers_[chosen]) {
-    return (tiers_[cheapest] & kTierLate) != 0 ? "deadline" : "steadier";
+  const std::uint8_t better = eligible_[cheapest].tier;
+  if (better > tier) {
+    if ((better & kTierLate) != 0) return "deadline";
+    return better == kTierOverTarget ? "in_time" : "steadier";
   }
-  const Prediction& n = eligible_[nearest];
-  if (p.rtt_ms <= n.rtt_ms) return "nearest";
+  if (view(chosen).rtt_ms <= rtt_ms) return "nearest";
   if (chosen != best_) return "near_equal";
+  const Prediction p = prediction(chosen);
+  const Prediction n = prediction(nearest);
   const double load = n.wait_ms + n.slot_ms + n.barrier_ms - p.wait_ms - p.slot_ms - p.barrier_ms;
   const double speed =
       n.prefill_ms + n.overhead_ms + n.excess_ms - p.prefill_ms - p.overhead_ms - p.excess_ms;
+  const double money = n.price_ms + n.backbone_ms - p.price_ms - p.backbone_ms;
+  if (money > load && money > speed) return "cheaper";
   return load >= speed ? "less_load" : "faster";
 }
 
 void Choice::fill_rest() {
+  AttemptList& attempts = plan_.attempts;
   const std::size_t wanted =
       std::min(std::clamp<std::size_t>(context_.options.attempts_max, 1, AttemptList::kMax),
                eligible_.size());
   const auto untaken = [&](Position i) {
-    for (std::size_t k = 0; k < attempts_.size(); ++k) {
+    for (std::size_t k = 0; k < attempts.size(); ++k) {
       if (taken_[k] == i) return false;
     }
     return true;
   };
   const auto elsewhere = [&](Position i) {
-    for (std::size_t k = 0; k < attempts_.size(); ++k) {
-      if (candidate(taken_[k]).site == candidate(i).site) return false;
+    for (std::size_t k = 0; k < attempts.size(); ++k) {
+      if (candidate(taken_[k]).site == view(i).site) return false;
     }
     return true;
   };
-  while (attempts_.size() < wanted) {
+  while (attempts.size() < wanted) {
     Position next = best(elsewhere);
     if (next == kNone) next = best(untaken);
     first(next, "fallback");
   }
 }
 
-AttemptList Choice::run() {
+// When to start the second attempt beside the first; none when it would not pay.
+std::optional<Duration> Choice::hedge() const {
+  if (request_.service_class != ServiceClass::Realtime || plan_.attempts.size() < 2) {
+    return std::nullopt;
+  }
+  const Candidate& one = candidate(taken_[0]);
+  const Candidate& two = candidate(taken_[1]);
+  const Prediction& p = plan_.attempts[0].prediction;
+  const Prediction& q = plan_.attempts[1].prediction;
+  const auto used = static_cast<double>(two.load.slots_busy) + two.load.queued_requests +
+                    two.in_flight.unseen_requests;
+  if (eligible_[taken_[1]].tier != 0 || !two.load_known() || q.slot_ms > 0 ||
+      used > kHedgeLoadMost * two.slots_usable) {
+    return std::nullopt;
+  }
+  const double first_ms = p.ttft_ms + kHedgeDeviations * ttft_deviation_ms(one, p);
+  const double second_ms = q.ttft_ms + kHedgeDeviations * ttft_deviation_ms(two, q);
+  double wanted_ms = targets_.ttft_ms;
+  if (request_.deadline) {
+    const double left_ms = to_ms(*request_.deadline - now_);
+    wanted_ms = std::min(wanted_ms, left_ms - (q.finish_ms - q.ttft_ms));
+  }
+  if (first_ms + second_ms > wanted_ms) return std::nullopt;
+  return from_ms(first_ms);
+}
+
+RoutePlan Choice::run() {
   if (eligible_.empty()) return {};
   const auto all = [](Position) { return true; };
   best_ = best(all);
@@ -262,79 +284,129 @@ AttemptList Choice::run() {
     }
   }
   fill_rest();
-  return attempts_;
+  plan_.hedge_after = hedge();
+  return plan_;
+}
+
+// The filters, and the tier and cost of what passes.
+class Consideration {
+ public:
+  Consideration(const PlanContext& context, const RouteRequest& request, Instant now,
+                PlanScratch& scratch)
+      : context_(context), request_(request), now_(now), scratch_(scratch) {}
+
+  void run(const ModelEntry& model, bool with_rejected);
+
+ private:
+  Rejection reject(std::uint32_t slot, const CandidateView& view) const;
+  std::uint8_t tier_of(std::uint32_t slot, const CandidateView& view, double finish_ms) const;
+  void mark_lawful();
+
+  const PlanContext& context_;
+  const RouteRequest& request_;
+  Instant now_;
+  PlanScratch& scratch_;
+  double time_left_ms_ = 0;
+  double price_ceiling_ = 0;
+};
+
+void Consideration::mark_lawful() {
+  scratch_.lawful.assign(context_.candidates.jurisdictions(), 0);
+  for (const JurisdictionId& id : request_.jurisdictions) {
+    const std::uint32_t number =
+        id.empty() ? NameTable::kNone : context_.candidates.jurisdiction(id);
+    if (number != NameTable::kNone) scratch_.lawful[number] = 1;
+  }
+}
+
+Rejection Consideration::reject(std::uint32_t slot, const CandidateView& view) const {
+  if (!request_.jurisdictions.empty() && scratch_.lawful[view.jurisdiction] == 0) {
+    return Rejection::Jurisdiction;
+  }
+  if ((request_.needs & ~view.capabilities) != 0) return Rejection::Capability;
+  if (view.context_tokens > 0 && scratch_.terms.prompt_tokens > view.context_tokens) {
+    return Rejection::Context;
+  }
+  if (view.attestation < request_.attestation) return Rejection::Attestation;
+  if (request_.price_ceiling && view.price_micros_per_mtok > price_ceiling_) {
+    return Rejection::Price;
+  }
+  if (request_.local_only && !view.local) return Rejection::Forwarded;
+  if (view.open) return Rejection::None;
+  const Candidate& candidate = context_.candidates.at(slot);
+  if (candidate.drained) return Rejection::Drained;
+  if (!candidate.healthy) return Rejection::Unhealthy;
+  if (!candidate.has_capacity()) return Rejection::Capacity;
+  return candidate.breaker.admits(now_) ? Rejection::None : Rejection::Breaker;
+}
+
+std::uint8_t Consideration::tier_of(std::uint32_t slot, const CandidateView& view,
+                                    double finish_ms) const {
+  std::uint8_t tier = 0;
+  if (request_.deadline && time_left_ms_ < finish_ms) tier |= kTierLate;
+  if (view.open) return tier;
+  const Candidate& candidate = context_.candidates.at(slot);
+  if (request_.service_class == ServiceClass::Realtime &&
+      candidate.breaker.state(now_) == BreakerState::HalfOpen) {
+    tier |= kTierProbation;
+  }
+  if (candidate.refused && now_ < *candidate.refused + kRefusalMemory) tier |= kTierRefusing;
+  return tier;
+}
+
+void Consideration::run(const ModelEntry& model, bool with_rejected) {
+  if (!request_.jurisdictions.empty()) mark_lawful();
+  if (request_.deadline) time_left_ms_ = to_ms(*request_.deadline - now_);
+  price_ceiling_ = static_cast<double>(request_.price_ceiling.value_or(0));
+  const RequestTerms& terms = scratch_.terms;
+  bool money = false;
+  for (const std::uint32_t slot : model.candidates) {
+    const CandidateView& view = context_.candidates.view(slot, now_);
+    const Rejection rejection = reject(slot, view);
+    if (rejection != Rejection::None) {
+      ++scratch_.rejections[static_cast<std::size_t>(rejection)];
+      if (with_rejected) scratch_.rejected.push_back({.slot = slot, .rejection = rejection});
+      continue;
+    }
+    const std::uint32_t matched = matched_blocks(view, slot, request_, scratch_);
+    const Estimate e = estimate(view, terms, matched);
+    const std::uint8_t tier = tier_of(slot, view, e.finish_ms);
+    if (matched > 0) {
+      scratch_.warm.push_back(static_cast<std::uint32_t>(scratch_.eligible.size()));
+    }
+    scratch_.eligible.push_back({.cost = (tier & kTierLate) != 0 ? e.finish_ms : e.score_ms,
+                                 .score_ms = e.score_ms,
+                                 .time_ms = e.time_ms,
+                                 .slot = slot,
+                                 .matched_blocks = matched,
+                                 .cached_tokens = static_cast<float>(e.cached_tokens),
+                                 .tier = tier});
+    money = money || e.score_ms > e.time_ms;
+  }
+  if (!money) return;
+  for (Considered& considered : scratch_.eligible) {
+    if (considered.time_ms > terms.targets.ttft_ms) considered.tier |= kTierOverTarget;
+  }
 }
 
 }  // namespace
 
-void match_prefixes(const PlanContext& context, const RouteRequest& request, Instant now,
-                    PlanScratch& scratch) {
-  scratch.matched.resize(context.candidates.slots());
-  scratch.marks.resize(context.candidates.slots());
-  ++scratch.mark;
-  for (std::uint32_t depth = 0; depth < request.prefix_blocks.size(); ++depth) {
-    bool deeper = false;
-    context.prefixes.for_each_holder(
-        request.prefix_blocks[depth], now, [&](const PrefixTable::Holder& holder) {
-          if (context.candidates.find(holder.candidate) == nullptr) return;
-          const std::uint32_t slot = CandidateTable::slot_of(holder.candidate);
-          const std::uint32_t before =
-              scratch.marks[slot] == scratch.mark ? scratch.matched[slot] : 0;
-          if (before != depth) return;
-          scratch.matched[slot] = depth + 1;
-          scratch.marks[slot] = scratch.mark;
-          deeper = true;
-        });
-    if (!deeper) break;
-  }
-}
-
-std::uint32_t matched_tokens(const PlanContext& context, std::uint32_t slot,
-                             const PlanScratch& scratch) {
-  if (scratch.marks[slot] != scratch.mark) return 0;
-  return scratch.matched[slot] * context.options.prefix_block_tokens;
-}
-
-bool predict_all(const PlanContext& context, const RouteRequest& request, Instant now,
-                 bool with_rejected, PlanScratch& scratch) {
+bool consider_all(const PlanContext& context, const RouteRequest& request, Instant now,
+                  bool with_rejected, PlanScratch& scratch) {
   scratch.eligible.clear();
+  scratch.warm.clear();
   scratch.rejected.clear();
-  scratch.costs.clear();
-  scratch.tiers.clear();
   scratch.rejections.fill(0);
   const ModelEntry* model = context.candidates.model(request.model);
   if (model == nullptr) return false;
-
-  scratch.lawful.assign(context.candidates.jurisdictions(), 0);
-  for (const JurisdictionId& id : request.jurisdictions) {
-    const std::uint32_t number =
-        id.empty() ? NameTable::kNone : context.candidates.jurisdiction(id);
-    if (number != NameTable::kNone) scratch.lawful[number] = 1;
-  }
   match_prefixes(context, request, now, scratch);
-  const RequestTerms terms = terms_of(request, *model, now);
-  for (const std::uint32_t slot : model->candidates) {
-    const Candidate& candidate = context.candidates.at(slot);
-    const Rejection rejection = reject(candidate, request, scratch, now);
-    if (rejection != Rejection::None) {
-      ++scratch.rejections[static_cast<std::size_t>(rejection)];
-      if (!with_rejected) continue;
-    }
-    const std::uint32_t matched = matched_tokens(context, slot, scratch);
-    if (rejection != Rejection::None) {
-      scratch.rejected.push_back(predict(candidate, terms, matched, now));
-      scratch.rejected.back().rejection = rejection;
-      continue;
-    }
-    scratch.eligible.push_back(predict(candidate, terms, matched, now));
-    scratch.tiers.push_back(tier_of(scratch.eligible.back(), request, now));
-    scratch.costs.push_back(cost_of(scratch.eligible.back(), scratch.tiers.back()));
-  }
+  scratch.terms = terms_of(request, *model, context.options, now);
+  Consideration{context, request, now, scratch}.run(*model, with_rejected);
   return true;
 }
 
-AttemptList choose(const PlanContext& context, const RouteRequest& request, Instant now,
-                   Random& random, const PlanScratch& scratch) {
+RoutePlan choose(const PlanContext& context, const RouteRequest& request, Instant now,
+                 Random& random, const PlanScratch& scratch) {
   return Choice{context, request, now, random, scratch}.run();
 }
 

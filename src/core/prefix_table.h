@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/instant.h"
+#include "core/prefix_filter.h"
 #include "core/router.h"
 
 namespace perigee {
@@ -42,6 +43,23 @@ class PrefixTable {
     }
     return true;
   }
+  // The newest `blocks_max` blocks of which one of `among` is a holder. Allocates.
+  template <class Among>
+  PrefixFilter summarize(std::uint32_t blocks_max, Instant now, Among among) const {
+    std::vector<std::uint64_t> blocks;
+    for (std::uint32_t at = newest_; at != kNone && blocks.size() < blocks_max;
+         at = entries_[at].older) {
+      for (const Holder& holder : entries_[at].holders) {
+        if (!fresh(holder, now) || !among(holder.candidate)) continue;
+        blocks.push_back(entries_[at].block);
+        break;
+      }
+    }
+    PrefixFilter filter{static_cast<std::uint32_t>(blocks.size())};
+    for (const std::uint64_t block : blocks) filter.insert(block);
+    return filter;
+  }
+  bool holds(std::uint64_t block) const { return find(block) != nullptr; }
   std::size_t size() const { return entries_.size(); }
 
  private:

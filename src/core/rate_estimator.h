@@ -117,6 +117,8 @@ class PrefillEstimate {
   }
   // `noise_ms`: standard deviation that this observation has beyond the usual.
   void observe(double tokens, double ms, double noise_ms, Instant now);
+  // Of a single observation beyond the uncertainty of the value.
+  double noise_variance() const { return noise_variance_; }
 
  private:
   Value mean_;

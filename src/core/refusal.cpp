@@ -1,6 +1,8 @@
 // Why a plan has no candidate: the error of plan() and its words.
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/assert.h"
 #include "core/planner.h"
@@ -17,10 +19,15 @@ std::string_view words_for(Rejection rejection) {
     case Rejection::None:
     case Rejection::Model: break;
     case Rejection::Jurisdiction: return "excluded by jurisdiction";
+    case Rejection::Capability: return "without what the request needs";
+    case Rejection::Context: return "with a shorter context than the prompt";
+    case Rejection::Attestation: return "without the attestation demanded";
+    case Rejection::Price: return "above the price ceiling";
     case Rejection::Forwarded:
       return "at another site, and a forwarded request is not forwarded again";
     case Rejection::Drained: return "drained";
     case Rejection::Unhealthy: return "unhealthy";
+    case Rejection::Capacity: return "without free capacity";
     case Rejection::Breaker: return "breaker open";
   }
   PERIGEE_ASSERT(false);
@@ -29,8 +36,8 @@ std::string_view words_for(Rejection rejection) {
 std::string exclusions(const PlanScratch& scratch, std::size_t total) {
   std::string text = std::to_string(total) + (total == 1 ? " candidate:" : " candidates:");
   bool first = true;
-  for (const Rejection rejection : {Rejection::Jurisdiction, Rejection::Forwarded,
-                                    Rejection::Drained, Rejection::Unhealthy, Rejection::Breaker}) {
+  for (std::size_t i = static_cast<std::size_t>(Rejection::Jurisdiction); i < kRejections; ++i) {
+    const auto rejection = static_cast<Rejection>(i);
     if (count(scratch, rejection) == 0) continue;
     text += first ? " " : ", ";
     text += std::to_string(count(scratch, rejection));
@@ -55,16 +62,72 @@ std::int64_t retry_after_ms(const CandidateTable& candidates, const ModelEntry& 
   return soonest;
 }
 
+// What the client has to change when lasting filters exclude every candidate: the last of them in
+// the order in which they are asked, because only that stands between it and some candidates.
+std::optional<Error> lasting(const RouteRequest& request, const PlanScratch& scratch,
+                             std::size_t total) {
+  std::size_t excluded = 0;
+  Rejection last = Rejection::None;
+  for (const Rejection rejection : {Rejection::Jurisdiction, Rejection::Capability,
+                                    Rejection::Context, Rejection::Attestation, Rejection::Price}) {
+    excluded += count(scratch, rejection);
+    if (count(scratch, rejection) > 0) last = rejection;
+  }
+  if (excluded < total || total == 0) return std::nullopt;
+  const std::string model = "'" + request.model.str() + "'";
+  const std::string why = " (" + exclusions(scratch, total) + "); ";
+  switch (last) {
+    case Rejection::Jurisdiction:
+      return Error{.code = Code::DataResidency,
+                   .message = "no site that serves " + model + " stands under an allowed law" +
+                              why + "allow more jurisdictions or add a site"};
+    case Rejection::Capability:
+      return Error{.code = Code::InvalidArgument,
+                   .message = "no allowed site runs " + model +
+                              " with what the request needs (images, guided output, tools or "
+                              "embeddings)" +
+                              why + "choose another model",
+                   .param = "model"};
+    case Rejection::Context:
+      return Error{.code = Code::PayloadTooLarge,
+                   .message = "the prompt is longer than any allowed site takes for " + model +
+                              why + "send less"};
+    case Rejection::Attestation:
+      return Error{.code = Code::FailedPrecondition,
+                   .message = "no allowed site proves of " + model +
+                              " what is demanded: " + std::string{to_string(request.attestation)} +
+                              why + "demand less or add a site"};
+    default:
+      return Error{.code = Code::FailedPrecondition,
+                   .message = "every allowed site charges more for " + model +
+                              " than the price ceiling" + why + "raise it"};
+  }
+}
+
 }  // namespace
+
+std::string_view to_string(Attestation attestation) {
+  switch (attestation) {
+    case Attestation::None: return "none";
+    case Attestation::Measured: return "measured";
+    case Attestation::Confidential: return "confidential";
+  }
+  PERIGEE_ASSERT(false);
+}
 
 std::string_view to_string(Rejection rejection) {
   switch (rejection) {
     case Rejection::None: return "none";
     case Rejection::Model: return "model";
     case Rejection::Jurisdiction: return "jurisdiction";
+    case Rejection::Capability: return "capability";
+    case Rejection::Context: return "context";
+    case Rejection::Attestation: return "attestation";
+    case Rejection::Price: return "price";
     case Rejection::Forwarded: return "forwarded";
     case Rejection::Drained: return "drained";
     case Rejection::Unhealthy: return "unhealthy";
+    case Rejection::Capacity: return "capacity";
     case Rejection::Breaker: return "breaker";
   }
   PERIGEE_ASSERT(false);
@@ -80,12 +143,7 @@ Error why_none(const PlanContext& context, const RouteRequest& request, Instant 
             .param = "model"};
   }
   const std::size_t total = model->candidates.size();
-  if (count(scratch, Rejection::Jurisdiction) == total) {
-    return {.code = Code::DataResidency,
-            .message = "no site that serves '" + request.model.str() +
-                       "' stands under an allowed law (" + exclusions(scratch, total) +
-                       "); allow more jurisdictions or add a site"};
-  }
+  if (auto error = lasting(request, scratch, total)) return std::move(*error);
   return {.code = Code::Unavailable,
           .message = "no site can serve '" + request.model.str() + "' now (" +
                      exclusions(scratch, total) + "); try again later",

@@ -57,6 +57,16 @@ Result<CandidateIndex> Router::update(const CandidateState& state, Instant) {
 
 void Router::remove(const CandidateId& id) { state_->candidates.remove(id); }
 
+PrefixFilter Router::held_prefixes(const ModelId& model, std::uint32_t blocks_max,
+                                   Instant now) const {
+  const CandidateTable& candidates = state_->candidates;
+  const ModelEntry* wanted = candidates.model(model);
+  return state_->prefixes.summarize(blocks_max, now, [&](CandidateIndex index) {
+    const Candidate* holder = candidates.find(index);
+    return holder != nullptr && holder->local && &candidates.model_of(*holder) == wanted;
+  });
+}
+
 const CandidateState* Router::candidate(CandidateIndex index) const {
   return state_->candidates.state(index);
 }
@@ -83,34 +93,46 @@ Result<RoutePlan> Router::plan(const RouteRequest& request, Instant now) {
     return Error{Code::DeadlineExceeded, "the deadline is past; repeat with more time"};
   }
   const PlanContext context = state_->context();
-  const bool known = predict_all(context, request, now, false, state_->scratch);
+  const bool known = consider_all(context, request, now, false, state_->scratch);
   if (state_->scratch.eligible.empty()) {
     return why_none(context, request, now, known, state_->scratch);
   }
-  return RoutePlan{choose(context, request, now, state_->random, state_->scratch)};
+  return choose(context, request, now, state_->random, state_->scratch);
 }
 
 RouteExplanation Router::explain(const RouteRequest& request, Instant now) const {
   PlanScratch scratch;
   Random random = state_->random;
   const PlanContext context = state_->context();
-  predict_all(context, request, now, true, scratch);
+  consider_all(context, request, now, true, scratch);
   RouteExplanation explanation;
   if (!request.deadline || *request.deadline > now) {
-    explanation.attempts = choose(context, request, now, random, scratch);
+    RoutePlan plan = choose(context, request, now, random, scratch);
+    explanation.attempts = plan.attempts;
+    explanation.hedge_after = plan.hedge_after;
   }
   std::vector<std::size_t> order(scratch.eligible.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
-    if (scratch.tiers[a] != scratch.tiers[b]) return scratch.tiers[a] < scratch.tiers[b];
-    const double cost_a = scratch.costs[a];
-    const double cost_b = scratch.costs[b];
-    if (cost_a != cost_b) return cost_a < cost_b;
+    const Considered& one = scratch.eligible[a];
+    const Considered& two = scratch.eligible[b];
+    if (one.tier != two.tier) return one.tier < two.tier;
+    if (one.cost != two.cost) return one.cost < two.cost;
     return a < b;
   });
-  for (const std::size_t i : order) explanation.candidates.push_back(scratch.eligible[i]);
-  explanation.candidates.insert(explanation.candidates.end(), scratch.rejected.begin(),
-                                scratch.rejected.end());
+  const auto add = [&](std::uint32_t slot, std::uint32_t matched) -> Prediction& {
+    const CandidateTable& candidates = state_->candidates;
+    return explanation.candidates.emplace_back(
+        predict(candidates.at(slot), candidates.view(slot, now), scratch.terms, matched, now));
+  };
+  for (const std::size_t i : order) {
+    add(scratch.eligible[i].slot, scratch.eligible[i].matched_blocks);
+  }
+  for (const Rejected& rejected : scratch.rejected) {
+    const CandidateView& view = state_->candidates.view(rejected.slot, now);
+    add(rejected.slot, matched_blocks(view, rejected.slot, request, scratch)).rejection =
+        rejected.rejection;
+  }
   return explanation;
 }
 
@@ -119,16 +141,18 @@ AttemptTicket Router::started(CandidateIndex index, const RouteRequest& request,
   if (candidate == nullptr) return 0;
   const PlanContext context = state_->context();
   match_prefixes(context, request, now, state_->scratch);
-  const std::uint32_t matched =
-      matched_tokens(context, CandidateTable::slot_of(index), state_->scratch);
-  const RequestTerms terms = terms_of(request, state_->candidates.model_of(*candidate), now);
-  const Prediction predicted = predict(*candidate, terms, matched, now);
+  const std::uint32_t slot = CandidateTable::slot_of(index);
+  const CandidateView& view = context.candidates.view(slot, now);
+  const std::uint32_t matched = matched_blocks(view, slot, request, state_->scratch);
+  const RequestTerms terms =
+      terms_of(request, state_->candidates.model_of(*candidate), state_->options, now);
+  const Prediction predicted = predict(*candidate, view, terms, matched, now);
 
   AttemptRecord record;
   record.candidate = index;
   record.prompt_tokens = request.prompt_tokens;
   record.tokens = static_cast<std::uint32_t>(terms.prompt_tokens) - predicted.cached_tokens;
-  record.matched_tokens = matched;
+  record.matched_tokens = matched * state_->options.prefix_block_tokens;
   record.queued_tokens = static_cast<double>(predicted.queued_tokens);
   record.token_scale = terms.token_scale;
   record.other_ms = predicted.rtt_ms + predicted.slot_ms;
@@ -137,6 +161,7 @@ AttemptTicket Router::started(CandidateIndex index, const RouteRequest& request,
   const AttemptTicket ticket =
       state_->attempts.start(record, candidate->in_flight, from_ms(predicted.rtt_ms / 2), now);
   if (ticket != 0) state_->attempts.mark_probe(ticket, candidate->breaker.started(now));
+  state_->candidates.changed(*candidate);
 
   state_->prefixes.insert(request.prefix_blocks, index, now);
   if (request.session != 0) {
@@ -155,6 +180,7 @@ void Router::first_token(AttemptTicket ticket, Instant now) {
     state_->attempts.mark_probe(ticket, false);
   }
   state_->attempts.prefilled(ticket, candidate != nullptr ? &candidate->in_flight : nullptr, now);
+  if (candidate != nullptr) state_->candidates.changed(*candidate);
 }
 
 void Router::finished(AttemptTicket ticket, const AttemptOutcome& outcome, Instant now) {
@@ -171,6 +197,7 @@ void Router::finished(AttemptTicket ticket, const AttemptOutcome& outcome, Insta
     state_->learn(*record, *candidate, outcome, now);
   }
   state_->attempts.end(ticket, candidate != nullptr ? &candidate->in_flight : nullptr, now);
+  if (candidate != nullptr) state_->candidates.changed(*candidate);
 }
 
 void Router::State::learn(const AttemptRecord& record, Candidate& candidate,

@@ -9,8 +9,9 @@
 //     prefill_i = (prompt tokens - expected cache hit) / rate_i
 //   finish_i = ttft_i + expected output tokens * tpot_i
 //   score_i  = ttft_i + barrier_i (its KV cache fills) + excess_i (decode slower than the class
-//   wants)
-// Filters (jurisdiction, one hop, drain, health, breaker) come first and are never relaxed.
+//   wants) + price_i + backbone_i (what it costs, in the milliseconds that it is worth)
+// Filters (law, capability, context, attestation, price ceiling, one hop, drain, health, capacity,
+// breaker) come first and are never relaxed.
 //
 // One router belongs to one thread. Order of calls: update() as reports come; per request plan(),
 // then for each attempt made started(), first_token(), finished().
@@ -28,7 +29,9 @@
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/result.h"
+#include "core/attributes.h"
 #include "core/inference.h"
+#include "core/prefix_filter.h"
 
 namespace perigee {
 
@@ -55,6 +58,18 @@ struct CandidateState {
   Duration rtt{};        // smoothed round trip; 0 for local
   EngineLoad load;
   Instant reported{};  // when `load` was true, on this site's time line
+
+  Capabilities capabilities = kEverything;
+  std::uint32_t context_tokens = 0;  // longest prompt; 0: not known, taken as any
+  Attestation attestation = Attestation::None;
+  std::int64_t price_micros_per_mtok = 0;  // of a million tokens, in and out; 0: free
+  // What moving one MiB between here and there counts, in ms: at least its time on the link; more
+  // where the operator wants the backbone spared. 0 for local.
+  double backbone_ms_per_mib = 0;
+  double reserved_share = 0;  // 0..1 of the slots kept for the network's own work
+  double power_share = 1;     // 0..1 of the slots that the site's power allows
+  // What its engines hold, from its digest; null: not known. Asked beside what was sent from here.
+  std::shared_ptr<const PrefixFilter> held;
 };
 
 // A request as far as routing cares.
@@ -70,6 +85,13 @@ struct RouteRequest {
   std::optional<Instant> deadline;            // finish by then
   std::uint64_t session = 0;                  // hash of the session key, salted by tenant; 0: none
   bool local_only = false;                    // forwarded by a peer: never forward again
+  Capabilities needs = 0;
+  Attestation attestation = Attestation::None;  // at least
+  std::optional<std::int64_t> price_ceiling;    // micro-units per million tokens
+  // What a whole unit of money is worth to the tenant, in ms of waiting: 0: price does not matter.
+  // E.g. 100,000: waits 1 s to save 0.01.
+  double price_sensitivity_ms = 0;
+  std::uint64_t bytes = 0;  // both ways over a backbone; 0: estimated from the tokens
 };
 
 // Why a candidate was not considered, in the order in which the filters are asked.
@@ -77,10 +99,15 @@ enum class Rejection : std::uint8_t {
   None,
   Model,         // it does not serve the model (never planned, never listed)
   Jurisdiction,  // the request may not run under its law
+  Capability,    // its engines lack something that the request needs
+  Context,       // the prompt is longer than its engines take
+  Attestation,   // it proves less than the request demands
+  Price,         // above the request's ceiling
   Forwarded,     // the request was forwarded to this site and may not be forwarded again
   Drained,
   Unhealthy,
-  Breaker  // it failed; not before the breaker's time is over
+  Capacity,  // no slot is left by its power and the network's own work
+  Breaker    // it failed; not before the breaker's time is over
 };
 std::string_view to_string(Rejection rejection);  // "jurisdiction"
 
@@ -103,12 +130,17 @@ struct Prediction {
   double uncertainty_ms = 0;  // one standard deviation of what was learned, in ttft_ms
   double tpot_ms = 0;
   double finish_ms = 0;
-  double barrier_ms = 0;            // as its KV cache fills
-  double excess_ms = 0;             // decode time beyond the class's pace
-  double score_ms = 0;              // ttft + barrier + excess: what is compared
-  std::uint32_t cached_tokens = 0;  // expected cache hit
-  std::uint64_t queued_tokens = 0;  // reported + own in flight
-  double rate_tokens_per_s = 0;     // learned prefill rate used
+  double barrier_ms = 0;             // as its KV cache fills
+  double excess_ms = 0;              // decode time beyond the class's pace
+  double price_ms = 0;               // what it charges, at the tenant's price of time
+  double backbone_ms = 0;            // what the bytes between here and there count
+  double score_ms = 0;               // ttft + barrier + excess + price + backbone: what is compared
+  std::uint32_t cached_tokens = 0;   // expected cache hit
+  std::uint64_t queued_tokens = 0;   // reported + own in flight
+  double rate_tokens_per_s = 0;      // learned prefill rate used
+  std::int64_t price_micros = 0;     // expected charge
+  std::uint64_t backbone_bytes = 0;  // expected between here and there; 0 for local
+  std::uint32_t slots_usable = 0;    // by power and reserve; 0: not known
 };
 
 struct PlannedAttempt {
@@ -142,12 +174,16 @@ class AttemptList {
 
 struct RoutePlan {
   AttemptList attempts;  // best first, never empty; from the second on of other sites if there are
+  // Start the second attempt too when the first has shown no token by then, and keep whichever
+  // answers first. None: it would not pay.
+  std::optional<Duration> hedge_after;
 };
 
 // A plan with all candidates, the rejected too: for `route explain`.
 struct RouteExplanation {
   AttemptList attempts;                // as plan() would order them now; empty when it would fail
   std::vector<Prediction> candidates;  // every candidate of the model, best first, then rejected
+  std::optional<Duration> hedge_after;
 };
 
 // How an attempt went. Times count from started().
@@ -197,6 +233,9 @@ class Router {
   Result<CandidateIndex> update(const CandidateState& state, Instant now);
   // Forgets a candidate; attempts under way there may still be finished.
   void remove(const CandidateId& id);
+  // The blocks sent to local candidates of the model, the newest `blocks_max` of them: what this
+  // site's engines hold, for its digest. Allocates; not for the path of a request.
+  PrefixFilter held_prefixes(const ModelId& model, std::uint32_t blocks_max, Instant now) const;
   // Null when no such candidate is known (any more). Valid until the next update() or remove().
   const CandidateState* candidate(CandidateIndex index) const;
   std::optional<CandidateIndex> find(const CandidateId& id) const;
@@ -204,6 +243,8 @@ class Router {
   BreakerState breaker(CandidateIndex index, Instant now) const;  // Closed when unknown
 
   // NotFound: no candidate has the model. DataResidency: the law excludes every candidate.
+  // InvalidArgument (param names what), PayloadTooLarge, FailedPrecondition: all that the law
+  // allows lack a capability, take no such prompt, prove too little or cost too much.
   // DeadlineExceeded: the deadline is past. Unavailable: some are lawful, none can take it now; the
   // message counts what was excluded and why, `retry_after_ms` says when a breaker may let one in.
   Result<RoutePlan> plan(const RouteRequest& request, Instant now);

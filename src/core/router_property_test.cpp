@@ -136,7 +136,8 @@ class World {
       const Prediction& p = attempt.prediction;
       EXPECT_EQ(p.rejection, Rejection::None);
       EXPECT_NEAR(p.ttft_ms, p.rtt_ms + p.overhead_ms + p.wait_ms + p.slot_ms + p.prefill_ms, 1e-6);
-      EXPECT_NEAR(p.score_ms, p.ttft_ms + p.barrier_ms + p.excess_ms, 1e-6);
+      EXPECT_NEAR(p.score_ms, p.ttft_ms + p.barrier_ms + p.excess_ms + p.price_ms + p.backbone_ms,
+                  1e-6);
       EXPECT_GE(p.prefill_ms, 0);
       EXPECT_GE(p.uncertainty_ms, 0);
     }
