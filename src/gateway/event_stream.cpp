@@ -21,12 +21,12 @@ bool EventStream::on_chunk(const Chunk& chunk) {
 }
 
 void EventStream::on_finished(Finished finished) {
-  finished_ = std::move(finished);
+  if (end_.index() == 0) end_ = std::move(finished);
   notifier_.notify();
 }
 
 void EventStream::on_error(Error error) {
-  error_ = std::move(error);
+  if (end_.index() == 0) end_ = std::move(error);
   notifier_.notify();
 }
 
@@ -36,7 +36,7 @@ void EventStream::client_left() {
 }
 
 void EventStream::tick(Instant now) {
-  if (expect_by_ && now >= *expect_by_ && !finished_ && !error_ && bytes_.empty()) {
+  if (expect_by_ && now >= *expect_by_ && end_.index() == 0 && bytes_.empty()) {
     on_error(Error{Code::DeadlineExceeded, "the engine did not answer in time"});
   }
   if (now >= next_heartbeat_) {
@@ -64,8 +64,7 @@ void EventStream::restart() {
   tokens_ = 0;
   paused_ = false;
   head_.reset();
-  finished_.reset();
-  error_.reset();
+  end_ = std::monostate{};
 }
 
 }  // namespace perigee

@@ -2,11 +2,13 @@
 //
 // Chunks are framed as SSE at once and coalesce while the client is slower than the engine, so one
 // write carries all that has come. Bounded: beyond kBufferBytesMax the engine is asked to pause.
+// One lives as long as its request, so it is kept small.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "base/instant.h"
 #include "engine/engine.h"
@@ -32,7 +34,7 @@ class EventStream final : public EventSink {
   void tick(Instant now);  // about once a second
 
   // For the reader. wait() returns when any of the following may have changed.
-  Task<> wait() { return notifier_.wait(); }
+  auto wait() { return notifier_.wait(); }
   void expect_by(std::optional<Instant> when) { expect_by_ = when; }  // error when silent by then
   void beat_every(Duration interval, Instant now);                    // asks for heartbeats
   bool left() const { return left_; }
@@ -42,8 +44,9 @@ class EventStream final : public EventSink {
   bool paused() const { return paused_; }
   // Moves out the framed bytes and the tokens in them; un-pauses.
   std::string take_bytes(std::uint32_t& tokens);
-  std::optional<Finished>& finished() { return finished_; }
-  std::optional<Error>& error() { return error_; }
+  // Null until it ended so.
+  Finished* finished() { return std::get_if<Finished>(&end_); }
+  Error* error() { return std::get_if<Error>(&end_); }
   void restart();  // for the next attempt
 
  private:
@@ -58,8 +61,7 @@ class EventStream final : public EventSink {
   Instant next_heartbeat_ = Instant::max();
   std::optional<Instant> expect_by_;
   std::optional<Head> head_;
-  std::optional<Finished> finished_;
-  std::optional<Error> error_;
+  std::variant<std::monostate, Finished, Error> end_;  // the first end that came
 };
 
 }  // namespace perigee

@@ -59,71 +59,65 @@ const Gateway::Route* Gateway::find(std::string_view method, std::string_view pa
   return route == last ? nullptr : &route->second;
 }
 
+// Not a coroutine: one more frame would be held for as long as the answer takes.
 Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
   if (auto once = refuse_repeated_headers(request); !once) {
-    const std::string id = inference_.new_request_id();
-    co_await respond_error(out, once.error(), id);
-    co_return;
+    return refuse(out, std::move(once).error());
   }
   const std::optional<Operation> operation = operation_of(request.path);
   if (operation && request.method == "POST") {
-    co_await infer(*operation, request, out);
-    co_return;
+    auto call = read_call(*operation, request);
+    return call ? infer(std::move(*call), out) : refuse(out, std::move(call).error());
   }
   bool path_known = operation.has_value();
   const Route* route = operation ? nullptr : find(request.method, request.path, path_known);
-  if (route == nullptr) {
-    const Error error = path_known
-                            ? Error{Code::MethodNotAllowed, "This path takes another method."}
-                            : Error{Code::NotFound, "There is no such path; see /v1/models."};
-    const std::string id = inference_.new_request_id();
-    co_await respond_error(out, error, id);
-    co_return;
-  }
+  if (route != nullptr) return dispatch(*route, request, out);
+  return refuse(out, path_known ? Error{Code::MethodNotAllowed, "This path takes another method."}
+                                : Error{Code::NotFound, "There is no such path; see /v1/models."});
+}
+
+Task<> Gateway::refuse(net::ResponseWriter& out, Error error) {
+  const std::string id = inference_.new_request_id();
+  co_await respond_error(out, error, id);
+}
+
+Task<> Gateway::dispatch(const Route& route, net::Request& request, net::ResponseWriter& out) {
   Caller caller;
-  if (route->access != Access::Public) {
+  if (route.access != Access::Public) {
     auto known = identity_.authenticate(request.header("authorization"));
     if (!known) {
-      const std::string id = inference_.new_request_id();
-      co_await respond_error(out, known.error(), id);
+      co_await refuse(out, std::move(known).error());
       co_return;
     }
     caller = std::move(*known);
-    if (!allowed(route->access, caller.role)) {
-      const Error error{Code::PermissionDenied,
-                        "This path needs " + std::string{needed(route->access)} + "."};
-      const std::string id = inference_.new_request_id();
-      co_await respond_error(out, error, id);
+    if (!allowed(route.access, caller.role)) {
+      Error error{Code::PermissionDenied,
+                  "This path needs " + std::string{needed(route.access)} + "."};
+      co_await refuse(out, std::move(error));
       co_return;
     }
   }
   const GatewayCall call{caller, request, out};
-  co_await route->endpoint(call);
+  co_await route.endpoint(call);
 }
 
-Task<> Gateway::infer(Operation operation, net::Request& request, net::ResponseWriter& out) {
-  HttpAnswer answer{out};
+Result<std::unique_ptr<InferenceCall>> Gateway::read_call(Operation operation,
+                                                          const net::Request& request) const {
+  PERIGEE_TRY(caller, identity_.authenticate(request.header("authorization")));
+  if (caller.role == Role::Operator) {
+    return Error{Code::PermissionDenied, "Inference needs a tenant's key, not an operator's."};
+  }
+  PERIGEE_TRY(hints, read_client_hints(request, caller.role == Role::Site));
   auto call = std::make_unique<InferenceCall>();
-  Result<> checked{};
-  if (auto caller = identity_.authenticate(request.header("authorization")); !caller) {
-    checked = std::move(caller).error();
-  } else if (caller->role == Role::Operator) {
-    checked = Error{Code::PermissionDenied, "Inference needs a tenant's key, not an operator's."};
-  } else {
-    call->caller = std::move(*caller);
-    if (auto hints = read_client_hints(request, call->caller.role == Role::Site); !hints) {
-      checked = std::move(hints).error();
-    } else {
-      call->hints = std::move(*hints);
-    }
-  }
-  if (!checked) {
-    const std::string id = inference_.new_request_id();
-    co_await respond_error(out, checked.error(), id);
-    co_return;
-  }
   call->operation = operation;
+  call->caller = std::move(caller);
+  call->hints = std::move(hints);
   call->body = request.body;
+  return call;
+}
+
+Task<> Gateway::infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out) {
+  HttpAnswer answer{out};
   co_await inference_.serve(std::move(call), answer);
 }
 

@@ -42,7 +42,11 @@ class Gateway {
     Access access;
     Endpoint endpoint;
   };
-  Task<> infer(Operation operation, net::Request& request, net::ResponseWriter& out);
+  Task<> dispatch(const Route& route, net::Request& request, net::ResponseWriter& out);
+  Task<> refuse(net::ResponseWriter& out, Error error);
+  Result<std::unique_ptr<InferenceCall>> read_call(Operation operation,
+                                                   const net::Request& request) const;
+  Task<> infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
   const Route* find(std::string_view method, std::string_view path, bool& path_known) const;
 
   const Identity& identity_;

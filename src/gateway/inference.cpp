@@ -64,20 +64,51 @@ struct Inference::Prepared {
   std::optional<Meter> meter;  // until run() takes it over
 };
 
-// What one serve() keeps over its attempts.
+// What one serve() keeps until its answer has ended: a stream may be silent for minutes and there
+// are thousands, so nothing that is done with stays.
 struct Inference::Run {
-  Run(Executor executor, bool for_site) : events(executor, for_site), from_site(for_site) {}
+  // The engine that is at it. Dropping it cancels the job, then reports the attempt.
+  struct Attempt {
+    Attempt(const Parts& parts, CandidateIndex index, const RouteRequest& route)
+        : candidate(index), report(parts.router, parts.clock, index, route) {}
+    CandidateIndex candidate;
+    AttemptReport report;
+    std::unique_ptr<Generation> generation;
+  };
+
+  Run(const Parts& parts, const InferenceCall& call)
+      : events(parts.executor, call.caller.role == Role::Site),
+        ticking(parts.ticker, events),
+        began(parts.clock.now()),
+        head(std::make_unique<AnswerHead>()),
+        operation(call.operation),
+        from_site(call.caller.role == Role::Site) {}
+  void take(Prepared& prepared);
+
   EventStream events;
-  std::optional<Meter> meter;  // none for a peer: its ingress meters
-  bool from_site;
-  bool streaming = false;
+  Ticker::Registration ticking;
+  std::optional<Attempt> attempt;
+  std::optional<Meter> meter;       // none for a peer: its ingress meters
   std::optional<Instant> deadline;  // the client's own
-  AnswerHead head;
   std::optional<Duration> first_token;
   Instant began;
+  std::unique_ptr<AnswerHead> head;  // until a stream has begun
+  ModelId model;
   Usage usage;
-  bool delivered = false;  // a byte of the answer itself, not a heartbeat
+  Operation operation;
+  bool from_site;
+  bool streaming = false;
 };
+
+void Inference::Run::take(Prepared& prepared) {
+  const Job& job = prepared.job;
+  head->request_id = job.context.request_id;
+  model = job.model;
+  streaming = job.stream;
+  deadline = job.context.deadline;
+  if (prepared.meter) meter.emplace(std::move(*prepared.meter));
+  prepared.meter.reset();
+}
 
 Inference::Inference(Parts parts, InferenceOptions options)
     : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {}
@@ -140,8 +171,8 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   Job& job = prepared->job;
   const bool from_site = call.caller.role == Role::Site;
   RequestContext& context = job.context;
-  context.cache_salt = from_site ? call.hints.cache_salt
-                                 : salts_.find(parts_.directory()->grid, call.caller.tenant);
+  context.cache_salt =
+      from_site ? call.hints.cache_salt : salts_.find(parts_.directory()->grid, call.caller.tenant);
   PERIGEE_TRY(summary,
               api::summarize(call.operation, call.body, context.cache_salt, options_.summary));
   PERIGEE_TRY(route, make_route_request(call, summary));
@@ -195,113 +226,143 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
     ~Count() { --n; }
     std::size_t& n;
   };
-  const Operation operation = call->operation;
-  Run run{parts_.executor, call->caller.role == Role::Site};
-  run.began = parts_.clock.now();
-  run.head.request_id = call->hints.request_id;
-  auto prepared = prepare(*call);
+  Run run{parts_, *call};
+  Result<> served{};
+  std::unique_ptr<Prepared> prepared;
+  if (auto ready = prepare(*call)) {
+    prepared = std::move(*ready);
+    run.take(*prepared);
+  } else {
+    served = std::move(ready).error();
+    run.head->request_id =
+        call->hints.request_id.empty() ? new_request_id() : call->hints.request_id;
+  }
   call.reset();
   answer.release_request();
   const Count count{running_};
-  ModelId model;
-  Result<> served{};
-  if (prepared) {
-    model = (*prepared)->job.model;
-    run.head.request_id = (*prepared)->job.context.request_id;
+  if (served) {
     answer.watch_client([&run] { run.events.client_left(); });
-    served = co_await run_attempts(std::move(*prepared), answer, run);
+    served = co_await await_first_event(*prepared, answer, run);
+    prepared.reset();  // nothing is repeated from here on
+    if (served && run.streaming) served = co_await begin_stream(answer, run);
+    if (served) {
+      auto relayed = run.streaming ? relay_stream(answer, run) : relay_whole(answer, run);
+      served = co_await std::move(relayed);
+    }
     answer.watch_client(nullptr);
-  } else {
-    if (run.head.request_id.empty()) run.head.request_id = new_request_id();
-    served = std::move(prepared).error();
+    learn_end(run, served);
   }
   if (!served && served.error().code != Code::Cancelled) {
-    const Error error = served.error();
-    auto told = co_await answer.fail(run.head, error);
-    if (!told) served = std::move(told).error();
+    served = co_await tell(answer, run, std::move(served).error());
   }
   const int status = served ? 200 : api::http_status(served.error());
-  parts_.observer.on_done(operation, model, status, parts_.clock.now() - run.began, run.first_token,
-                          run.usage);
+  parts_.observer.on_done(run.operation, run.model, status, parts_.clock.now() - run.began,
+                          run.first_token, run.usage);
 }
 
-Task<Result<>> Inference::run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer,
-                                       Run& run) {
-  const Ticker::Registration ticking{parts_.ticker, run.events};
-  run.streaming = prepared->job.stream;
-  run.deadline = prepared->job.context.deadline;
-  if (prepared->meter) run.meter.emplace(std::move(*prepared->meter));
-  prepared->meter.reset();
+// Tries the candidates in turn, until one has something to tell.
+Task<Result<>> Inference::await_first_event(Prepared& prepared, Answer& answer, Run& run) {
   if (run.streaming) run.events.beat_every(options_.heartbeat, parts_.clock.now());
-  Result<> served =
+  Result<> begun =
       Error{Code::Unavailable, "No engine could be tried; repeat the request.", "", 1000};
-  for (std::size_t i = 0; prepared != nullptr && i < prepared->candidate_count; ++i) {
+  for (std::size_t i = 0; i < prepared.candidate_count; ++i) {
     run.events.restart();
-    served = co_await attempt(prepared, i, answer, run);
-    if (served || prepared == nullptr || !may_retry(served.error().code) || too_late(run)) break;
-    parts_.observer.on_retry(prepared->job.model, served.error().code);
+    begun = attempt(prepared, i, run);
+    for (bool told = false; begun && !told;) {
+      co_await run.events.wait();
+      if (run.events.left()) {
+        begun = client_left();
+      } else if (Error* error = run.events.error()) {
+        if (!too_late(run)) run.attempt->report.failed(*error);
+        begun = std::move(*error);
+      } else if (run.events.take_heartbeat()) {
+        begun = co_await beat(answer, run);
+      }
+      told = run.events.has_bytes() || run.events.finished() != nullptr;
+    }
+    if (begun) {
+      learn_start(run);
+      break;
+    }
+    run.attempt.reset();
+    if (!may_retry(begun.error().code) || too_late(run)) break;
+    parts_.observer.on_retry(run.model, begun.error().code);
   }
-  if (!served && run.meter && served.error().code != Code::Cancelled) run.meter->fail();
-  co_return served;
+  co_return begun;
 }
 
-// Takes `prepared` away once bytes of the answer are at hand: nothing is repeated after them.
-Task<Result<>> Inference::attempt(std::unique_ptr<Prepared>& prepared, std::size_t index,
-                                  Answer& answer, Run& run) {
-  const Prepared::Candidate candidate = prepared->candidates.at(index);
+// Starts the job at one candidate.
+Result<> Inference::attempt(const Prepared& prepared, std::size_t index, Run& run) {
+  const Prepared::Candidate candidate = prepared.candidates.at(index);
   Engine* engine = parts_.engines.find(candidate.index);
   if (engine == nullptr) {
-    co_return Error{Code::Unavailable, "The engine has gone; repeat the request.", "", 1000};
+    return Error{Code::Unavailable, "The engine has gone; repeat the request.", "", 1000};
   }
   const CandidateState* state = parts_.router.candidate(candidate.index);
-  run.head.site = state != nullptr ? state->id.site.str() : std::string{};
-  run.head.route = candidate.reason;
-  AttemptReport report{parts_.router, parts_.clock, candidate.index, prepared->route};
+  run.head->site = state != nullptr ? state->id.site.str() : std::string{};
+  run.head->route = candidate.reason;
+  run.attempt.emplace(parts_, candidate.index, prepared.route);
   const Instant now = parts_.clock.now();
   const Duration patience = run.streaming ? options_.first_token_timeout : options_.answer_timeout;
-  const Instant latest = prepared->job.context.deadline.value_or(Instant::max());
-  run.events.expect_by(std::min(now + patience, latest));
-  const std::unique_ptr<Generation> generation = engine->start(prepared->job, run.events);
-  for (;;) {
-    co_await run.events.wait();
-    if (run.events.left()) co_return Error{Code::Cancelled, "the client left"};
-    if (run.events.error()) {
-      if (!too_late(run)) report.failed(*run.events.error());
-      co_return std::move(*run.events.error());
-    }
-    if (run.events.take_heartbeat() && !run.delivered) {
-      if (!answer.started()) {
-        AnswerHead early;  // who will serve it is not known yet
-        early.request_id = run.head.request_id;
-        auto begun = co_await answer.begin_stream(early);
-        if (!begun) co_return client_left();
-      }
-      auto beaten = co_await answer.write(": keep-alive\n\n");
-      if (!beaten) co_return client_left();
-    }
-    if (run.events.has_bytes() || run.events.finished()) break;
+  run.events.expect_by(std::min(now + patience, run.deadline.value_or(Instant::max())));
+  run.attempt->generation = engine->start(prepared.job, run.events);
+  return {};
+}
+
+// A sign of life while no engine has answered.
+Task<Result<>> Inference::beat(Answer& answer, Run& run) {
+  if (!answer.started()) {
+    AnswerHead early;  // who will serve it is not known yet
+    early.request_id = run.head->request_id;
+    auto begun = co_await answer.begin_stream(early);
+    if (!begun) co_return client_left();
   }
+  auto beaten = co_await answer.write(": keep-alive\n\n");
+  if (!beaten) co_return client_left();
+  co_return Result<>{};
+}
+
+// The first event is there.
+void Inference::learn_start(Run& run) {
   run.events.expect_by(std::nullopt);
-  report.first_token();
+  run.attempt->report.first_token();
   run.first_token = parts_.clock.now() - run.began;
-  if (const auto& head = run.events.head(); head && !head->site.empty()) {
-    run.head.site = head->site.str();
+  if (const auto& head = run.events.head()) {
+    if (!head->site.empty()) run.head->site = head->site.str();
+    if (head->load) learn_load(run.attempt->candidate, *head->load);
+    if (run.from_site) run.head->load = head->load;
   }
-  if (const auto& head = run.events.head(); head && head->load) {
-    learn_load(candidate.index, *head->load);
+  if (run.meter) run.meter->serve_at(SiteId{run.head->site});
+}
+
+// What the router and the ledger learn from how it ended.
+void Inference::learn_end(Run& run, const Result<>& served) {
+  if (run.attempt) {
+    if (const Finished* finished = run.events.finished(); finished && finished->load) {
+      learn_load(run.attempt->candidate, *finished->load);
+    }
+    if (served) {
+      run.attempt->report.served(run.usage);
+    } else if (!too_late(run)) {
+      run.attempt->report.failed(served.error());
+    }
+    run.attempt.reset();
   }
-  if (run.meter) run.meter->serve_at(SiteId{run.head.site});
-  if (run.from_site && run.events.head()) run.head.load = run.events.head()->load;
-  prepared.reset();
-  auto relayed = co_await stream(*generation, answer, run);
-  if (const auto& finished = run.events.finished(); finished && finished->load) {
-    learn_load(candidate.index, *finished->load);
+  if (!run.meter) return;
+  if (served) {
+    run.meter->finish(run.usage);
+  } else if (served.error().code != Code::Cancelled) {
+    run.meter->fail();
   }
-  if (relayed)
-    report.served(run.usage);
-  else if (!too_late(run))
-    report.failed(relayed.error());
-  co_return relayed;
+}
+
+// The error, as a status or as an event. What the client got is what counts then.
+Task<Result<>> Inference::tell(Answer& answer, const Run& run, Error error) {
+  const AnswerHead none;
+  const AnswerHead& head = run.head != nullptr ? *run.head : none;  // sent already: not needed
+  auto told = co_await answer.fail(head, error);
+  if (!told) co_return std::move(told).error();
+  co_return error;
 }
 
 // The client's deadline has come: that says nothing about an engine, and no other can do better.
@@ -322,57 +383,61 @@ void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
   static_cast<void>(parts_.router.update(state, now));  // known: there is room for it
 }
 
-// From the first event to the last.
-Task<Result<>> Inference::stream(Generation& generation, Answer& answer, Run& run) {
-  EventStream& events = run.events;
-  if (!run.streaming) {
-    Finished& finished = *events.finished();
-    run.usage = finished.usage;
-    if (run.from_site) {
-      run.head.usage = finished.usage;
-      if (finished.load) run.head.load = finished.load;
-    }
-    auto sent = co_await answer.respond(run.head, finished.body);
-    if (!sent) co_return client_left();
-    if (run.meter) run.meter->finish(run.usage);
-    co_return Result<>{};
+Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
+  Finished& finished = *run.events.finished();
+  run.usage = finished.usage;
+  if (run.from_site) {
+    run.head->usage = finished.usage;
+    if (finished.load) run.head->load = finished.load;
   }
+  auto sent = co_await answer.respond(*run.head, finished.body);
+  if (!sent) co_return client_left();
+  co_return Result<>{};
+}
+
+Task<Result<>> Inference::begin_stream(Answer& answer, Run& run) {
   if (!answer.started()) {
-    auto begun = co_await answer.begin_stream(run.head);
+    auto begun = co_await answer.begin_stream(*run.head);
     if (!begun) co_return client_left();
   }
+  run.head.reset();
+  co_return Result<>{};
+}
+
+// From the first event to the last.
+Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
+  EventStream& events = run.events;
   for (;;) {
     if (events.has_bytes()) {
       const bool was_paused = events.paused();
       std::uint32_t tokens = 0;
       const std::string bytes = events.take_bytes(tokens);
-      run.delivered = true;
       auto written = co_await answer.write(bytes);
       if (!written) co_return client_left();
       if (run.meter) run.meter->deliver(tokens);
-      if (was_paused) generation.resume();
+      if (was_paused) run.attempt->generation->resume();
       continue;
     }
-    if (events.left()) co_return Error{Code::Cancelled, "the client left"};
-    if (events.error()) co_return std::move(*events.error());
-    if (events.finished()) break;
+    if (events.left()) co_return client_left();
+    if (Error* error = events.error()) co_return std::move(*error);
+    if (events.finished() != nullptr) break;
     co_await events.wait();
     if (events.take_heartbeat() && !events.has_bytes()) {
       auto beaten = co_await answer.write(": keep-alive\n\n");
       if (!beaten) co_return client_left();
     }
   }
-  run.usage = events.finished()->usage;
+  const Finished& finished = *events.finished();
+  run.usage = finished.usage;
   std::string last;
   if (run.from_site) {
     last = "perigee: usage=" + api::format_usage(run.usage);
-    if (events.finished()->load) last += " load=" + api::format_load(*events.finished()->load);
+    if (finished.load) last += " load=" + api::format_load(*finished.load);
     last += "\n";
   }
   last += "data: [DONE]\n\n";
   auto ended = co_await answer.finish(last);
   if (!ended) co_return client_left();
-  if (run.meter) run.meter->finish(run.usage);
   co_return Result<>{};
 }
 

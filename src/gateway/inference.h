@@ -87,10 +87,15 @@ class Inference {
   Result<RouteRequest> make_route_request(const InferenceCall& call,
                                           api::RequestSummary& summary) const;
   Result<Meter> open_meter(const InferenceCall& call, const Job& job, std::uint32_t prompt_tokens);
-  Task<Result<>> run_attempts(std::unique_ptr<Prepared> prepared, Answer& answer, Run& run);
-  Task<Result<>> attempt(std::unique_ptr<Prepared>& prepared, std::size_t index, Answer& answer,
-                         Run& run);
-  Task<Result<>> stream(Generation& generation, Answer& answer, Run& run);
+  Task<Result<>> await_first_event(Prepared& prepared, Answer& answer, Run& run);
+  Result<> attempt(const Prepared& prepared, std::size_t index, Run& run);
+  Task<Result<>> beat(Answer& answer, Run& run);
+  void learn_start(Run& run);
+  Task<Result<>> relay_whole(Answer& answer, Run& run);
+  Task<Result<>> begin_stream(Answer& answer, Run& run);
+  Task<Result<>> relay_stream(Answer& answer, Run& run);
+  void learn_end(Run& run, const Result<>& served);
+  Task<Result<>> tell(Answer& answer, const Run& run, Error error);
   std::string new_record_id();
   bool too_late(const Run& run) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);

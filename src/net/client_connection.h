@@ -81,6 +81,11 @@ struct ClientResponse::State {
 
   // Awaits the head. `no_body`: the request was HEAD.
   static Task<Result<>> read_head(State& self, bool no_body);
+  // The next piece, empty at the body's end. False: the caller must wait for bytes, or give others
+  // their turn (`turn_is_over`).
+  Result<bool> next(std::string_view& piece);
+  // Reads on until the head is whole. False: the caller must wait for bytes.
+  Result<bool> next_of_head(bool no_body);
   // Takes the next decoded piece of what was received. False: nothing there.
   Result<bool> take_piece(std::string_view& piece);
   Result<bool> take_chunks(std::string_view& piece);
@@ -101,7 +106,8 @@ struct ClientResponse::State {
   http1::ChunkedDecoder decoder;
   std::uint64_t left = 0;  // of a Length body
   Body body = Body::None;
-  bool ended = false;     // the peer closed
+  bool ended = false;  // the peer closed
+  bool turn_is_over = false;
   std::uint8_t turn = 0;  // reads without a wait, before others get their turn
 };
 

@@ -45,21 +45,27 @@ Result<bool> ClientResponse::State::receive(std::string_view doing) {
   return true;
 }
 
-Task<Result<>> ClientResponse::State::read_head(State& self, bool no_body) {
-  ClientConnection& connection = *self.connection;
-  connection.deadline.expire_after(self.core->limits.head_timeout);
+Result<bool> ClientResponse::State::next_of_head(bool no_body) {
   for (;;) {
-    auto received = self.receive("waiting for its answer");
-    if (!received) co_return std::move(received).error();
-    if (!*received) {
-      co_await connection.socket.wait_readable();
-      continue;
+    PERIGEE_TRY(received, receive("waiting for its answer"));
+    if (!received) return false;
+    PERIGEE_TRY(understood, understand_head(no_body));
+    if (!understood) continue;
+    if (connection) connection->deadline.never();  // an answer without a body let it go
+    return true;
+  }
+}
+
+// The results of a step end with it, before the wait: a coroutine's frame holds what lives longer.
+Task<Result<>> ClientResponse::State::read_head(State& self, bool no_body) {
+  self.connection->deadline.expire_after(self.core->limits.head_timeout);
+  for (;;) {
+    if (auto whole = self.next_of_head(no_body); !whole) {
+      co_return std::move(whole).error();
+    } else if (*whole) {
+      co_return Result<>{};
     }
-    auto understood = self.understand_head(no_body);
-    if (!understood) co_return std::move(understood).error();
-    if (!*understood) continue;
-    if (self.connection) self.connection->deadline.never();  // an answer without a body let it go
-    co_return Result<>{};
+    co_await self.connection->socket.wait_readable();
   }
 }
 
@@ -163,33 +169,42 @@ std::string_view ClientResponse::header(std::string_view name) const {
   return http1::find_in_head(state_->head, name);
 }
 
+Result<bool> ClientResponse::State::next(std::string_view& piece) {
+  for (;;) {
+    if (body == Body::None) {
+      release_buffer();
+      piece = {};
+      return true;
+    }
+    PERIGEE_TRY(taken, take_piece(piece));
+    if (taken) return true;
+    if (body == Body::None) continue;
+    turn_is_over = ++turn > kReadsPerTurn;
+    if (turn_is_over) return false;
+    auto received = receive("sending its answer");
+    if (received) {
+      if (!*received) return false;
+    } else {
+      if (!ended || body != Body::UntilClose) return std::move(received).error();
+      complete();
+    }
+  }
+}
+
 Task<Result<std::string_view>> ClientResponse::read_some() {
   State& state = *state_;
-  constexpr std::string_view doing = "sending its answer";
   for (;;) {
-    if (state.body == State::Body::None) {
-      state.release_buffer();
-      co_return std::string_view{};
-    }
     std::string_view piece;
-    auto taken = state.take_piece(piece);
-    if (!taken) co_return std::move(taken).error();
-    if (*taken) co_return piece;
-    if (state.body == State::Body::None) continue;
-    if (++state.turn > kReadsPerTurn) {
-      state.turn = 0;
-      co_await asio::post(state.core->executor, asio::deferred);
+    if (auto there = state.next(piece); !there) {
+      co_return std::move(there).error();
+    } else if (*there) {
+      co_return piece;
     }
-    auto received = state.receive(doing);
-    if (!received) {
-      if (state.ended && state.body == State::Body::UntilClose) {
-        state.complete();
-        continue;
-      }
-      co_return std::move(received).error();
-    }
-    if (*received) continue;
     state.turn = 0;
+    if (state.turn_is_over) {
+      co_await asio::post(state.core->executor, asio::deferred);
+      continue;
+    }
     state.connection->deadline.expire_after(state.core->limits.read_timeout);
     co_await state.connection->socket.wait_readable();
     state.connection->deadline.never();

@@ -65,16 +65,17 @@ Task<void> send_rest(ClientConnection& connection, std::span<iovec> left) {
   }
 }
 
+// What goes over the wire.
+struct Message {
+  std::string head;       // with a small body
+  std::string_view body;  // a large one
+  bool answered_without_body = false;
+};
+
+Task<Result<ClientResponse>> refused(Error error) { co_return error; }
+
 Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint endpoint,
-                                      ClientRequest request, Abort* abort) {
-  auto composed = compose(endpoint, request);
-  if (!composed) co_return std::move(composed).error();
-  std::string& head = *composed;
-  std::string_view body = request.body;
-  if (body.size() <= kGatherBytesMax) {
-    head.append(body);
-    body = {};
-  }
+                                      Message message, Abort* abort) {
   for (bool fresh = false;; fresh = true) {
     if (abort != nullptr && abort->aborted()) {
       co_return Error{Code::Cancelled, "the exchange was aborted"};
@@ -88,13 +89,14 @@ Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint
       auto connected = co_await connect(*connection);
       if (!connected) co_return std::move(connected).error();
     }
-    iovec parts[2] = {part_of(head), part_of(body)};
-    std::span<iovec> left{parts, body.empty() ? 1U : 2U};
+    iovec parts[2] = {part_of(message.head), part_of(message.body)};
+    std::span<iovec> left{parts, message.body.empty() ? 1U : 2U};
     const IoResult put = connection->socket.try_write(left);
     connection->sent_whole = put.kind == IoResult::Kind::Done;
     if (put.kind == IoResult::Kind::WouldBlock) co_await send_rest(*connection, left);
     auto state = std::make_unique<ClientResponse::State>(std::move(connection));
-    auto answered = co_await ClientResponse::State::read_head(*state, request.method == "HEAD");
+    auto answered =
+        co_await ClientResponse::State::read_head(*state, message.answered_without_body);
     if (answered) co_return ClientResponse{std::move(state)};
     const bool stale =
         reused && !state->connection->heard && answered.error().code == Code::Unavailable;
@@ -111,7 +113,14 @@ HttpClient::~HttpClient() { core_->close(); }
 
 Task<Result<ClientResponse>> HttpClient::send(Endpoint endpoint, ClientRequest request,
                                               Abort* abort) {
-  return exchange(core_, std::move(endpoint), request, abort);
+  auto composed = compose(endpoint, request);
+  if (!composed) return refused(std::move(composed).error());
+  Message message{std::move(*composed), request.body, request.method == "HEAD"};
+  if (message.body.size() <= kGatherBytesMax) {
+    message.head.append(message.body);
+    message.body = {};
+  }
+  return exchange(core_, std::move(endpoint), std::move(message), abort);
 }
 
 std::size_t HttpClient::idle_connections() const { return core_->idle_connections(); }

@@ -85,8 +85,9 @@ class HttpClient {
   // `clock` must outlive the client and all its responses.
   HttpClient(Executor executor, const Clock& clock, ClientLimits limits);
   ~HttpClient();
-  // Sends the request and waits for the response's head (1xx are skipped). The request's views must
-  // live until it returns. An answer that comes before the whole request was sent is given as well.
+  // Sends the request and waits for the response's head (1xx are skipped). The request's head is
+  // copied by the call itself; its body must live until the awaited answer is there. An answer that
+  // comes before the whole request was sent is given as well.
   // A kept-alive connection that turns out closed before any byte of a response is replaced once by
   // a fresh one. Unavailable (refused, reset, no route), DeadlineExceeded, Protocol, Cancelled.
   // InvalidArgument: a header or the target has a character that does not belong there.

@@ -3,10 +3,9 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <memory>
 #include <utility>
 
+#include "net/poller.h"
 #include "net/task.h"
 
 namespace perigee::net {
@@ -21,43 +20,30 @@ class Notifier {
   Notifier& operator=(const Notifier&) = delete;
 
   void notify() {
-    if (waiter_ == nullptr) {
+    if (!waiter_.waiting()) {
       notified_ = true;
       return;
     }
-    std::unique_ptr<Waiter> waiter = std::move(waiter_);
-    asio::post(executor_, [waiter = std::move(waiter)]() mutable { waiter->resume(); });
+    asio::post(executor_, [waiter = std::move(waiter_)]() mutable { waiter.resume(); });
   }
 
-  // Returns at once when notified since the last wait().
-  Task<> wait() {
-    if (std::exchange(notified_, false)) co_return;
-    co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
-        [this](auto handler) {
-          waiter_ = std::make_unique<HandlerWaiter<decltype(handler)>>(std::move(handler));
-        },
-        kToken);
+  // Awaitable: resumes once notified, also when that was before the wait. Costs no allocation.
+  auto wait() {
+    return asio::async_initiate<const asio::deferred_t, void()>(StartWait{this}, asio::deferred);
   }
 
  private:
-  static constexpr asio::use_awaitable_t<Executor> kToken{};
-
-  struct Waiter {
-    Waiter() = default;
-    Waiter(const Waiter&) = delete;
-    Waiter& operator=(const Waiter&) = delete;
-    virtual ~Waiter() = default;
-    virtual void resume() = 0;
-  };
-  template <class Handler>
-  struct HandlerWaiter final : Waiter {
-    explicit HandlerWaiter(Handler h) : handler(std::move(h)) {}
-    void resume() override { std::move(handler)(); }
-    Handler handler;
+  struct StartWait {
+    Notifier* self;
+    template <class Handler>
+    void operator()(Handler&& handler) const {
+      self->waiter_.hold(std::forward<Handler>(handler));
+      if (std::exchange(self->notified_, false)) self->notify();
+    }
   };
 
   Executor executor_;
-  std::unique_ptr<Waiter> waiter_;
+  Waiter waiter_;
   bool notified_ = false;
 };
 

@@ -15,15 +15,16 @@ namespace {
 
 constexpr std::size_t kErrorBytesMax = std::size_t{64} * 1024;
 
-// A running job: shared by its coroutine and the Generation, whichever ends last.
+// A running job: shared by its coroutine and the Generation, whichever ends last. It lives as long
+// as the answer: nothing of the request stays but its body, until the answer's head is there.
 struct HttpJob {
-  HttpJob(Executor executor, net::HttpClient& http, std::shared_ptr<const HttpEngineOptions> with,
-          Job what, EventSink& to)
-      : client(http),
-        options(std::move(with)),
-        job(std::move(what)),
+  HttpJob(Executor executor, std::shared_ptr<const HttpEngineOptions> with, const Job& job,
+          EventSink& to)
+      : options(std::move(with)),
         sink(&to),
-        resumed(executor) {}
+        resumed(executor),
+        streaming(job.stream),
+        include_usage(job.include_usage) {}
 
   void cancel() {
     sink = nullptr;
@@ -34,12 +35,13 @@ struct HttpJob {
     if (sink != nullptr) std::exchange(sink, nullptr)->on_error(std::move(error));
   }
 
-  net::HttpClient& client;
   std::shared_ptr<const HttpEngineOptions> options;
-  Job job;
-  EventSink* sink;  // null once ended or cancelled
+  std::shared_ptr<const std::string> body;  // as sent
+  EventSink* sink;                          // null once ended or cancelled
   net::Abort abort;
   net::Notifier resumed;
+  bool streaming;
+  bool include_usage;
 };
 
 class HttpGeneration final : public Generation {
@@ -72,80 +74,82 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
   return error;
 }
 
-Task<> read_stream(std::shared_ptr<HttpJob> job, net::ClientResponse& response,
-                   bool include_usage) {
-  StreamReader reader{job->options->trusted, include_usage};
-  while (job->sink != nullptr) {
-    auto piece = co_await response.read_some();
-    if (job->sink == nullptr) co_return;
-    if (!piece) {
-      job->fail(std::move(piece).error());
-      co_return;
+Task<> read_stream(HttpJob& job, net::ClientResponse& response) {
+  StreamReader reader{job.options->trusted, job.include_usage};
+  while (job.sink != nullptr) {
+    StreamReader::State state = StreamReader::State::More;
+    {
+      auto piece = co_await response.read_some();
+      if (job.sink == nullptr) co_return;
+      if (!piece) {
+        job.fail(std::move(piece).error());
+        co_return;
+      }
+      if (piece->empty()) {
+        job.fail(Error{Code::Unavailable, "the engine ended its stream early"});
+        co_return;
+      }
+      // The sink may cancel inside the call: reader.feed() stops then.
+      state = reader.feed(*piece, job.sink);
     }
-    if (piece->empty()) {
-      job->fail(Error{Code::Unavailable, "the engine ended its stream early"});
-      co_return;
-    }
-    // The sink may cancel inside the call: reader.feed() stops then.
-    const StreamReader::State state = reader.feed(*piece, job->sink);
-    if (job->sink == nullptr) co_return;
+    if (job.sink == nullptr) co_return;
     if (state == StreamReader::State::Failed) {
-      job->fail(reader.error());
+      job.fail(reader.error());
     } else if (state == StreamReader::State::Done) {
-      std::exchange(job->sink, nullptr)->on_finished(reader.finished());
+      std::exchange(job.sink, nullptr)->on_finished(reader.finished());
       co_await response.read_some();  // the end of the body, so that the connection is kept
     } else if (reader.paused()) {
-      co_await job->resumed.wait();
+      co_await job.resumed.wait();
     }
   }
 }
 
-Task<> run(std::shared_ptr<HttpJob> job, const Clock& clock) {
-  const HttpEngineOptions& options = *job->options;
-  const bool streaming = job->job.stream;
-  const bool include_usage = job->job.include_usage;
-  auto request = std::make_unique<const HttpRequest>(options, job->job, clock.now());
-  auto sent = co_await job->client.send(options.endpoint, request->view(), &job->abort);
-  request.reset();  // a long stream need not hold what was sent
-  job->job = Job{};
+Task<> read_whole(HttpJob& job, net::ClientResponse& response) {
+  auto body = co_await response.read_all(job.options->answer_bytes_max);
+  if (job.sink == nullptr) co_return;
+  if (!body) {
+    job.fail(std::move(body).error());
+    co_return;
+  }
+  auto finished = read_answer(std::move(*body), read_usage(*job.options, response));
+  if (!finished) {
+    job.fail(std::move(finished).error());
+    co_return;
+  }
+  finished->load = read_head(*job.options, response).load;
+  std::exchange(job.sink, nullptr)->on_finished(std::move(*finished));
+}
+
+Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
+  const std::string retry_after{response.header("retry-after")};
+  auto body = co_await response.read_all(kErrorBytesMax);
+  job.fail(upstream_error(*job.options, response.status() < 400 ? 502 : response.status(),
+                          body ? std::string_view{*body} : std::string_view{}, retry_after));
+}
+
+// Each kind of answer has a coroutine of its own: a long stream holds the frame of no other.
+Task<> run(std::shared_ptr<HttpJob> job, Task<Result<net::ClientResponse>> sending) {
+  auto sent = co_await std::move(sending);
+  job->body.reset();  // a long stream need not hold what was sent
   if (job->sink == nullptr) co_return;
   if (!sent) {
     job->fail(std::move(sent).error());
     co_return;
   }
-  net::ClientResponse response = std::move(*sent);
+  net::ClientResponse& response = *sent;
   if (response.status() != 200) {
-    const std::string retry_after{response.header("retry-after")};
-    auto body = co_await response.read_all(kErrorBytesMax);
-    job->fail(upstream_error(options, response.status() < 400 ? 502 : response.status(),
-                             body ? std::string_view{*body} : std::string_view{}, retry_after));
+    co_await read_refusal(*job, response);
     co_return;
   }
-  const Head head = read_head(options, response);
-  job->sink->on_head(head);
+  job->sink->on_head(read_head(*job->options, response));
   if (job->sink == nullptr) co_return;
-  if (streaming) {
-    if (!is_event_stream(response)) {
-      job->fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
-      co_return;
-    }
-    co_await read_stream(job, response, include_usage);
-    co_return;
+  if (!job->streaming) {
+    co_await read_whole(*job, response);
+  } else if (is_event_stream(response)) {
+    co_await read_stream(*job, response);
+  } else {
+    job->fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
   }
-  const std::optional<Usage> reported = read_usage(options, response);
-  auto body = co_await response.read_all(options.answer_bytes_max);
-  if (job->sink == nullptr) co_return;
-  if (!body) {
-    job->fail(std::move(body).error());
-    co_return;
-  }
-  auto finished = read_answer(std::move(*body), reported);
-  if (!finished) {
-    job->fail(std::move(finished).error());
-    co_return;
-  }
-  finished->load = head.load;
-  std::exchange(job->sink, nullptr)->on_finished(std::move(*finished));
 }
 
 }  // namespace
@@ -158,12 +162,16 @@ HttpEngine::HttpEngine(Executor executor, const Clock& clock, net::HttpClient& c
       options_(std::make_shared<const HttpEngineOptions>(std::move(options))) {}
 
 std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
-  auto running = std::make_shared<HttpJob>(executor_, client_, options_, job, sink);
-  asio::co_spawn(executor_, run(running, clock_), [running](const std::exception_ptr& thrown) {
-    if (thrown == nullptr) return;
-    log::error("an engine job ended by an exception: a defect", {});
-    running->fail(Error{Code::Internal, "the engine's answer could not be handled"});
-  });
+  auto running = std::make_shared<HttpJob>(executor_, options_, job, sink);
+  const HttpRequest request{*options_, job, clock_.now()};
+  running->body = request.body();
+  auto sending = client_.send(options_->endpoint, request.view(), &running->abort);
+  asio::co_spawn(executor_, run(running, std::move(sending)),
+                 [running](const std::exception_ptr& thrown) {
+                   if (thrown == nullptr) return;
+                   log::error("an engine job ended by an exception: a defect", {});
+                   running->fail(Error{Code::Internal, "the engine's answer could not be handled"});
+                 });
   return std::make_unique<HttpGeneration>(std::move(running));
 }
 

@@ -33,7 +33,7 @@ std::string_view operation_path(Operation operation) {
 }
 
 HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now)
-    : target_(options.base_path), body_(*job.body) {
+    : target_(options.base_path), body_(job.body) {
   target_ += operation_path(job.operation);
   const RequestContext& context = job.context;
   add("content-type", "application/json");
@@ -60,9 +60,9 @@ HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Insta
   const bool rename = !options.upstream_model.empty() && options.upstream_model != job.model.str();
   const bool ask_usage = job.stream && !job.include_usage;
   if (rename || ask_usage) {
-    edited_body_ = api::edit_body(*job.body, rename ? job.model_span : BodySpan{},
-                                  options.upstream_model, ask_usage, job.stream_options_span);
-    body_ = edited_body_;
+    body_ = std::make_shared<const std::string>(
+        api::edit_body(*job.body, rename ? job.model_span : BodySpan{}, options.upstream_model,
+                       ask_usage, job.stream_options_span));
   }
 }
 
@@ -77,7 +77,7 @@ net::ClientRequest HttpRequest::view() const {
   request.method = "POST";
   request.target = target_;
   request.headers = std::span{headers_.data(), header_count_};
-  request.body = body_;
+  request.body = *body_;
   return request;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,11 +18,12 @@ namespace perigee {
 // Owns the texts that a ClientRequest points to. Not copyable or movable: view() points inside.
 class HttpRequest {
  public:
-  // `options` and `job` must outlive it.
+  // `options` and `job` must outlive it; body() needs neither.
   HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now);
   HttpRequest(const HttpRequest&) = delete;
   HttpRequest& operator=(const HttpRequest&) = delete;
   net::ClientRequest view() const;
+  const std::shared_ptr<const std::string>& body() const { return body_; }
 
  private:
   void add(std::string_view name, std::string_view value);
@@ -30,8 +32,7 @@ class HttpRequest {
   std::string target_;
   std::string deadline_;
   std::string jurisdictions_;
-  std::string edited_body_;
-  std::string_view body_;
+  std::shared_ptr<const std::string> body_;
   std::array<net::Header, kHeadersMax> headers_{};
   std::size_t header_count_ = 0;
 };

@@ -29,8 +29,8 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     auto parsed = api::parse_stream_field(event.perigee);
     if (!parsed) return fail(Code::Protocol, "the engine sent a malformed perigee: line");
     field = *parsed;
-    if (field.usage) finished_.usage = *field.usage;
-    if (field.load) finished_.load = *field.load;
+    if (field.usage) usage_ = *field.usage;
+    if (field.load) load_ = *field.load;
   }
   if (event.data == "[DONE]") return State::Done;
   if (event.data.empty()) return State::More;
@@ -38,29 +38,32 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
   if (!trusted_) {
     const auto facts = api::scan_chunk(event.data);
     if (!facts) return fail(Code::Protocol, "the engine sent a chunk that is not a JSON object");
-    if (facts->error) {
-      error_ = *facts->error;
-      return State::Failed;
-    }
-    if (facts->usage) finished_.usage = *facts->usage;
+    if (facts->error) return fail(*facts->error);
+    if (facts->usage) usage_ = *facts->usage;
     if (facts->usage_only && !include_usage_) return State::More;
     chunk.tokens = facts->tokens;
   } else if (event.data.starts_with(R"({"error")")) {
     const auto facts = api::scan_chunk(event.data);
-    if (facts && facts->error) {
-      error_ = *facts->error;
-      return State::Failed;
-    }
+    if (facts && facts->error) return fail(*facts->error);
   }
   if (!sink->on_chunk(chunk)) paused_ = true;
   return State::More;
 }
 
-Finished StreamReader::finished() { return std::move(finished_); }
+Finished StreamReader::finished() const {
+  Finished finished;
+  finished.usage = usage_;
+  finished.load = load_;
+  return finished;
+}
+
+StreamReader::State StreamReader::fail(Error error) {
+  error_ = std::make_unique<const Error>(std::move(error));
+  return State::Failed;
+}
 
 StreamReader::State StreamReader::fail(Code code, std::string_view message) {
-  error_ = Error{code, std::string{message}};
-  return State::Failed;
+  return fail(Error{code, std::string{message}});
 }
 
 }  // namespace perigee

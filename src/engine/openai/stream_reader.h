@@ -1,6 +1,9 @@
-// StreamReader: turns the bytes of an engine's SSE answer into calls of an EventSink.
+// StreamReader: turns the bytes of an engine's SSE answer into calls of an EventSink. One lives as
+// long as its stream, so it is kept small.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "engine/engine.h"
@@ -21,19 +24,21 @@ class StreamReader {
   // the job: nothing is touched then.
   State feed(std::string_view bytes, EventSink*& sink);
   bool paused() const { return paused_; }  // the sink asked to pause during the last feed()
-  Finished finished();                     // after Done
-  Error error() const { return error_; }   // after Failed
+  Finished finished() const;               // after Done
+  Error error() const { return *error_; }  // after Failed
 
  private:
   State on_event(const net::SseEvent& event, EventSink*& sink);
+  State fail(Error error);
   State fail(Code code, std::string_view message);
 
   bool trusted_;
   bool include_usage_;
   bool paused_ = false;
   net::SseParser parser_;
-  Finished finished_;
-  Error error_;
+  Usage usage_;
+  std::optional<EngineLoad> load_;
+  std::unique_ptr<const Error> error_;
 };
 
 }  // namespace perigee

@@ -42,7 +42,7 @@ class Exchange {
   void take(llama::GenerationEvent&& event);
   void client_left();
 
-  Task<> wait() { return notifier_.wait(); }
+  auto wait() { return notifier_.wait(); }
   bool left() const { return left_; }
   std::deque<llama::GenerationEvent>& events() { return events_; }
 
