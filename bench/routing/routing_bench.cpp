@@ -2,13 +2,16 @@
 //
 // A decision is plan() alone: filters, prefix match, predictions and choice over N candidates of
 // one model at N sites in ten jurisdictions, all learned from, a tenth rejected by some filter, for
-// a 2,560-token prompt whose beginning three sites hold. `cycle` adds started(), first_token() and
-// finished(). `hash_prompt` cuts a text of so many bytes into blocks and hashes them.
+// a 2,560-token prompt whose beginning three sites hold. In `decision_shared` each site also tells
+// of 16,384 blocks that it holds, three of them of half the prompt. `cycle` adds started(),
+// first_token() and finished(). `hash_prompt` cuts a text of so many bytes into blocks and hashes
+// them.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -87,9 +90,26 @@ Router world(std::int64_t candidates, const RouteRequest& request) {
   return router;
 }
 
-void decision(benchmark::State& state) {
+// Every site's own word on what it holds; some have half of the prompt.
+void tell_filters(Router& router, std::int64_t candidates, const RouteRequest& wanted) {
+  Random random{5};
+  Random blocks{7};
+  for (std::int64_t i = 0; i < candidates; ++i) {
+    CandidateState state = candidate(i, random);
+    PrefixFilter filter{16'384};
+    for (int k = 0; k < 16'384; ++k) filter.insert(blocks.next());
+    if (i % (candidates / 3) == 2) {
+      for (std::size_t k = 0; k < kBlocks / 2; ++k) filter.insert(wanted.prefix_blocks[k]);
+    }
+    state.held = std::make_shared<const PrefixFilter>(std::move(filter));
+    if (!router.update(state, kStart)) std::abort();
+  }
+}
+
+void decide(benchmark::State& state, bool shared) {
   const RouteRequest wanted = request();
   Router router = world(state.range(0), wanted);
+  if (shared) tell_filters(router, state.range(0), wanted);
   Instant now = kStart + seconds{1};
   benchmark::DoNotOptimize(router.plan(wanted, now));  // warms its memory
   const std::size_t before = allocations;
@@ -103,6 +123,9 @@ void decision(benchmark::State& state) {
   state.counters["allocations"] =
       static_cast<double>(allocations - before) / static_cast<double>(decisions);
 }
+
+void decision(benchmark::State& state) { decide(state, false); }
+void decision_shared(benchmark::State& state) { decide(state, true); }
 
 void cycle(benchmark::State& state) {
   const RouteRequest wanted = request();
@@ -143,6 +166,7 @@ void hash_prompt(benchmark::State& state) {
 
 BENCHMARK(hash_prompt)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(decision)->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(decision_shared)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(cycle)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
 
 struct Row {
@@ -162,6 +186,8 @@ class Collector : public benchmark::BenchmarkReporter {
       row.name = run.benchmark_name();
       row.us = run.GetAdjustedCPUTime();
       row.allocations = run.counters.at("allocations").value;
+      if (row.name == "decision_shared/100") row.target_us = 5;
+      if (row.name == "decision_shared/1000") row.target_us = 50;
       if (row.name == "decision/100") row.target_us = 5;
       if (row.name == "decision/1000") row.target_us = 50;
       if (row.name == "hash_prompt/10000") row.target_us = 10;  // 1 GB/s

@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <vector>
 
+#include "core/admission.h"
 #include "core/router.h"
 
 namespace {
@@ -58,6 +60,42 @@ TEST(Allocation, DecisionMakesNoneOnceItsTablesAreFull) {
   }
   EXPECT_GT(allocations_of(router, 0, 200), 0U);
   EXPECT_EQ(allocations_of(router, 1000, 2000), 0U);
+}
+
+// Offers, releases and ends `requests` of twenty tenants; returns the allocations it took.
+std::size_t allocations_of(AdmissionQueue& queue, std::uint64_t first, std::uint64_t requests) {
+  std::vector<AdmissionTicket> running;
+  running.reserve(100);
+  std::vector<AdmissionRequest> kinds(20);
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    kinds[i].tenant = TenantId{"a-tenant-with-a-long-name-" + std::to_string(i)};
+    kinds[i].service_class = static_cast<ServiceClass>(i % 4);
+    kinds[i].prompt_tokens = 100;
+  }
+  Instant now{seconds{static_cast<std::int64_t>(first)}};
+  const std::size_t before = allocations;
+  for (std::uint64_t i = first; i < first + requests; ++i) {
+    now += milliseconds{10};
+    const AdmissionAnswer answer = queue.offer(kinds[i % kinds.size()], now);
+    if (answer.verdict == AdmissionAnswer::Verdict::Admitted) running.push_back(answer.ticket);
+    if (i % 2 == 0 && !running.empty()) {
+      queue.finished(running.back(), {}, now);
+      running.pop_back();
+    }
+    while (const AdmissionTicket next = queue.next(now)) running.push_back(next);
+    while (queue.dropped()) {
+    }
+  }
+  const std::size_t made = allocations - before;
+  for (const AdmissionTicket ticket : running) queue.finished(ticket, {}, now);
+  return made;
+}
+
+TEST(Allocation, AdmissionMakesNoneOnceItsTablesAreFull) {
+  AdmissionQueue queue{{.requests_max = 50, .idle_tenants_max = 10}};
+  queue.set_capacity({.slots = 40, .prefill_tokens_per_s = 1e6, .decode_ms = 1});
+  EXPECT_GT(allocations_of(queue, 0, 2000), 0U);
+  EXPECT_EQ(allocations_of(queue, 10'000, 2000), 0U);
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 //
 // A split block Bloom filter (Putze, Sanders, Singler 2007; the form of Apache Parquet's, with four
 // words of 64 bits instead of eight of 32): a hash picks one group of 256 bits and sets one bit in
-// each of its four words, so a question reads half a cache line and multiplies nothing. Keys are
-// the chained block hashes of RouteRequest::prefix_blocks, salted by tenant: who does not know a
-// tenant's salt can ask nothing about its prompts.
+// each of its four words, so a question reads half a cache line. Keys are the chained block hashes
+// of RouteRequest::prefix_blocks, salted by tenant: who does not know a tenant's salt can ask
+// nothing about its prompts.
 //
 // Never a false "no" for what was inserted. False "yes", with b bits per block inserted:
 //   b = 6: 5.8 %   8: 2.6 %   12: 0.7 %   16: 0.3 %     (a test measures them)
@@ -18,9 +18,10 @@
 // Filters merge (engines of a site, sites of a region); the result has the smaller one's size, and
 // answers as if all had been inserted there.
 //
-// Bytes, version 1: 'P' 'F', version (1), scheme (1: 256-byte blocks of text, chained XXH3, see
-// api/prefix_hasher.h), log2 of groups (0..13), three zero bytes, blocks inserted (32 bits, least
-// byte first), then 4 * groups words of 64 bits, least byte first.
+// A block's place: m = block * 0x9e3779b97f4a7c15 mod 2^64; group = (m >> 24) mod groups; in word i
+// of it bit (m >> (58 - 6 i)) mod 64. Bytes, version 1: 'P' 'F', version (1), scheme (1: 256-byte
+// blocks of text, chained XXH3, see api/prefix_hasher.h), log2 of groups (0..13), three zero bytes,
+// blocks inserted (32 bits, least byte first), then 4 * groups words of 64 bits, least byte first.
 #pragma once
 
 #include <cstdint>
@@ -46,14 +47,16 @@ class PrefixFilter {
   explicit PrefixFilter(std::uint32_t blocks_expected);
 
   void insert(std::uint64_t block) {
-    std::uint64_t* group = &words_[first_word(block)];
-    for (unsigned i = 0; i < kWords; ++i) group[i] |= bit(block, i);
+    const std::uint64_t mixed = block * kMixer;
+    std::uint64_t* group = &words_[first_word(mixed)];
+    for (unsigned i = 0; i < kWords; ++i) group[i] |= bit(mixed, i);
     ++inserted_;
   }
   bool contains(std::uint64_t block) const {
-    const std::uint64_t* group = &words_[first_word(block)];
+    const std::uint64_t mixed = block * kMixer;
+    const std::uint64_t* group = &words_[first_word(mixed)];
     for (unsigned i = 0; i < kWords; ++i) {
-      if ((group[i] & bit(block, i)) == 0) return false;
+      if ((group[i] & bit(mixed, i)) == 0) return false;
     }
     return true;
   }
@@ -79,12 +82,13 @@ class PrefixFilter {
 
  private:
   static constexpr unsigned kWords = 4;  // of a group
+  static constexpr std::uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 
-  std::size_t first_word(std::uint64_t block) const {
-    return static_cast<std::size_t>((block >> 32) & mask_) * kWords;
+  std::size_t first_word(std::uint64_t mixed) const {
+    return static_cast<std::size_t>((mixed >> 24) & mask_) * kWords;
   }
-  static std::uint64_t bit(std::uint64_t block, unsigned word) {
-    return std::uint64_t{1} << ((block >> (6 * word)) & 63);
+  static std::uint64_t bit(std::uint64_t mixed, unsigned word) {
+    return std::uint64_t{1} << ((mixed >> (58 - 6 * word)) & 63);
   }
   void fold();  // to half its size
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -71,8 +72,23 @@ class World {
     state.load.kv_used = random_.uniform() * 1.2;
     state.load.prefill_tokens_per_s = static_cast<double>(random_.below(8000));
     state.reported = now_ - milliseconds{random_.below(500)};
+    if (chance(0.2)) state.capabilities = static_cast<Capabilities>(random_.below(16));
+    if (chance(0.2)) state.context_tokens = 6000;
+    state.attestation = static_cast<Attestation>(random_.below(3));
+    state.price_micros_per_mtok = static_cast<std::int64_t>(random_.below(3)) * 500'000;
+    state.backbone_ms_per_mib = static_cast<double>(random_.below(50));
+    if (chance(0.3)) state.reserved_share = random_.uniform();
+    if (chance(0.3)) state.power_share = random_.uniform() - 0.1;
+    state.held = filter();
     ASSERT_TRUE(router_.update(state, now_));
     states_[name] = state;
+  }
+  std::shared_ptr<const PrefixFilter> filter() {
+    if (chance(0.5)) return nullptr;
+    PrefixFilter held{100};
+    const std::uint64_t chat = random_.below(20);
+    for (std::uint64_t i = random_.below(100); i > 0; --i) held.insert(chat * 1'000'000 + i - 1);
+    return std::make_shared<const PrefixFilter>(std::move(held));
   }
   void remove() {
     if (states_.empty() || !chance(0.3)) return;
@@ -95,14 +111,21 @@ class World {
     if (chance(0.2)) request.deadline = now_ + milliseconds{1 + random_.below(5000)};
     if (chance(0.5)) request.session = 1 + random_.below(10);
     request.local_only = chance(0.1);
+    if (chance(0.1)) request.needs = static_cast<Capabilities>(random_.below(16));
+    if (chance(0.1)) request.attestation = static_cast<Attestation>(random_.below(3));
+    if (chance(0.2)) request.price_ceiling = 500'000;
+    if (chance(0.3)) request.price_sensitivity_ms = random_.uniform() * 1e6;
     return request;
   }
   bool allowed(const RouteRequest& request, const CandidateState& state) const {
     const bool lawful =
         request.jurisdictions.empty() ||
         std::ranges::find(request.jurisdictions, state.jurisdiction) != request.jurisdictions.end();
-    return state.id.model == request.model && lawful && state.healthy && !state.drained &&
-           (state.local || !request.local_only);
+    const bool fit = (request.needs & ~state.capabilities) == 0 &&
+                     state.attestation >= request.attestation &&
+                     state.price_micros_per_mtok <= request.price_ceiling.value_or(1'000'000);
+    return state.id.model == request.model && lawful && state.healthy && !state.drained && fit &&
+           (state.local || !request.local_only) && state.power_share > 0;
   }
   void plan() {
     const RouteRequest wanted = request();
@@ -123,6 +146,13 @@ class World {
              const RouteExplanation& explanation) const {
     std::set<CandidateIndex> seen;
     ASSERT_EQ(plan.attempts.size(), explanation.attempts.size());
+    EXPECT_EQ(plan.hedge_after, explanation.hedge_after);
+    if (plan.hedge_after) {
+      EXPECT_EQ(wanted.service_class, ServiceClass::Realtime);
+      EXPECT_GE(plan.attempts.size(), 2U);
+      EXPECT_GT(*plan.hedge_after, Duration{});
+      EXPECT_LE(*plan.hedge_after, milliseconds{500});
+    }
     for (std::size_t i = 0; i < plan.attempts.size(); ++i) {
       const PlannedAttempt& attempt = plan.attempts[i];
       const CandidateState* state = router_.candidate(attempt.candidate);

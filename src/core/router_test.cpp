@@ -3,12 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "base/random.h"
 
 namespace perigee {
 namespace {
 
 constexpr Instant kStart{seconds{100}};
+constexpr std::uint64_t kHolders = 8;  // remembered per block
 
 CandidateState site(const std::string& name, Duration rtt) {
   CandidateState state;
@@ -155,6 +161,78 @@ TEST(Router, CarriesOnWithAnySizeOfRequest) {
   router.finished(router.started(index, huge, kStart), {}, kStart);
   router.finished(router.started(index, request(0), kStart), {}, kStart);
   EXPECT_EQ(router.in_flight(index).unseen_tokens, 0U);
+}
+
+// How many blocks of a chain a candidate was sent, asked by what it expects to be cached.
+TEST(Router, FindsTheDeepestBlockSentToEachOfManyCandidates) {
+  Random random{4};
+  for (int round = 0; round < 200; ++round) {
+    Router router{{}};
+    RouteRequest wanted = request(64 * 100);
+    for (std::uint64_t i = 0; i < 100; ++i) wanted.prefix_blocks.push_back(random.next());
+    std::vector<std::uint32_t> sent(1 + random.below(kHolders));
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+      const auto index = router.update(site("s" + std::to_string(i), {}), kStart);
+      sent[i] = static_cast<std::uint32_t>(random.below(4) == 0 ? 0 : random.below(101));
+      RouteRequest begun = wanted;
+      begun.prefix_blocks.resize(sent[i]);
+      router.started(*index, begun, kStart);
+    }
+    const RouteExplanation explanation = router.explain(wanted, kStart);
+    for (const Prediction& p : explanation.candidates) {
+      const std::string name = router.candidate(p.candidate)->id.site.str();
+      const std::uint32_t blocks = sent[std::stoul(name.substr(1))];
+      EXPECT_EQ(p.cached_tokens, std::min(64 * blocks, 64U * 100 - 1)) << round;
+    }
+  }
+}
+
+TEST(Router, SaysWhatItsLocalEnginesHoldAndAnotherBelievesIt) {
+  Router here{{}};
+  CandidateState engine = site("here", {});
+  engine.local = true;
+  const CandidateIndex local = *here.update(engine, kStart);
+  const CandidateIndex peer = *here.update(site("peer", {}), kStart);
+  RouteRequest chat = request(64 * 30);
+  RouteRequest other = request(64 * 30);
+  for (std::uint64_t i = 1; i <= 30; ++i) {
+    chat.prefix_blocks.push_back(i * 0x9e37'79b9'7f4a'7c15);
+    other.prefix_blocks.push_back(i * 0xbf58'476d'1ce4'e5b9);
+  }
+  here.started(local, chat, kStart);
+  here.started(peer, other, kStart);
+  const PrefixFilter held = here.held_prefixes(ModelId{"demo"}, 1000, kStart);
+  EXPECT_EQ(held.inserted(), 30U);
+  EXPECT_EQ(held.matched(chat.prefix_blocks), 30U);
+  EXPECT_EQ(held.matched(other.prefix_blocks), 0U);
+  EXPECT_EQ(here.held_prefixes(ModelId{"demo"}, 10, kStart).matched(chat.prefix_blocks), 10U);
+  EXPECT_EQ(here.held_prefixes(ModelId{"another"}, 1000, kStart).inserted(), 0U);
+
+  Router there{{}};
+  CandidateState told = site("here", milliseconds{9});
+  told.held = std::make_shared<const PrefixFilter>(*PrefixFilter::parse(held.encode()));
+  ASSERT_TRUE(there.update(told, kStart));
+  EXPECT_GT(there.explain(chat, kStart).candidates[0].cached_tokens, 1800U);
+  EXPECT_EQ(there.explain(other, kStart).candidates[0].cached_tokens, 0U);
+}
+
+TEST(Router, CountsNoSlotThatThePowerOrTheNetworksOwnWorkTakes) {
+  Router router{{}};
+  CandidateState state = site("a", {});
+  state.load.slots = 10;
+  state.reserved_share = 0.1;
+  ASSERT_TRUE(router.update(state, kStart));
+  EXPECT_EQ(router.explain(request(), kStart).candidates[0].slots_usable, 9U);
+  state.power_share = 0.01;
+  ASSERT_TRUE(router.update(state, kStart));
+  EXPECT_EQ(router.explain(request(), kStart).candidates[0].slots_usable, 1U);
+  state.power_share = -1;
+  ASSERT_TRUE(router.update(state, kStart));
+  EXPECT_EQ(router.explain(request(), kStart).candidates[0].rejection, Rejection::Capacity);
+  state.power_share = std::nan("");
+  state.reserved_share = std::nan("");
+  ASSERT_TRUE(router.update(state, kStart));
+  EXPECT_EQ(router.explain(request(), kStart).candidates[0].slots_usable, 10U);
 }
 
 TEST(Router, RefusesWithTheCodeThatSaysWhatToDo) {

@@ -41,6 +41,66 @@ std::vector<JurisdictionId> laws_of(const std::string& text) {
   return laws;
 }
 
+// "vision,tools"
+Capabilities capabilities_of(const std::string& text) {
+  Capabilities found = 0;
+  std::istringstream parts{text};
+  for (std::string part; std::getline(parts, part, ',');) {
+    if (part == "vision") {
+      found |= kVision;
+    } else if (part == "guided") {
+      found |= kGuidedOutput;
+    } else if (part == "embeddings") {
+      found |= kEmbeddings;
+    } else if (part == "tools") {
+      found |= kTools;
+    } else {
+      throw std::runtime_error("unknown capability " + part);
+    }
+  }
+  return found;
+}
+
+Attestation attestation_of(const std::string& text) {
+  for (const auto level : {Attestation::None, Attestation::Measured, Attestation::Confidential}) {
+    if (to_string(level) == text) return level;
+  }
+  throw std::runtime_error("unknown attestation " + text);
+}
+
+// Prices are given in whole units per million tokens.
+std::int64_t micros_of(double units) { return static_cast<std::int64_t>(units * 1e6); }
+
+void read_wishes(Arguments& arguments, RouteRequest& request) {
+  if (const auto needs = arguments.text("needs")) request.needs = capabilities_of(*needs);
+  if (const auto level = arguments.text("attestation")) {
+    request.attestation = attestation_of(*level);
+  }
+  if (const auto ceiling = arguments.number("price_ceiling")) {
+    request.price_ceiling = micros_of(*ceiling);
+  }
+  request.price_sensitivity_ms = arguments.number("sensitivity").value_or(0);
+  request.bytes = arguments.count("bytes", 0);
+}
+
+void read_attributes(Arguments& arguments, CandidateState& state) {
+  if (const auto has = arguments.text("can")) state.capabilities = capabilities_of(*has);
+  if (const auto level = arguments.text("attestation")) state.attestation = attestation_of(*level);
+  state.context_tokens = arguments.count("context", state.context_tokens);
+  if (const auto price = arguments.number("price")) {
+    state.price_micros_per_mtok = micros_of(*price);
+  }
+  state.backbone_ms_per_mib = arguments.number("backbone").value_or(state.backbone_ms_per_mib);
+  state.reserved_share = arguments.number("reserved").value_or(state.reserved_share);
+  state.power_share = arguments.number("power").value_or(state.power_share);
+  if (const auto held = arguments.text("held")) {
+    const std::vector<std::uint64_t> blocks = blocks_of(*held);
+    PrefixFilter filter{static_cast<std::uint32_t>(blocks.size())};
+    for (const std::uint64_t block : blocks) filter.insert(block);
+    state.held = std::make_shared<const PrefixFilter>(std::move(filter));
+  }
+}
+
 RouteRequest request_of(Arguments& arguments, Instant now) {
   RouteRequest request;
   request.model = ModelId{arguments.text("model").value_or("demo")};
@@ -62,6 +122,7 @@ RouteRequest request_of(Arguments& arguments, Instant now) {
     request.session = chain(kFnvOffset, *session);
   }
   request.local_only = arguments.has_word("local_only");
+  read_wishes(arguments, request);
   return request;
 }
 
@@ -156,6 +217,7 @@ std::string RouterWorld::report(Arguments& arguments) {
   state.load.prefill_tokens_per_s =
       arguments.number("prefill").value_or(state.load.prefill_tokens_per_s);
   state.load.decode_ms = arguments.number("decode").value_or(state.load.decode_ms);
+  read_attributes(arguments, state);
   state.reported = now_ - from_ms(arguments.number("age").value_or(0));
   const auto updated = router_.update(state, now_);
   return updated ? std::string{} : scenarios::show(updated.error());
@@ -181,6 +243,7 @@ std::string RouterWorld::show(const RoutePlan& plan) const {
     text += fmt::format("{} {} ttft={:.1f}\n", name_of(attempt.candidate), attempt.reason,
                         attempt.prediction.ttft_ms);
   }
+  if (plan.hedge_after) text += fmt::format("hedge after {:.1f} ms\n", to_ms(*plan.hedge_after));
   return text;
 }
 
@@ -243,6 +306,10 @@ std::string RouterWorld::explain(Arguments& arguments) {
         name_of(p.candidate), p.rtt_ms, p.overhead_ms, p.wait_ms, p.slot_ms, p.prefill_ms,
         p.ttft_ms, p.uncertainty_ms, p.tpot_ms, p.barrier_ms, p.excess_ms, p.score_ms,
         p.cached_tokens, p.queued_tokens, p.rate_tokens_per_s, to_string(p.rejection));
+    if (p.price_micros > 0 || p.backbone_ms > 0) {
+      text += fmt::format("{:<12} price={:.1f} ({} micro-units) backbone={:.1f} ({} bytes)\n", "",
+                          p.price_ms, p.price_micros, p.backbone_ms, p.backbone_bytes);
+    }
   }
   text += "plan:";
   for (const PlannedAttempt& attempt : explanation.attempts) {
