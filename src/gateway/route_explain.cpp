@@ -44,10 +44,15 @@ json::object prediction_json(const Router& router, const Prediction& prediction)
   object["finish_ms"] = rounded(prediction.finish_ms);
   object["barrier_ms"] = rounded(prediction.barrier_ms);
   object["excess_ms"] = rounded(prediction.excess_ms);
+  object["price_ms"] = rounded(prediction.price_ms);
+  object["backbone_ms"] = rounded(prediction.backbone_ms);
   object["score_ms"] = rounded(prediction.score_ms);
   object["cached_tokens"] = prediction.cached_tokens;
   object["queued_tokens"] = prediction.queued_tokens;
   object["rate_tokens_per_s"] = rounded(prediction.rate_tokens_per_s);
+  object["price_micros"] = prediction.price_micros;
+  object["backbone_bytes"] = prediction.backbone_bytes;
+  object["slots_usable"] = prediction.slots_usable;
   return object;
 }
 
@@ -89,6 +94,10 @@ std::string explanation_body(const Router& router, const RouteRequest& request,
   json::object body;
   body["request"] = request_json(request);
   body["plan"] = std::move(plan);
+  if (explanation.hedge_after)
+    body["hedge_after_ms"] = rounded(to_ms(*explanation.hedge_after));
+  else
+    body["hedge_after_ms"] = nullptr;
   body["candidates"] = std::move(candidates);
   return api::print_json(body);
 }
