@@ -50,7 +50,9 @@ TEST(PrefixFilter, HasEightToSixteenBitsPerBlock) {
     const double bits =
         8.0 * static_cast<double>(PrefixFilter{room}.bytes() - PrefixFilter::kHeaderBytes) / room;
     EXPECT_LT(bits, 16.1) << room;
-    if (room <= 262'144) EXPECT_GE(bits, 8) << room;
+    if (room <= 262'144) {
+      EXPECT_GE(bits, 8) << room;
+    }
   }
   EXPECT_EQ(PrefixFilter{0xffff'ffff}.bytes(), PrefixFilter::kBytesMax);
   EXPECT_EQ(PrefixFilter{0}.bytes(), PrefixFilter::kHeaderBytes + 32);
@@ -126,7 +128,9 @@ TEST(PrefixFilter, SurvivesAnyBytes) {
           static_cast<char>(random.below(256));
     }
     const auto parsed = PrefixFilter::parse(bytes);
-    if (parsed) EXPECT_EQ(parsed->encode(), bytes);
+    if (parsed) {
+      EXPECT_EQ(parsed->encode(), bytes);
+    }
   }
 }
 
