@@ -109,6 +109,49 @@ void EngineModel::let_go(Sequence& sequence) {
   }
 }
 
+// Out of the batch, with all that it holds.
+void EngineModel::withdraw(std::uint32_t index) {
+  Sequence& s = sequences_[index];
+  if (s.decoding) {
+    const auto done = static_cast<std::uint32_t>(tick_ - s.joined_tick);
+    s.generated += done;
+    context_tokens_ -= s.context + done;
+    private_tokens_ -= s.private_tokens + done;
+    std::erase_if(finishes_, [&](const Finish& f) { return f.sequence == index; });
+    std::ranges::make_heap(finishes_, later<Finish>);
+    --decoding_;
+  } else {
+    private_tokens_ -= s.private_tokens;
+    queued_tokens_ -= s.to_prefill;
+    std::erase(prefilling_, index);
+  }
+  let_go(s);
+  s.decoding = false;
+  --running_;
+}
+
+void EngineModel::abort(std::uint32_t request) {
+  const auto is_it = [&](std::uint32_t index) { return sequences_[index].spec.request == request; };
+  if (const auto found = std::ranges::find_if(waiting_, is_it); found != waiting_.end()) {
+    queued_tokens_ -= sequences_[*found].to_prefill;
+    free_.push_back(*found);
+    waiting_.erase(found);
+    return;
+  }
+  std::uint32_t index = 0;
+  bool here = false;
+  for (const std::uint32_t i : prefilling_) {
+    if (is_it(i)) index = i, here = true;
+  }
+  for (const Finish& f : finishes_) {
+    if (is_it(f.sequence)) index = f.sequence, here = true;
+  }
+  if (!here) return;
+  std::erase_if(chunks_, [&](const Chunk& chunk) { return chunk.sequence == index; });
+  withdraw(index);
+  free_.push_back(index);
+}
+
 // The one that was admitted last starts again from the head of the queue.
 void EngineModel::preempt() {
   std::uint32_t victim = 0;
@@ -120,27 +163,12 @@ void EngineModel::preempt() {
   for (const Finish& f : finishes_) consider(f.sequence);
   for (const std::uint32_t index : prefilling_) consider(index);
   PERIGEE_ASSERT(found);
+  withdraw(victim);
   Sequence& s = sequences_[victim];
-  if (s.decoding) {
-    const auto done = static_cast<std::uint32_t>(tick_ - s.joined_tick);
-    s.generated += done;
-    context_tokens_ -= s.context + done;
-    private_tokens_ -= s.private_tokens + done;
-    std::erase_if(finishes_, [&](const Finish& f) { return f.sequence == victim; });
-    std::ranges::make_heap(finishes_, later<Finish>);
-    --decoding_;
-  } else {
-    private_tokens_ -= s.private_tokens;
-    queued_tokens_ -= s.to_prefill;
-    std::erase(prefilling_, victim);
-  }
-  let_go(s);
-  s.decoding = false;
   s.context = 0;
   s.private_tokens = 0;
   s.to_prefill = s.spec.prompt_tokens + s.generated;
   queued_tokens_ += s.to_prefill;
-  --running_;
   ++preemptions_;
   waiting_.push_front(victim);
 }

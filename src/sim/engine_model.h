@@ -51,6 +51,8 @@ class EngineModel {
   Nanos next_boundary() const { return boundary_; }
   // To be called at next_boundary(); what happened is in `notices` (in a fixed order).
   void boundary(Nanos now, std::vector<EngineNotice>& notices);
+  // Takes away what the owner calls `request`, if it is here.
+  void abort(std::uint32_t request);
   // Ends everything; `requests` gets their numbers, running ones first. The cache is lost.
   void fail(Nanos now, std::vector<std::uint32_t>& requests);
 
@@ -108,6 +110,7 @@ class EngineModel {
   void start_decoding(std::uint32_t index);
   void finish(std::uint32_t index, std::vector<EngineNotice>& notices);
   void let_go(Sequence& sequence);
+  void withdraw(std::uint32_t index);
   void advance(std::uint64_t iterations);
   std::uint32_t take();
   std::span<const std::uint64_t> chain(const Sequence& s, std::uint32_t count) const {

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -82,6 +83,7 @@ struct RequestView {
   std::span<const std::uint64_t> prefix_blocks;  // chained, salted by tenant
   std::uint64_t session = 0;                     // 0: none
   std::span<const std::uint32_t> jurisdictions;  // numbers; empty: any
+  std::optional<Instant> deadline;               // finish by then
   bool local_only = false;                       // sent by another site: own engines only
 };
 

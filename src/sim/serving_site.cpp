@@ -1,0 +1,66 @@
+#include "sim/serving_site.h"
+
+#include <algorithm>
+
+namespace perigee::sim {
+
+ServingSite::ServingSite(std::uint32_t block_tokens, Nanos digest_interval, Nanos digest_phase,
+                         std::uint32_t digests_kept)
+    : block_tokens_(block_tokens),
+      interval_(digest_interval),
+      phase_(digest_phase),
+      next_digest_(digest_phase),
+      digests_(digests_kept) {}
+
+bool ServingSite::ready() const {
+  return engine_down.empty() ? !engines_.empty()
+                             : std::ranges::find(engine_down, false) != engine_down.end();
+}
+
+EngineLoad ServingSite::engine_load(std::size_t i, Nanos now) const {
+  return engines_[i].load(now);
+}
+
+EngineLoad ServingSite::load(Nanos now) const {
+  EngineLoad sum;
+  double capacity = 0;
+  double up = 0;
+  for (std::size_t i = 0; i < engines_.size(); ++i) {
+    if (!engine_down.empty() && engine_down[i]) continue;
+    const EngineLoad load = engines_[i].load(now);
+    const auto kv = static_cast<double>(engines_[i].profile().kv_tokens);
+    sum.slots += load.slots;
+    sum.slots_busy += load.slots_busy;
+    sum.queued_requests += load.queued_requests;
+    sum.queued_tokens += load.queued_tokens;
+    sum.kv_used += load.kv_used * kv;
+    sum.prefill_tokens_per_s += load.prefill_tokens_per_s;
+    sum.decode_ms += load.decode_ms;
+    capacity += kv;
+    up += 1;
+  }
+  if (up > 0) {
+    sum.kv_used /= capacity;
+    sum.decode_ms /= up;
+  }
+  sum.queued_requests += static_cast<std::uint32_t>(pool.size());
+  sum.queued_tokens += pool_tokens;
+  if (admission != nullptr) {
+    const AdmissionStats stats = admission->stats(Instant{Duration{now}});
+    sum.queued_requests += stats.requests;
+    sum.queued_tokens += stats.tokens;
+  }
+  return sum;
+}
+
+void ServingSite::write_digests(Nanos now) {
+  const std::int64_t newest = digest_tick(now);
+  const auto kept = static_cast<std::int64_t>(digests_.size());
+  std::int64_t tick = digest_tick(next_digest_);
+  for (tick = std::max(tick, newest - kept + 1); tick <= newest; ++tick) {
+    digests_[static_cast<std::size_t>(tick) % digests_.size()] = {load(digest_time(tick)), ready()};
+  }
+  next_digest_ = digest_time(newest + 1);
+}
+
+}  // namespace perigee::sim
