@@ -18,6 +18,7 @@
 
 #include "api/prefix_hasher.h"
 #include "base/random.h"
+#include "core/admission.h"
 #include "core/router.h"
 
 namespace {
@@ -164,6 +165,44 @@ void hash_prompt(benchmark::State& state) {
       static_cast<double>(allocations - before) / static_cast<double>(prompts);
 }
 
+// One request through a queue in which those of so many tenants wait: offer(), and when another
+// ends, finished() and next().
+void admission(benchmark::State& state) {
+  constexpr std::uint32_t kSlots = 64;
+  AdmissionQueue queue{{.requests_max = 8192}};
+  queue.set_capacity({.slots = kSlots, .prefill_tokens_per_s = 1e6, .decode_ms = 0.01});
+  std::vector<AdmissionRequest> wanted(static_cast<std::size_t>(state.range(0)));
+  std::vector<AdmissionTicket> running;
+  running.reserve(2 * kSlots);
+  Instant now = kStart;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i].tenant = TenantId{"tenant-" + std::to_string(i)};
+    wanted[i].service_class = static_cast<ServiceClass>(1 + i % 3);
+    wanted[i].prompt_tokens = 100;
+    wanted[i].output_tokens = 10;
+  }
+  const auto offer = [&](std::size_t i) {
+    const AdmissionAnswer answer = queue.offer(wanted[i % wanted.size()], now);
+    if (answer.verdict == AdmissionAnswer::Verdict::Admitted) running.push_back(answer.ticket);
+    if (answer.ticket == 0) std::abort();
+  };
+  for (std::size_t i = 0; i < kSlots + 2 * wanted.size(); ++i) offer(i);
+  std::size_t before = allocations;
+  std::size_t requests = 0;
+  for (auto _ : state) {
+    now += microseconds{10};
+    offer(requests);
+    queue.first_token(running.back(), now);
+    queue.finished(running.back(), {}, now);
+    running.pop_back();
+    while (const AdmissionTicket next = queue.next(now)) running.push_back(next);
+    if (++requests == 4 * wanted.size()) before = allocations;
+  }
+  state.counters["allocations"] =
+      static_cast<double>(allocations - before) / static_cast<double>(requests);
+}
+
+BENCHMARK(admission)->Arg(10)->Arg(1000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(hash_prompt)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(decision)->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
 BENCHMARK(decision_shared)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);

@@ -93,6 +93,7 @@ struct AdmissionQueue::State {
   ScalarEstimate tpot_factor;
   ScalarEstimate output_tokens;
   double published_tpot_ms = kTpotDefault_ms;
+  std::uint32_t engines = 1;
   std::uint32_t slots_ordinary = kUnbounded;
   std::uint32_t slots_network = kUnbounded;
   std::uint32_t running_ordinary = 0;
@@ -112,7 +113,7 @@ bool AdmissionQueue::State::may_release(std::uint8_t level) const {
   const std::uint32_t running = running_ordinary + running_network;
   if (running >= std::min(options.running_max, slots_network)) return false;
   if (level != kNetworkLevel && running_ordinary >= slots_ordinary) return false;
-  return prefilling_tokens < options.prefill_ahead_tokens;
+  return prefilling_tokens / engines < options.prefill_ahead_tokens;
 }
 
 // Mean time between two slots becoming free while all are taken.
@@ -297,6 +298,7 @@ void AdmissionQueue::set_capacity(const AdmissionCapacity& capacity) {
   state.prefill.seed(capacity.prefill_tokens_per_s);
   const bool published = std::isfinite(capacity.decode_ms) && capacity.decode_ms > 0;
   state.published_tpot_ms = published ? capacity.decode_ms : kTpotDefault_ms;
+  state.engines = std::max(capacity.engines, 1U);
   state.slots_ordinary = kUnbounded;
   state.slots_network = kUnbounded;
   if (capacity.slots == 0) return;

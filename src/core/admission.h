@@ -18,8 +18,8 @@
 //     and they lose at most that share
 //
 // A request is released while a slot is free and the engines have less than `prefill_ahead_tokens`
-// of prompt to prefill: more would wait in the engine in its own order, which knows no classes
-// (SkyWalker pushes to idle queues only). Slots free for all but the network's own work:
+// of prompt to prefill, each: more would wait in the engine in its own order, which knows no
+// classes (SkyWalker pushes to idle queues only). Slots free for all but the network's own work:
 //   floor(slots * power_share * (1 - reserved_share)), at least 1 while any share is left
 // and the network's own work may use the reserved ones too.
 //
@@ -68,7 +68,7 @@ struct AdmissionOptions {
   // Tenants remembered while they have nothing here; the longest idle goes first.
   std::uint32_t idle_tenants_max = 1'024;
   // Two batches of 8,192 tokens (llm-d's calibration): one is computed, one is ready behind it.
-  std::uint64_t prefill_ahead_tokens = 16'384;
+  std::uint64_t prefill_ahead_tokens = 16'384;  // of each engine
   // How far a tenant's counter may be ahead while its request is due earlier: one such batch.
   double fair_slack_tokens = 8'192;
 };
@@ -76,8 +76,9 @@ struct AdmissionOptions {
 // What the engines of the model can do now; replaced as a whole. Lowering it stops nothing that
 // runs.
 struct AdmissionCapacity {
-  std::uint32_t slots = 0;          // sequences at once; 0: not known, then all are released
-  double prefill_tokens_per_s = 0;  // published; 0: not known
+  std::uint32_t slots = 0;          // sequences at once, of all engines; 0: not known: any number
+  std::uint32_t engines = 1;        // that can serve now
+  double prefill_tokens_per_s = 0;  // published, of all engines; 0: not known
   double decode_ms = 0;             // published, per token of one stream; 0: not known
   double reserved_share = 0;        // 0..1 of the slots kept for the network's own work
   double power_share = 1;           // 0..1 of the slots that the site's power allows

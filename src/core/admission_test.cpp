@@ -327,6 +327,17 @@ TEST(AdmissionQueue, HoldsPromptsBackThatWouldOnlyWaitInTheEngine) {
   EXPECT_EQ(queue.next(kStart + milliseconds{150}), voice);
 }
 
+TEST(AdmissionQueue, GivesEachEngineItsPromptsAhead) {
+  AdmissionQueue queue =
+      queue_of({.slots = 64, .engines = 3, .prefill_tokens_per_s = 30'000, .decode_ms = 10},
+               {.prefill_ahead_tokens = 2000});
+  int admitted = 0;
+  while (queue.offer(of("a", ServiceClass::Batch, 1500), kStart).verdict == Verdict::Admitted) {
+    ++admitted;
+  }
+  EXPECT_EQ(admitted, 4);  // 6,000 tokens, the last one over the bound
+}
+
 TEST(AdmissionQueue, LearnsTheRateFromWhatItSees) {
   AdmissionQueue queue = queue_of({.slots = 1, .prefill_tokens_per_s = 10'000, .decode_ms = 10});
   Instant now = kStart;
