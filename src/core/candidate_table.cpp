@@ -128,14 +128,29 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
   const EngineLoad load = stale ? candidate.load : sane(state.load);
   const Instant reported = stale ? stored.reported : state.reported;
   stored = state;
+  candidate.backbone_ms_per_mib =
+      state.local ? 0 : sane(state.backbone_ms_per_mib, kBackboneMost_ms_per_mib);
+  take_load(candidate, stored, load, reported, newer, in_flight);
+  return candidate.index;
+}
+
+void CandidateTable::report(CandidateIndex index, const EngineLoad& load, Instant reported,
+                            InFlightTable& in_flight) {
+  Candidate* candidate = find(index);
+  if (candidate == nullptr) return;
+  CandidateState& stored = states_[slot_of(index)];
+  if (reported < stored.reported) return;
+  take_load(*candidate, stored, sane(load), reported, reported > stored.reported, in_flight);
+}
+
+void CandidateTable::take_load(Candidate& candidate, CandidateState& stored, const EngineLoad& load,
+                               Instant reported, bool newer, InFlightTable& in_flight) {
   stored.load = load;
   stored.reported = reported;
   candidate.load = load;
-  const double part = usable_share(state);
+  const double part = usable_share(stored);
   candidate.starved = part <= 0;
   candidate.slots_usable = usable_slots(load.slots, part);
-  candidate.backbone_ms_per_mib =
-      state.local ? 0 : sane(state.backbone_ms_per_mib, kBackboneMost_ms_per_mib);
   const double kv_used = std::min(load.kv_used, kKvUsedMost);
   candidate.barrier_ms = kBarrier_ms * kv_used / (1 - kv_used);
   candidate.prefill.seed(load.prefill_tokens_per_s);
@@ -144,7 +159,6 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
     if (candidate.refused && reported > *candidate.refused) candidate.refused.reset();
   }
   changed(candidate);
-  return candidate.index;
 }
 
 void CandidateTable::remove(const CandidateId& id) {

@@ -120,6 +120,8 @@ class CandidateTable {
   static std::uint32_t slot_of(CandidateIndex index) { return index & ((1U << kSlotBits) - 1); }
 
   Result<CandidateIndex> update(const CandidateState& state, InFlightTable& in_flight);
+  void report(CandidateIndex index, const EngineLoad& load, Instant reported,
+              InFlightTable& in_flight);
   void remove(const CandidateId& id);
 
   // Null when gone. Call changed() after changing it.
@@ -151,6 +153,9 @@ class CandidateTable {
 
  private:
   std::uint32_t add(const CandidateId& id);
+  // `load` is sane; `stored` has the rest of the state already.
+  void take_load(Candidate& candidate, CandidateState& stored, const EngineLoad& load,
+                 Instant reported, bool newer, InFlightTable& in_flight);
 
   std::uint32_t candidates_max_;
   std::vector<Candidate> candidates_;

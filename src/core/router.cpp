@@ -55,6 +55,10 @@ Result<CandidateIndex> Router::update(const CandidateState& state, Instant) {
   return state_->candidates.update(state, state_->attempts);
 }
 
+void Router::report(CandidateIndex index, const EngineLoad& load, Instant reported) {
+  state_->candidates.report(index, load, reported, state_->attempts);
+}
+
 void Router::remove(const CandidateId& id) { state_->candidates.remove(id); }
 
 PrefixFilter Router::held_prefixes(const ModelId& model, std::uint32_t blocks_max,

@@ -231,6 +231,8 @@ class Router {
   // older than the one known is ignored, the rest of the state is taken. ResourceExhausted when
   // candidates_max others are known.
   Result<CandidateIndex> update(const CandidateState& state, Instant now);
+  // The same for news of the load alone; nothing happens when the candidate is unknown.
+  void report(CandidateIndex index, const EngineLoad& load, Instant reported);
   // Forgets a candidate; attempts under way there may still be finished.
   void remove(const CandidateId& id);
   // The blocks sent to local candidates of the model, the newest `blocks_max` of them: what this
