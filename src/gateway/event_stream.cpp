@@ -3,6 +3,11 @@
 #include <utility>
 
 namespace perigee {
+namespace {
+
+constexpr std::size_t kFrameBytes = 32;  // more than "perigee: ids=\ndata: \n\n"
+
+}  // namespace
 
 EventStream::EventStream(Executor executor, bool relay_field)
     : notifier_(executor), relay_field_(relay_field) {}
@@ -10,6 +15,8 @@ EventStream::EventStream(Executor executor, bool relay_field)
 void EventStream::on_head(const Head& head) { head_ = head; }
 
 bool EventStream::on_chunk(const Chunk& chunk) {
+  // One allocation for a chunk that stays alone, as most do; what joins it makes the text double.
+  if (bytes_.empty()) bytes_.reserve(kFrameBytes + chunk.json.size() + chunk.token_ids.size());
   if (relay_field_ && !chunk.token_ids.empty()) {
     bytes_.append("perigee: ids=").append(chunk.token_ids).append("\n");
   }

@@ -115,14 +115,6 @@ Inference::Inference(Parts parts, InferenceOptions options)
 
 Inference::~Inference() = default;
 
-// In the order of time, so that the ledger grows at its end: microseconds, then chance.
-std::string Inference::new_record_id() {
-  std::string id(2 * kHexDigits64, '0');
-  write_hex(static_cast<std::uint64_t>(parts_.clock.wall().micros), id.data());
-  write_hex(random_.next(), id.data() + kHexDigits64);
-  return id;
-}
-
 std::string Inference::new_request_id() {
   constexpr std::string_view kPrefix = "req_";
   std::string id(kPrefix.size() + 2 * kHexDigits64, '0');
@@ -206,7 +198,6 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
 Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
                                     std::uint32_t prompt_tokens) {
   auto record = std::make_unique<UsageRecord>();
-  record->id = new_record_id();
   record->tenant = job.context.tenant;
   record->key_id = call.caller.key_id;
   record->model = job.model;
@@ -214,6 +205,7 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
   record->operation = call.operation;
   record->service_class = job.context.service_class;
   record->started = parts_.clock.wall();
+  record->id = {static_cast<std::uint64_t>(record->started.micros), random_.next()};
   record->prompt_tokens = prompt_tokens;
   return Meter::open(parts_.ledger, parts_.clock, std::move(record));
 }

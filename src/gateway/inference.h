@@ -96,7 +96,6 @@ class Inference {
   Task<Result<>> relay_stream(Answer& answer, Run& run);
   void learn_end(Run& run, const Result<>& served);
   Task<Result<>> tell(Answer& answer, const Run& run, Error error);
-  std::string new_record_id();
   bool too_late(const Run& run) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 

@@ -17,10 +17,16 @@ namespace perigee {
 enum class Outcome : std::uint8_t { Completed, Failed, Abandoned };
 std::string_view to_string(Outcome outcome);  // "completed", "failed", "abandoned"
 
-// What one request consumed. `id` names the record for good, so that shipping it twice bills it
-// once; ids grow with time.
+// Names a record for good, so that shipping it twice bills it once. Grows with time, so that a
+// store grows at its end. As text: 32 hexadecimal digits.
+struct RecordId {
+  std::uint64_t time_us = 0;
+  std::uint64_t chance = 0;
+};
+
+// What one request consumed.
 struct UsageRecord {
-  std::string id;
+  RecordId id;
   TenantId tenant;
   std::string key_id;
   ModelId model;

@@ -11,9 +11,9 @@
 namespace perigee {
 namespace {
 
-UsageRecord record(const std::string& id) {
+UsageRecord record(std::uint64_t number) {
   UsageRecord usage;
-  usage.id = id;
+  usage.id = RecordId{1'000, number};
   usage.tenant = TenantId{"acme"};
   usage.key_id = "k1";
   usage.model = ModelId{"perigee-demo"};
@@ -37,7 +37,7 @@ TEST(MemoryLedger, KeepsRecordsAndItsBound) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::ResourceExhausted);
   EXPECT_GT(refused.error().retry_after_ms, 0);
-  ledger.settle(record("r1"));
+  ledger.settle(record(1));
   EXPECT_EQ(ledger.records().size(), 1U);
   EXPECT_EQ(ledger.reserved(), 1U);
 }
@@ -77,7 +77,7 @@ TEST_F(SqliteLedgerTest, StoresEveryRecordByTheTimeItIsDestroyed) {
     auto ledger = open();
     for (int i = 0; i < 10'000; ++i) {
       ASSERT_TRUE(ledger->reserve());
-      ledger->settle(record("r" + std::to_string(i)));
+      ledger->settle(record(static_cast<std::uint64_t>(i)));
     }
   }
   EXPECT_EQ(number("SELECT count(*) FROM usage"), 10'000);
@@ -88,7 +88,7 @@ TEST_F(SqliteLedgerTest, StoresEveryRecordByTheTimeItIsDestroyed) {
 
 TEST_F(SqliteLedgerTest, StoresRecordsAlikeOneByOneAndManyAtOnce) {
   const auto different = [](int i) {
-    UsageRecord usage = record("r" + std::to_string(i));
+    UsageRecord usage = record(static_cast<std::uint64_t>(i));
     usage.tenant = TenantId{"t" + std::to_string(i)};
     usage.operation = i % 2 == 0 ? Operation::Embedding : Operation::Completion;
     usage.service_class = i % 3 == 0 ? ServiceClass::Batch : ServiceClass::Realtime;
@@ -105,7 +105,8 @@ TEST_F(SqliteLedgerTest, StoresRecordsAlikeOneByOneAndManyAtOnce) {
     }
   }
   EXPECT_EQ(number("SELECT count(*) FROM usage"), stored);
-  EXPECT_EQ(number("SELECT count(*) FROM usage WHERE id = 'r' || prompt_tokens AND tenant = 't' || "
+  EXPECT_EQ(number("SELECT count(*) FROM usage WHERE id = printf('%016x%016x', 1000, "
+                   "prompt_tokens) AND tenant = 't' || "
                    "prompt_tokens AND ended_us = 5000 + prompt_tokens AND operation = "
                    "iif(prompt_tokens % 2 = 0, 'embedding', 'completion') AND service_class = "
                    "iif(prompt_tokens % 3 = 0, 'batch', 'realtime') AND outcome = 'completed'"),
@@ -117,7 +118,7 @@ TEST_F(SqliteLedgerTest, StoresADuplicateOnce) {
     auto ledger = open();
     for (int i = 0; i < 2; ++i) {
       ASSERT_TRUE(ledger->reserve());
-      ledger->settle(record("same"));
+      ledger->settle(record(7));
     }
   }
   EXPECT_EQ(number("SELECT count(*) FROM usage"), 1);
@@ -129,10 +130,10 @@ TEST_F(SqliteLedgerTest, RefusesWhenItsPlacesAreTaken) {
   auto ledger = open(options);
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(ledger->reserve());
   EXPECT_EQ(ledger->reserve().error().code, Code::ResourceExhausted);
-  for (int i = 0; i < 4; ++i) ledger->settle(record("r" + std::to_string(i)));
+  for (std::uint64_t i = 0; i < 4; ++i) ledger->settle(record(i));
   while (!ledger->reserve())
     std::this_thread::yield();  // a place returns once its record is stored
-  ledger->settle(record("r4"));
+  ledger->settle(record(4));
 }
 
 TEST_F(SqliteLedgerTest, WaitsForALockedFileAndLosesNothing) {
@@ -144,7 +145,7 @@ TEST_F(SqliteLedgerTest, WaitsForALockedFileAndLosesNothing) {
     auto held = sqlite::Transaction::begin(other);
     ASSERT_TRUE(held);
     ASSERT_TRUE(ledger->reserve());
-    ledger->settle(record("r1"));
+    ledger->settle(record(1));
   }
   ledger.reset();
   EXPECT_EQ(number("SELECT count(*) FROM usage"), 1);

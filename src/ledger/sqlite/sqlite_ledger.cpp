@@ -1,10 +1,12 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 
+#include <array>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "sqlite/database.h"
 
@@ -70,9 +72,12 @@ class SqliteLedger::Store {
 
  private:
   // The record must live until the statement has run.
-  static void bind(Statement& insert, std::size_t row, const UsageRecord& record) {
+  void bind(Statement& insert, std::size_t row, const UsageRecord& record) {
     const int before = static_cast<int>(row * kColumns);
-    insert.bind_in_place(before + 1, record.id)
+    std::array<char, 2 * kHexDigits64>& id = ids_.at(row);
+    write_hex(record.id.time_us, id.data());
+    write_hex(record.id.chance, id.data() + kHexDigits64);
+    insert.bind_in_place(before + 1, {id.data(), id.size()})
         .bind_in_place(before + 2, record.tenant.str())
         .bind_in_place(before + 3, record.key_id)
         .bind_in_place(before + 4, record.model.str())
@@ -90,6 +95,7 @@ class SqliteLedger::Store {
   Database database_;
   Statement insert_one_;
   Statement insert_rows_;
+  std::array<std::array<char, 2 * kHexDigits64>, kRows> ids_{};
 };
 
 Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const std::string& path,
