@@ -12,7 +12,9 @@ constexpr std::size_t kFrameBytes = 32;  // more than "perigee: ids=\ndata: \n\n
 EventStream::EventStream(Executor executor, bool relay_field)
     : notifier_(executor), relay_field_(relay_field) {}
 
-void EventStream::on_head(const Head& head) { head_ = head; }
+void EventStream::on_head(const Head& head) {
+  if (!head.site.empty() || head.load) head_ = std::make_unique<const Head>(head);
+}
 
 bool EventStream::on_chunk(const Chunk& chunk) {
   // One allocation for a chunk that stays alone, as most do; what joins it makes the text double.
@@ -43,7 +45,7 @@ void EventStream::client_left() {
 }
 
 void EventStream::tick(Instant now) {
-  if (expect_by_ && now >= *expect_by_ && end_.index() == 0 && bytes_.empty()) {
+  if (now >= expect_by_ && end_.index() == 0 && bytes_.empty()) {
     on_error(Error{Code::DeadlineExceeded, "the engine did not answer in time"});
   }
   if (now >= next_heartbeat_) {

@@ -6,8 +6,9 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "base/instant.h"
@@ -35,11 +36,12 @@ class EventStream final : public EventSink {
 
   // For the reader. wait() returns when any of the following may have changed.
   auto wait() { return notifier_.wait(); }
-  void expect_by(std::optional<Instant> when) { expect_by_ = when; }  // error when silent by then
-  void beat_every(Duration interval, Instant now);                    // asks for heartbeats
+  void expect_by(Instant when) { expect_by_ = when; }  // error when silent by then; max: never
+  void beat_every(Duration interval, Instant now);     // asks for heartbeats
   bool left() const { return left_; }
   bool take_heartbeat();
-  const std::optional<Head>& head() const { return head_; }
+  // Where the answer comes from; null when the engine said nothing of it, or it was taken.
+  std::unique_ptr<const Head> take_head() { return std::move(head_); }
   bool has_bytes() const { return !bytes_.empty(); }
   bool paused() const { return paused_; }
   // Moves out the framed bytes and the tokens in them; un-pauses.
@@ -59,8 +61,8 @@ class EventStream final : public EventSink {
   bool heartbeat_due_ = false;
   Duration heartbeat_interval_{};
   Instant next_heartbeat_ = Instant::max();
-  std::optional<Instant> expect_by_;
-  std::optional<Head> head_;
+  Instant expect_by_ = Instant::max();
+  std::unique_ptr<const Head> head_;
   std::variant<std::monostate, Finished, Error> end_;  // the first end that came
 };
 

@@ -88,8 +88,8 @@ struct Inference::Run {
   EventStream events;
   Ticker::Registration ticking;
   std::optional<Attempt> attempt;
-  std::optional<Meter> meter;       // none for a peer: its ingress meters
-  std::optional<Instant> deadline;  // the client's own
+  std::optional<Meter> meter;         // none for a peer: its ingress meters
+  Instant deadline = Instant::max();  // the client's own
   std::optional<Duration> first_token;
   Instant began;
   std::unique_ptr<AnswerHead> head;  // until a stream has begun
@@ -105,7 +105,7 @@ void Inference::Run::take(Prepared& prepared) {
   head->request_id = job.context.request_id;
   model = job.model;
   streaming = job.stream;
-  deadline = job.context.deadline;
+  deadline = job.context.deadline.value_or(Instant::max());
   if (prepared.meter) meter.emplace(std::move(*prepared.meter));
   prepared.meter.reset();
 }
@@ -237,10 +237,8 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
     served = co_await await_first_event(*prepared, answer, run);
     prepared.reset();  // nothing is repeated from here on
     if (served && run.streaming) served = co_await begin_stream(answer, run);
-    if (served) {
-      auto relayed = run.streaming ? relay_stream(answer, run) : relay_whole(answer, run);
-      served = co_await std::move(relayed);
-    }
+    if (served && run.streaming) served = co_await relay_stream(answer, run);
+    if (served && !run.streaming) served = co_await relay_whole(answer, run);
     answer.watch_client(nullptr);
     learn_end(run, served);
   }
@@ -296,7 +294,7 @@ Result<> Inference::attempt(const Prepared& prepared, std::size_t index, Run& ru
   run.attempt.emplace(parts_, candidate.index, prepared.route);
   const Instant now = parts_.clock.now();
   const Duration patience = run.streaming ? options_.first_token_timeout : options_.answer_timeout;
-  run.events.expect_by(std::min(now + patience, run.deadline.value_or(Instant::max())));
+  run.events.expect_by(std::min(now + patience, run.deadline));
   run.attempt->generation = engine->start(prepared.job, run.events);
   return {};
 }
@@ -316,10 +314,10 @@ Task<Result<>> Inference::beat(Answer& answer, Run& run) {
 
 // The first event is there.
 void Inference::learn_start(Run& run) {
-  run.events.expect_by(std::nullopt);
+  run.events.expect_by(Instant::max());
   run.attempt->report.first_token();
   run.first_token = parts_.clock.now() - run.began;
-  if (const auto& head = run.events.head()) {
+  if (const auto head = run.events.take_head(); head != nullptr) {
     if (!head->site.empty()) run.head->site = head->site.str();
     if (head->load) learn_load(run.attempt->candidate, *head->load);
     if (run.from_site) run.head->load = head->load;
@@ -361,7 +359,7 @@ Task<Result<>> Inference::tell(Answer& answer, const Run& run, Error error) {
 // The slack is for an upstream whose clock ran out a moment before ours.
 bool Inference::too_late(const Run& run) const {
   constexpr Duration kSlack = milliseconds{50};
-  return run.deadline && parts_.clock.now() + kSlack >= *run.deadline;
+  return parts_.clock.now() + kSlack >= run.deadline;
 }
 
 // News of a candidate's load that came with its answer: fresher than its last digest.

@@ -79,12 +79,11 @@ struct ClientResponse::State {
       : connection(std::move(connection_in)), core(connection->core) {}
   ~State();
 
-  // Awaits the head. `no_body`: the request was HEAD.
-  static Task<Result<>> read_head(State& self, bool no_body);
   // The next piece, empty at the body's end. False: the caller must wait for bytes, or give others
   // their turn (`turn_is_over`).
   Result<bool> next(std::string_view& piece);
-  // Reads on until the head is whole. False: the caller must wait for bytes.
+  // Reads on until the head is whole. False: the caller must wait for bytes. `no_body`: the request
+  // was HEAD.
   Result<bool> next_of_head(bool no_body);
   // Takes the next decoded piece of what was received. False: nothing there.
   Result<bool> take_piece(std::string_view& piece);

@@ -56,19 +56,6 @@ Result<bool> ClientResponse::State::next_of_head(bool no_body) {
   }
 }
 
-// The results of a step end with it, before the wait: a coroutine's frame holds what lives longer.
-Task<Result<>> ClientResponse::State::read_head(State& self, bool no_body) {
-  self.connection->deadline.expire_after(self.core->limits.head_timeout);
-  for (;;) {
-    if (auto whole = self.next_of_head(no_body); !whole) {
-      co_return std::move(whole).error();
-    } else if (*whole) {
-      co_return Result<>{};
-    }
-    co_await self.connection->socket.wait_readable();
-  }
-}
-
 // What was received, after what `head` holds already. The rest stays in `pending`.
 Result<bool> ClientResponse::State::understand_head(bool no_body) {
   const bool continued = !head.empty();
@@ -195,6 +182,7 @@ Task<Result<std::string_view>> ClientResponse::read_some() {
   State& state = *state_;
   for (;;) {
     std::string_view piece;
+    // What a step gives ends before the wait: the frame of a long stream holds only what stays.
     if (auto there = state.next(piece); !there) {
       co_return std::move(there).error();
     } else if (*there) {
@@ -222,11 +210,17 @@ Task<Result<std::string>> ClientResponse::read_all(std::size_t bytes_max) {
     whole.reserve(static_cast<std::size_t>(state_->left));
   }
   for (;;) {
-    auto piece = co_await read_some();
-    if (!piece) co_return std::move(piece).error();
-    if (piece->empty()) co_return whole;
-    if (whole.size() + piece->size() > bytes_max) co_return too_large();
-    whole.append(*piece);
+    std::string_view piece;
+    auto there = state_->next(piece);  // mostly: a short answer comes with its head
+    if (!there) co_return std::move(there).error();
+    if (!*there) {
+      auto waited = co_await read_some();
+      if (!waited) co_return std::move(waited).error();
+      piece = *waited;
+    }
+    if (piece.empty()) co_return whole;
+    if (whole.size() + piece.size() > bytes_max) co_return too_large();
+    whole.append(piece);
   }
 }
 

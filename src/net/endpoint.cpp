@@ -44,7 +44,12 @@ bool Endpoint::is_loopback() const {
 std::string Endpoint::to_string() const {
   if (is_unix()) return std::string{kUnixPrefix} + path;
   const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  std::string text;
+  if (v6) text += '[';
+  text += host;
+  text += v6 ? "]:" : ":";
+  text += std::to_string(port);
+  return text;
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {

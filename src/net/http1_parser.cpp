@@ -1,5 +1,6 @@
 #include "net/http1_parser.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -266,18 +267,12 @@ Refusal read_request_line(std::string_view line, RequestHead& out, int& minor, b
 bool is_token(std::string_view text) { return !text.empty() && all_in(kTokenTable, text); }
 
 bool is_field_value(std::string_view text) {
-  const char* at = text.data();
-  std::size_t left = text.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    if (!has_control(load_word(at))) continue;
-    for (int i = 0; i < 8; ++i) {
-      if (is_control(at[i])) return false;
-    }
+  if (text.size() < 8) return std::ranges::none_of(text, is_control);
+  const char* const last = text.data() + text.size() - 8;
+  for (const char* at = text.data();; at = std::min(at + 8, last)) {  // the last two may overlap
+    if (has_control(load_word(at)) && std::any_of(at, at + 8, is_control)) return false;
+    if (at == last) return true;
   }
-  for (; left > 0; ++at, --left) {
-    if (is_control(*at)) return false;
-  }
-  return true;
 }
 
 void RequestHead::rebase(const char* from, const char* to) {

@@ -23,8 +23,7 @@ bool is_target(std::string_view target) {
 }
 
 std::string authority(const Endpoint& endpoint) {
-  if (endpoint.is_unix()) return "localhost";
-  return endpoint.to_string();
+  return endpoint.is_unix() ? "localhost" : endpoint.to_string();
 }
 
 Result<std::string> compose(const Endpoint& endpoint, const ClientRequest& request) {
@@ -95,8 +94,12 @@ Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint
     connection->sent_whole = put.kind == IoResult::Kind::Done;
     if (put.kind == IoResult::Kind::WouldBlock) co_await send_rest(*connection, left);
     auto state = std::make_unique<ClientResponse::State>(std::move(connection));
-    auto answered =
-        co_await ClientResponse::State::read_head(*state, message.answered_without_body);
+    state->connection->deadline.expire_after(core->limits.head_timeout);
+    auto answered = state->next_of_head(message.answered_without_body);
+    while (answered && !*answered) {
+      co_await state->connection->socket.wait_readable();
+      answered = state->next_of_head(message.answered_without_body);
+    }
     if (answered) co_return ClientResponse{std::move(state)};
     const bool stale =
         reused && !state->connection->heard && answered.error().code == Code::Unavailable;
