@@ -366,11 +366,7 @@ bool Inference::too_late(const Run& run) const {
 void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
   const CandidateState* known = parts_.router.candidate(candidate);
   if (known == nullptr) return;
-  CandidateState state = *known;
-  const Instant now = parts_.clock.now();
-  state.load = load;
-  state.reported = now - state.rtt / 2;
-  static_cast<void>(parts_.router.update(state, now));  // known: there is room for it
+  parts_.router.report(candidate, load, parts_.clock.now() - known->rtt / 2);
 }
 
 Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
