@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/assert.h"
 #include "core/class_targets.h"
@@ -63,7 +64,11 @@ struct AdmissionQueue::State {
     options.prefill_ahead_tokens = std::max<std::uint64_t>(options.prefill_ahead_tokens, 1);
   }
 
-  bool may_release(std::uint8_t level) const;
+  bool may_release(std::uint8_t level, Instant now) const;
+  double left_tokens(std::uint32_t engine, Instant now) const;
+  std::uint32_t least_engine(Instant now) const;
+  void begin_prefill(WaitingRequest& request, std::uint32_t engine, Instant now);
+  void end_prefill(const WaitingRequest& request, Instant now);
   std::uint32_t slots(std::uint8_t level) const {
     return level == kNetworkLevel ? slots_network : slots_ordinary;
   }
@@ -100,6 +105,13 @@ struct AdmissionQueue::State {
   std::uint32_t running_network = 0;
   std::uint64_t running_output_tokens = 0;
   std::uint64_t prefilling_tokens = 0;
+  // Prompts released to one engine. What it has left of them shrinks between two of its events, at
+  // the learned rate.
+  struct EngineBacklog {
+    std::uint64_t tokens = 0;
+    Instant since{};
+  };
+  std::vector<EngineBacklog> backlogs{1};
   std::uint32_t releases_in_order = 0;  // since the last to the longest overdue
   std::uint64_t overdue_released = 0;
   struct Counts {
@@ -109,11 +121,47 @@ struct AdmissionQueue::State {
   std::array<Counts, kAdmissionLevels> counts{};
 };
 
-bool AdmissionQueue::State::may_release(std::uint8_t level) const {
+double AdmissionQueue::State::left_tokens(std::uint32_t engine, Instant now) const {
+  const EngineBacklog& backlog = backlogs[engine];
+  if (backlog.tokens == 0) return 0;
+  const double done = to_ms(now - backlog.since) / prefill.at(now).ms_per_token;
+  return std::max(0.0, static_cast<double>(backlog.tokens) - std::max(0.0, done));
+}
+
+std::uint32_t AdmissionQueue::State::least_engine(Instant now) const {
+  std::uint32_t least = 0;
+  double tokens = left_tokens(0, now);
+  for (std::uint32_t i = 1; i < engines && tokens > 0; ++i) {
+    const double other = left_tokens(i, now);
+    if (other >= tokens) continue;
+    least = i;
+    tokens = other;
+  }
+  return least;
+}
+
+void AdmissionQueue::State::begin_prefill(WaitingRequest& request, std::uint32_t engine,
+                                          Instant now) {
+  EngineBacklog& backlog = backlogs[engine];
+  request.engine = engine;
+  request.tokens_ahead = left_tokens(engine, now);
+  if (backlog.tokens == 0) backlog.since = now;
+  backlog.tokens += request.prompt_tokens;
+  prefilling_tokens += request.prompt_tokens;
+}
+
+void AdmissionQueue::State::end_prefill(const WaitingRequest& request, Instant now) {
+  EngineBacklog& backlog = backlogs[request.engine];
+  backlog.tokens -= request.prompt_tokens;
+  backlog.since = now;
+  prefilling_tokens -= request.prompt_tokens;
+}
+
+bool AdmissionQueue::State::may_release(std::uint8_t level, Instant now) const {
   const std::uint32_t running = running_ordinary + running_network;
   if (running >= std::min(options.running_max, slots_network)) return false;
   if (level != kNetworkLevel && running_ordinary >= slots_ordinary) return false;
-  return prefilling_tokens / engines < options.prefill_ahead_tokens;
+  return left_tokens(least_engine(now), now) < static_cast<double>(options.prefill_ahead_tokens);
 }
 
 // Mean time between two slots becoming free while all are taken.
@@ -128,7 +176,7 @@ double AdmissionQueue::State::turnover_ms(std::uint8_t level, Instant now) const
 // As the router predicts: prompts and slots are waited for beside each other.
 double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level,
                                       Instant now) const {
-  const double tokens = static_cast<double>(prefilling_tokens) + ahead.prompt_tokens;
+  const double tokens = left_tokens(least_engine(now), now) + ahead.prompt_tokens / engines;
   const double prompts_ms = tokens * prefill.at(now).ms_per_token;
   if (slots(level) == kUnbounded) return prompts_ms;
   const double running =
@@ -243,8 +291,7 @@ void AdmissionQueue::State::drop(std::uint32_t position, Why why, Duration retry
 void AdmissionQueue::State::started(std::uint32_t position, Instant now) {
   WaitingRequest& request = table.at(position);
   request.released = now;
-  request.tokens_ahead = static_cast<double>(prefilling_tokens);
-  prefilling_tokens += request.prompt_tokens;
+  begin_prefill(request, least_engine(now), now);
   running_output_tokens += request.output_tokens;
   ++(request.level == kNetworkLevel ? running_network : running_ordinary);
   ++counts[request.level].released;
@@ -268,7 +315,7 @@ void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& 
                                 Instant now) {
   const WaitingRequest& request = table.at(position);
   const Usage& usage = outcome.usage;
-  if (!request.prefilled) prefilling_tokens -= request.prompt_tokens;
+  if (!request.prefilled) end_prefill(request, now);
   running_output_tokens -= request.output_tokens;
   --(request.level == kNetworkLevel ? running_network : running_ordinary);
   if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
@@ -295,10 +342,11 @@ AdmissionQueue& AdmissionQueue::operator=(AdmissionQueue&&) noexcept = default;
 
 void AdmissionQueue::set_capacity(const AdmissionCapacity& capacity) {
   State& state = *state_;
-  state.prefill.seed(capacity.prefill_tokens_per_s);
+  state.engines = std::clamp(capacity.engines, 1U, kAdmissionEnginesMax);
+  if (state.backlogs.size() < state.engines) state.backlogs.resize(state.engines);
+  state.prefill.seed(capacity.prefill_tokens_per_s / state.engines);
   const bool published = std::isfinite(capacity.decode_ms) && capacity.decode_ms > 0;
   state.published_tpot_ms = published ? capacity.decode_ms : kTpotDefault_ms;
-  state.engines = std::max(capacity.engines, 1U);
   state.slots_ordinary = kUnbounded;
   state.slots_network = kUnbounded;
   if (capacity.slots == 0) return;
@@ -322,7 +370,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
   }
   described.tenant = state.table.tenant(request.tenant);
 
-  bool first = state.may_release(level);
+  bool first = state.may_release(level, now);
   for (std::uint8_t other = 0; other <= level; ++other) {
     if (state.table.level(other).requests > 0) first = false;
   }
@@ -377,7 +425,7 @@ AdmissionTicket AdmissionQueue::next(Instant now) {
       state.drop(position, Why::TooLate, kRetryLeast);
       continue;
     }
-    if (!state.may_release(request.level)) return 0;
+    if (!state.may_release(request.level, now)) return 0;
     state.table.release(position);
     state.started(position, now);
     state.releases_in_order = overdue ? 0 : std::min(state.releases_in_order + 1, kOverdueEvery);
@@ -395,6 +443,17 @@ std::optional<AdmissionDrop> AdmissionQueue::dropped() {
   return drop;
 }
 
+void AdmissionQueue::placed(AdmissionTicket ticket, std::uint32_t engine, Instant now) {
+  State& state = *state_;
+  const std::uint32_t position = state.table.find(ticket, Place::Running);
+  if (position == kNone || engine >= state.engines) return;
+  WaitingRequest& request = state.table.at(position);
+  if (request.prefilled || request.engine == engine) return;
+  state.backlogs[request.engine].tokens -= request.prompt_tokens;
+  state.prefilling_tokens -= request.prompt_tokens;
+  state.begin_prefill(request, engine, now);
+}
+
 void AdmissionQueue::first_token(AdmissionTicket ticket, Instant now) {
   State& state = *state_;
   const std::uint32_t position = state.table.find(ticket, Place::Running);
@@ -402,7 +461,7 @@ void AdmissionQueue::first_token(AdmissionTicket ticket, Instant now) {
   WaitingRequest& request = state.table.at(position);
   request.prefilled = true;
   request.first_token = now;
-  state.prefilling_tokens -= request.prompt_tokens;
+  state.end_prefill(request, now);
   state.prefill.observe(request.tokens_ahead + request.prompt_tokens, to_ms(now - request.released),
                         0, now);
 }

@@ -17,8 +17,8 @@
 //     delay a batch request by at most m * kOverdueEvery releases, whatever the classes above do,
 //     and they lose at most that share
 //
-// A request is released while a slot is free and the engines have less than `prefill_ahead_tokens`
-// of prompt to prefill, each: more would wait in the engine in its own order, which knows no
+// A request is released while a slot is free and some engine has less than `prefill_ahead_tokens`
+// of prompt left to prefill: more would wait in the engine in its own order, which knows no
 // classes (SkyWalker pushes to idle queues only). Slots free for all but the network's own work:
 //   floor(slots * power_share * (1 - reserved_share)), at least 1 while any share is left
 // and the network's own work may use the reserved ones too.
@@ -27,7 +27,8 @@
 //   TooLate  the predicted first token misses the due time. Own prefill counts, but a request whose
 //            prefill alone takes most of the target may wait half the target: it is late by its
 //            length, not by the queue. The prediction (all terms learned, or as published):
-//              wait = max(prompt tokens ahead * ms per token,
+//              wait = max(prompt tokens left at the engine with the least * ms per token
+//                           + those of waiting prompts ahead * ms per token / engines,
 //                         requests beyond the slots * output tokens * ms per token / slots)
 //            "Ahead" is what strict classes and the counters will let go first: of another tenant
 //            in the same class, only so much as its counter is behind. A flood delays its own
@@ -61,6 +62,8 @@ inline constexpr double kWaitShareLeast = 0.5;
 inline constexpr Duration kRetryLeast = milliseconds{100};
 inline constexpr Duration kRetryMost = seconds{60};
 
+inline constexpr std::uint32_t kAdmissionEnginesMax = 1'024;
+
 struct AdmissionOptions {
   std::uint32_t requests_max = 4'096;     // waiting
   std::uint64_t tokens_max = 16'777'216;  // prompt tokens waiting; one request always fits
@@ -77,7 +80,7 @@ struct AdmissionOptions {
 // runs.
 struct AdmissionCapacity {
   std::uint32_t slots = 0;          // sequences at once, of all engines; 0: not known: any number
-  std::uint32_t engines = 1;        // that can serve now
+  std::uint32_t engines = 1;        // that can serve now, at most kAdmissionEnginesMax
   double prefill_tokens_per_s = 0;  // published, of all engines; 0: not known
   double decode_ms = 0;             // published, per token of one stream; 0: not known
   double reserved_share = 0;        // 0..1 of the slots kept for the network's own work
@@ -148,7 +151,7 @@ struct AdmissionStats {
   std::uint32_t slots = 0;              // for all but the network's own work; 0: not known
   std::uint32_t slots_network = 0;      // for the network's own work
   std::uint64_t overdue_released = 0;   // out of the strict order, since the start
-  double ms_per_token = 0;              // learned prefill
+  double ms_per_token = 0;              // learned prefill of one engine
   double tpot_ms = 0;                   // learned
 };
 
@@ -170,6 +173,8 @@ class AdmissionQueue {
   // One queued request that was refused since; each is named once.
   std::optional<AdmissionDrop> dropped();
 
+  // Which engine runs it, counted from 0; without a word the one with the least left to prefill.
+  void placed(AdmissionTicket ticket, std::uint32_t engine, Instant now);
   void first_token(AdmissionTicket ticket, Instant now);
   // Exactly once per released request, however it ended.
   void finished(AdmissionTicket ticket, const AdmissionOutcome& outcome, Instant now);

@@ -335,7 +335,35 @@ TEST(AdmissionQueue, GivesEachEngineItsPromptsAhead) {
   while (queue.offer(of("a", ServiceClass::Batch, 1500), kStart).verdict == Verdict::Admitted) {
     ++admitted;
   }
-  EXPECT_EQ(admitted, 4);  // 6,000 tokens, the last one over the bound
+  EXPECT_EQ(admitted, 6);  // two each: the second while the first is not over the bound
+}
+
+TEST(AdmissionQueue, AHugePromptAtOneEngineHoldsUpNoOther) {
+  AdmissionQueue queue =
+      queue_of({.slots = 64, .engines = 2, .prefill_tokens_per_s = 20'000, .decode_ms = 10});
+  const AdmissionTicket huge = queue.offer(of("a", ServiceClass::Batch, 120'000), kStart).ticket;
+  for (int i = 0; i < 16; ++i) {
+    const AdmissionAnswer answer = queue.offer(of("b", ServiceClass::Realtime, 1000), kStart);
+    EXPECT_EQ(answer.verdict, i < 4 ? Verdict::Admitted : Verdict::Refused) << i;  // 500 ms
+  }
+  const AdmissionTicket more = queue.offer(of("b", ServiceClass::Batch, 60'000), kStart).ticket;
+  queue.placed(more, 0, kStart);  // behind the huge one after all
+  const AdmissionAnswer batch = queue.offer(of("b", ServiceClass::Batch, 1000), kStart);
+  EXPECT_EQ(batch.verdict, Verdict::Admitted);
+  queue.finished(huge, {}, kStart);
+  queue.finished(more, {}, kStart);
+  EXPECT_EQ(queue.stats(kStart).prefilling_tokens, 5000U);
+}
+
+TEST(AdmissionQueue, CountsWhatAnEngineHasPrefilledSinceItsLastWord) {
+  AdmissionQueue queue = queue_of();
+  ASSERT_EQ(queue.offer(of("a", ServiceClass::Batch, 50'000), kStart).verdict, Verdict::Admitted);
+  const AdmissionAnswer next = queue.offer(of("a", ServiceClass::Batch), kStart);
+  EXPECT_EQ(next.verdict, Verdict::Queued);
+  EXPECT_NEAR(to_ms(next.wait_predicted), 5000, 1);
+  EXPECT_NEAR(to_ms(queue.stats(kStart + seconds{2}).levels[4].wait_predicted), 3010, 1);
+  EXPECT_EQ(queue.next(kStart + seconds{2}), 0U);
+  EXPECT_EQ(queue.next(kStart + milliseconds{3500}), next.ticket);
 }
 
 TEST(AdmissionQueue, LearnsTheRateFromWhatItSees) {

@@ -22,10 +22,11 @@ struct WaitingRequest {
   std::uint8_t level = 0;
   bool has_deadline = false;
   bool prefilled = false;           // released, and its first token is out
+  std::uint32_t engine = 0;         // where it is being prefilled
   std::uint32_t prompt_tokens = 0;  // to prefill
   std::uint32_t output_tokens = 0;  // expected
   double work = 0;                  // weighted tokens, charged as it is released
-  double tokens_ahead = 0;          // in the engines as it was released
+  double tokens_ahead = 0;          // left at that engine as it came
   Instant arrived{};
   Instant due{};             // first token wanted by then
   Instant overdue{};         // from then on it may go out of the strict order
