@@ -66,7 +66,7 @@ std::uint32_t EngineModel::cached_tokens(const SequenceSpec& spec) const {
 }
 
 bool EngineModel::submit(const SequenceSpec& spec, Nanos now) {
-  if (waiting_.size() >= profile_.queue_max) return false;
+  if (waiting() >= profile_.queue_max) return false;
   // What can never fit would block the queue for ever.
   if (std::uint64_t{spec.prompt_tokens} + spec.output_tokens > profile_.kv_tokens) return false;
   const std::uint32_t index = take();
@@ -74,7 +74,18 @@ bool EngineModel::submit(const SequenceSpec& spec, Nanos now) {
   fresh.spec = spec;
   fresh.to_prefill = spec.prompt_tokens;
   queued_tokens_ += spec.prompt_tokens;
-  waiting_.push_back(index);
+  if (const Nanos overhead = nanos_from_ms(profile_.overhead_ms); overhead > 0) {
+    preparing_.push_back({now + overhead, index});
+  } else {
+    waiting_.push_back(index);
+    join(now);
+  }
+  return true;
+}
+
+// Somebody waits who did not before: an idle engine starts, and one that decodes stops at the next
+// iteration to let it in.
+void EngineModel::join(Nanos now) {
   if (boundary_ == kNever) {
     plan(now);
   } else if (segment_ > 1 && chunks_.empty() && running_ < profile_.batch_max &&
@@ -83,7 +94,6 @@ bool EngineModel::submit(const SequenceSpec& spec, Nanos now) {
     segment_ = std::max<std::uint64_t>(k, 1);
     boundary_ = start_ + segment_time(segment_);
   }
-  return true;
 }
 
 std::uint64_t EngineModel::room() const {
@@ -136,6 +146,13 @@ void EngineModel::abort(std::uint32_t request) {
     queued_tokens_ -= sequences_[*found].to_prefill;
     free_.push_back(*found);
     waiting_.erase(found);
+    return;
+  }
+  for (auto p = preparing_.begin(); p != preparing_.end(); ++p) {
+    if (!is_it(p->sequence)) continue;
+    queued_tokens_ -= sequences_[p->sequence].to_prefill;
+    free_.push_back(p->sequence);
+    preparing_.erase(p);
     return;
   }
   std::uint32_t index = 0;
@@ -306,7 +323,22 @@ void EngineModel::finish(std::uint32_t index, std::vector<EngineNotice>& notices
 }
 
 void EngineModel::boundary(Nanos now, std::vector<EngineNotice>& notices) {
-  PERIGEE_ASSERT(now == boundary_);
+  PERIGEE_ASSERT(now == next_boundary());
+  const bool ended = now == boundary_;
+  if (ended) end_iteration(now, notices);
+  bool joined = false;
+  for (; !preparing_.empty() && preparing_.front().ready <= now; joined = true) {
+    waiting_.push_back(preparing_.front().sequence);
+    preparing_.pop_front();
+  }
+  if (ended) {
+    plan(now);
+  } else if (joined) {
+    join(now);
+  }
+}
+
+void EngineModel::end_iteration(Nanos now, std::vector<EngineNotice>& notices) {
   busy_ += now - start_;
   advance(segment_);
   while (!finishes_.empty() && finishes_.front().tick <= tick_) {
@@ -329,7 +361,6 @@ void EngineModel::boundary(Nanos now, std::vector<EngineNotice>& notices) {
     std::erase(prefilling_, chunk.sequence);
     finish_prefill(chunk.sequence, notices);
   }
-  plan(now);
 }
 
 void EngineModel::fail(Nanos now, std::vector<std::uint32_t>& requests) {
@@ -338,9 +369,11 @@ void EngineModel::fail(Nanos now, std::vector<std::uint32_t>& requests) {
   for (const Finish& f : finishes_) requests.push_back(sequences_[f.sequence].spec.request);
   for (const std::uint32_t index : prefilling_) requests.push_back(sequences_[index].spec.request);
   for (const std::uint32_t index : waiting_) requests.push_back(sequences_[index].spec.request);
+  for (const Preparing& p : preparing_) requests.push_back(sequences_[p.sequence].spec.request);
   sequences_.clear();
   free_.clear();
   waiting_.clear();
+  preparing_.clear();
   prefilling_.clear();
   finishes_.clear();
   chunks_.clear();
@@ -380,6 +413,7 @@ EngineModel::Forecast EngineModel::forecast(const SequenceSpec& spec, Nanos now)
   const double iterations = std::ceil(tokens * 1e3 / profile_.batch_tokens_max);
   double ttft = iterations * iteration + profile_.prefill_ms_per_1k * tokens +
                 profile_.prefill_ms_per_1k_squared * squared(spec.prompt_tokens * 1e-3);
+  ttft += profile_.overhead_ms;
   if (boundary_ != kNever) {
     ttft += chunks_.empty() ? 0.5 * iteration : ms_from_nanos(std::max<Nanos>(0, boundary_ - now));
   }

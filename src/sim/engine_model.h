@@ -12,6 +12,7 @@
 // The owner calls boundary() at next_boundary(); submit() and fail() may move that time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -48,7 +49,9 @@ class EngineModel {
   // False: its queue is full.
   bool submit(const SequenceSpec& spec, Nanos now);
   // When something changes next by itself; kNever while idle.
-  Nanos next_boundary() const { return boundary_; }
+  Nanos next_boundary() const {
+    return preparing_.empty() ? boundary_ : std::min(boundary_, preparing_.front().ready);
+  }
   // To be called at next_boundary(); what happened is in `notices` (in a fixed order).
   void boundary(Nanos now, std::vector<EngineNotice>& notices);
   // Takes away what the owner calls `request`, if it is here.
@@ -58,7 +61,9 @@ class EngineModel {
 
   EngineLoad load(Nanos now) const;
   std::uint32_t running() const { return running_; }
-  std::uint32_t waiting() const { return static_cast<std::uint32_t>(waiting_.size()); }
+  std::uint32_t waiting() const {
+    return static_cast<std::uint32_t>(waiting_.size() + preparing_.size());
+  }
   std::uint32_t free_slots() const;
   // Prompt tokens that wait or are being prefilled.
   std::uint64_t queued_tokens() const { return queued_tokens_; }
@@ -99,6 +104,8 @@ class EngineModel {
   std::uint64_t iterations_by(Nanos elapsed) const;  // the least k with segment_time(k) >= elapsed
   std::uint64_t whole_iterations(
       Nanos elapsed) const;  // the most k with segment_time(k) <= elapsed
+  void end_iteration(Nanos now, std::vector<EngineNotice>& notices);
+  void join(Nanos now);
   void plan(Nanos now);
   void admit();
   bool fits(const Sequence& sequence) const;
@@ -122,6 +129,11 @@ class EngineModel {
   PrefixCache cache_;
   std::vector<Sequence> sequences_;
   std::vector<std::uint32_t> free_;
+  struct Preparing {
+    Nanos ready;
+    std::uint32_t sequence;
+  };
+  std::deque<Preparing> preparing_;  // before the queue, for the profile's overhead
   std::deque<std::uint32_t> waiting_;
   std::vector<std::uint32_t> prefilling_;  // admitted, in that order
   std::vector<Finish> finishes_;           // heap of those that decode: first to finish on top

@@ -63,7 +63,11 @@ class Bench {
   std::function<void(std::uint32_t, Nanos)> on_end;
 };
 
-EngineProfile h100() { return *find_profile("h100", "bfloat16", "llama-3.1-8b"); }
+EngineProfile h100() {
+  EngineProfile profile = *find_profile("h100", "bfloat16", "llama-3.1-8b");
+  profile.overhead_ms = 0;
+  return profile;
+}
 
 TEST(EngineModel, ComputesOneRequestAsTheFitSays) {
   const EngineProfile p = h100();
@@ -170,6 +174,7 @@ TEST(EngineModel, WaitsAsTheQueueMMcDoes) {
     if (rho > (servers >= 8 ? 0.9 : 0.8) || *table->number(row, 2) < 0.15) continue;
     EngineProfile p;
     constexpr double kTokens = 50'000;
+    p.overhead_ms = 0;
     p.decode_base_ms = 1;
     p.prefill_base_ms = 1e-6;
     p.batch_max = servers;

@@ -46,6 +46,7 @@ struct CandidateFacts {
   double decode_ms_per_sequence = 0;   // per further sequence in the batch
   double price_per_hour = 0;           // over all its engines
   Duration rtt{};                      // of the network without jitter or load; 0: local
+  Duration overhead{};                 // before its engine\'s queue: parsing, tokenizing
 };
 
 // What the site knows of one candidate when it decides. Kept up to date by the simulator, the same
@@ -90,7 +91,10 @@ struct RequestView {
 // Where a request goes: candidates by position, best first. Empty: refused here and now.
 class Choice {
  public:
-  void clear() { size_ = 0; }
+  void clear() {
+    size_ = 0;
+    pooled = false;
+  }
   // Further ones than kMax are dropped.
   void add(std::uint32_t candidate) {
     if (size_ < kMax) candidates_[size_++] = candidate;
@@ -163,6 +167,7 @@ struct PolicyContext {
   std::uint32_t prefix_block_tokens = 64;      // tokens in one block of RequestView::prefix_blocks
   std::uint32_t prefix_blocks_max = 65'536;    // to remember per site
   std::uint32_t jurisdictions = 0;             // their numbers are below
+  bool prefixes_matter = false;                // some request has blocks
   std::shared_ptr<SharedState>* shared = nullptr;  // of the run; empty at first; never null
 };
 

@@ -102,6 +102,7 @@ CandidateFacts Simulator::engine_facts(std::uint32_t site, std::uint32_t number)
   facts.decode_base_ms = profile.decode_base_ms;
   facts.decode_ms_per_sequence = profile.decode_ms_per_sequence;
   facts.price_per_hour = profile.price_per_hour;
+  facts.overhead = from_ms(profile.overhead_ms);
   return facts;
 }
 
@@ -148,6 +149,7 @@ void Simulator::add_ingresses() {
     context.prefix_blocks_max = prefix_blocks;
     context.jurisdictions = laws_;
     context.shared = &shared_;
+    context.prefixes_matter = workload_.has_blocks();
     ingress.set_policy(policy_.make(context));
     for (std::size_t i = ingress.local_count(); i < ingress.tracks.size(); ++i) {
       const ServingSite& peer = sites_[ingress.facts()[i].site];
@@ -220,7 +222,9 @@ void Simulator::sample() {
     if (site.admission != nullptr) queued += site.admission->stats(instant(now_)).requests;
   }
   recorder_.sample(now_, queued, busy);
-  if (now_ < duration_) events_.push(now_ + recorder_.step(), kSample, 0, 0);
+  if (now_ < duration_) {
+    events_.push(std::min(now_ + recorder_.step(), duration_), kSample, 0, 0);
+  }
   if (now_ >= duration_ && busy_at_end_.empty()) {
     for (const ServingSite& site : sites_) {
       Nanos all = 0;

@@ -50,8 +50,12 @@ class Simulator {
     std::uint32_t server = 0;
     std::uint32_t engine = kNone;  // once it is in one
     Ingress::Ticket ticket;
+    Ingress::Ticket server_ticket;  // of the server's own policy, when that is another site
+    std::uint32_t local = kNone;    // candidate there; kNone: none has started
     AdmissionTicket admission = 0;
-    Nanos started = 0;    // the attempt
+    Nanos started = 0;  // the attempt
+    Nanos server_started = 0;
+    Nanos server_first = 0;
     Nanos detour = 0;     // the user's way to another ingress, one way
     Nanos first_due = 0;  // when its first token reaches the ingress
     bool got_first = false;
@@ -105,7 +109,7 @@ class Simulator {
   void deliver(std::uint32_t request);
   void offer(std::uint32_t request);
   void place(std::uint32_t request);
-  // Number of an engine of the server; kNone: refused, or (`pooled`) any.
+  // Number of an engine of the server; kNone: refused.
   std::uint32_t choose_engine(const Request& r, bool& pooled);
   void release(std::uint32_t site);
   void pump(std::uint32_t site);
@@ -114,6 +118,7 @@ class Simulator {
   void reschedule(std::uint32_t engine);
   void answer(std::uint32_t request, Kind kind);
   void refuse(std::uint32_t request);
+  void end_at_server(Request& r, AttemptOutcome::Kind kind);
   void break_off(std::uint32_t request, Nanos after);
   void cancel(std::uint32_t request);
   // simulator_faults.cpp

@@ -4,12 +4,6 @@
 #include "sim/simulator.h"
 
 namespace perigee::sim {
-namespace {
-
-constexpr Nanos kNanosPerMs = 1'000'000;
-
-}  // namespace
-
 void Simulator::arrive(const Arrival& arrival) {
   const std::uint32_t request = new_request();
   Request& r = requests_[request];
@@ -168,11 +162,7 @@ void Simulator::send(std::uint32_t request) {
   r.engine = kNone;
   r.got_first = false;
   r.ticket = ingress.started(r.candidate, view_of(r, false), now_);
-  const Nanos overhead = static_cast<Nanos>(scenario_.kinds[facts.kind].overhead_ms * kNanosPerMs);
-  if (facts.local) {
-    events_.push(now_ + overhead, kDeliver, request, r.attempt);
-    return;
-  }
+  if (facts.local) return deliver(request);
   if (!reachable(r.decider, r.server)) {
     events_.push(now_ + nanos_from_ms(scenario_.failure_notice_ms), kBroken, request, r.attempt);
     return;
@@ -181,7 +171,7 @@ void Simulator::send(std::uint32_t request) {
   backbone_bytes_ += static_cast<std::uint64_t>(bytes);
   const Nanos way =
       network_->one_way(r.decider, r.server, bytes, r.outcome.id * 64 + r.tried * 4, now_);
-  events_.push(now_ + way + overhead, kDeliver, request, r.attempt);
+  events_.push(now_ + way, kDeliver, request, r.attempt);
 }
 
 void Simulator::on_first_token(std::uint32_t request) {

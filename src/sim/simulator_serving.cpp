@@ -22,7 +22,9 @@ void Simulator::offer(std::uint32_t request) {
   Request& r = requests_[request];
   ServingSite& site = sites_[r.server];
   const EngineLoad load = site.load(now_);
+  const auto up = std::ranges::count(site.engine_down, false);
   site.admission->set_capacity({.slots = load.slots,
+                                .engines = static_cast<std::uint32_t>(up),
                                 .prefill_tokens_per_s = load.prefill_tokens_per_s,
                                 .decode_ms = load.decode_ms});
   AdmissionRequest wanted;
@@ -138,6 +140,14 @@ void Simulator::submit(std::uint32_t request, std::uint32_t index) {
                           .final_blocks = r.arrival.final_blocks};
   if (!sites_[engine.site].engine(engine.number).submit(spec, now_)) return refuse(request);
   r.engine = index;
+  if (r.admission != 0) {
+    sites_[r.server].admission->placed(r.admission, engine.number, instant(now_));
+  }
+  if (r.decider != r.server) {
+    r.local = engine.number;  // own engines come first among the candidates
+    r.server_started = now_;
+    r.server_ticket = ingresses_[r.server]->started(r.local, view_of(r, true), now_);
+  }
   reschedule(index);
 }
 
@@ -171,6 +181,13 @@ void Simulator::boundary(std::uint32_t index) {
         site.admission->finished(r.admission, outcome, instant(now_));
         r.admission = 0;
       }
+    }
+    if (r.local != kNone && first) {
+      r.server_first = now_;
+      ingresses_[r.server]->first_token(r.server_ticket, r.local, r.arrival.in_tokens, nullptr, 0,
+                                        now_);
+    } else if (!first) {
+      end_at_server(r, AttemptOutcome::Kind::Served);
     }
     answer(notice.request, first ? kFirstToken : kFinished);
   }
@@ -219,11 +236,31 @@ void Simulator::refuse(std::uint32_t request) {
   events_.push(now_ + way, kRefused, request, r.attempt);
 }
 
+// The server's own policy learns how it went, too.
+void Simulator::end_at_server(Request& r, AttemptOutcome::Kind kind) {
+  if (r.local == kNone) return;
+  AttemptOutcome outcome;
+  outcome.kind = kind;
+  outcome.finished = Duration{now_ - r.server_started};
+  const bool first = r.server_first > 0;
+  if (first) outcome.first_token = Duration{r.server_first - r.server_started};
+  if (kind == AttemptOutcome::Kind::Served) {
+    outcome.usage = {.prompt_tokens = r.arrival.in_tokens,
+                     .completion_tokens = r.arrival.out_tokens,
+                     .cached_tokens = r.outcome.cached_tokens};
+  }
+  ingresses_[r.server]->finished(r.server_ticket, r.local, r.arrival.in_tokens, first, outcome,
+                                 nullptr, 0, now_);
+  r.local = kNone;
+  r.server_first = 0;
+}
+
 // Takes the attempt away from wherever it waits or runs at its server.
 void Simulator::cancel(std::uint32_t request) {
   Request& r = requests_[request];
   ServingSite& site = sites_[r.server];
   site.settle(now_);
+  end_at_server(r, AttemptOutcome::Kind::Abandoned);
   if (r.engine != kNone) {
     site.engine(engines_[r.engine].number).abort(request);
     reschedule(r.engine);
@@ -244,6 +281,7 @@ void Simulator::cancel(std::uint32_t request) {
 // The ingress learns that the attempt is over, `after` more than the way back.
 void Simulator::break_off(std::uint32_t request, Nanos after) {
   Request& r = requests_[request];
+  end_at_server(r, AttemptOutcome::Kind::Failed);
   if (r.admission != 0) {
     sites_[r.server].admission->finished(r.admission, {.usage = {}, .served = false},
                                          instant(now_));

@@ -62,6 +62,13 @@ Workload::Workload(const Scenario& scenario, std::uint64_t seed)
   }
 }
 
+bool Workload::has_blocks() const {
+  return std::ranges::any_of(scenario_.workloads, [](const WorkloadSpec& spec) {
+    return spec.turns > 1 || spec.system_prompt_tokens > 0 ||
+           (spec.trace != nullptr && !spec.trace->blocks.empty());
+  });
+}
+
 void Workload::add_sources(std::uint32_t index, std::uint64_t seed) {
   const WorkloadSpec& spec = scenario_.workloads[index];
   std::vector<std::uint32_t> sites = spec.sites;

@@ -33,6 +33,7 @@ class Workload {
   Workload(const Scenario& scenario, std::uint64_t seed);
 
   std::size_t sources() const { return sources_.size(); }
+  bool has_blocks() const;  // whether any request can share a prefix with another
   // When the source's first, or next, request comes; kNever: no more.
   Nanos next(std::size_t source) const { return sources_[source].next; }
   // The request that comes at next(source); moves it on.
