@@ -153,7 +153,8 @@ void CandidateTable::take_load(Candidate& candidate, CandidateState& stored, con
   candidate.slots_usable = usable_slots(load.slots, part);
   const double kv_used = std::min(load.kv_used, kKvUsedMost);
   candidate.barrier_ms = kBarrier_ms * kv_used / (1 - kv_used);
-  candidate.prefill.seed(load.prefill_tokens_per_s);
+  candidate.engines = std::max(stored.engines, 1U);
+  candidate.prefill.seed(load.prefill_tokens_per_s / candidate.engines);
   if (newer && candidate.load_known()) {
     in_flight.report(candidate.in_flight, reported);
     if (candidate.refused && reported > *candidate.refused) candidate.refused.reset();

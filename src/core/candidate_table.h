@@ -87,6 +87,7 @@ struct Candidate {
   double backbone_ms_per_mib = 0;
   EngineLoad load;                 // numbers made sane
   std::uint32_t slots_usable = 0;  // of load.slots
+  std::uint32_t engines = 1;       // that the load is summed over
   double barrier_ms = 0;           // follows from the load
   std::optional<Instant> refused;  // when it last refused for load
   InFlightCounters in_flight;

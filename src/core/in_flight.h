@@ -36,7 +36,7 @@ struct AttemptRecord {
   std::uint32_t prompt_tokens = 0;   // as the request estimated
   std::uint32_t tokens = 0;          // to prefill, counted in flight
   std::uint32_t matched_tokens = 0;  // sent there before, as the request estimated
-  double queued_tokens = 0;          // ahead of it
+  double queued_tokens = 0;          // ahead of it, at one engine
   double token_scale = 1;            // this model's tokens per estimated token
   double other_ms = 0;               // of the prediction: rtt and slot
   double ttft_ms = 0;                // predicted

@@ -16,6 +16,7 @@ constexpr double kBytesMost = 1e12;
 // What is ahead of a new request at a candidate: its report, corrected by own work.
 struct Backlog {
   double queued_tokens;
+  double tokens_ahead;      // of these, at the one engine that it comes to
   double waiting_requests;  // beyond its slots, the new one included
 };
 
@@ -23,7 +24,11 @@ Backlog backlog_of(const Candidate& candidate) {
   const EngineLoad& load = candidate.load;
   const InFlightCounters& own = candidate.in_flight;
   const auto own_tokens = static_cast<double>(own.unseen_tokens);
-  if (!candidate.load_known()) return {.queued_tokens = own_tokens, .waiting_requests = 0};
+  if (!candidate.load_known()) {
+    return {.queued_tokens = own_tokens,
+            .tokens_ahead = own_tokens / candidate.engines,
+            .waiting_requests = 0};
+  }
   const double reported = std::max(
       0.0, static_cast<double>(load.queued_tokens) - static_cast<double>(own.prefilled_tokens));
   const double in_report = std::max(0.0, static_cast<double>(load.slots_busy) +
@@ -31,6 +36,7 @@ Backlog backlog_of(const Candidate& candidate) {
                                              static_cast<double>(own.ended_requests));
   const double requests = in_report + static_cast<double>(own.unseen_requests) + 1;
   return {.queued_tokens = reported + own_tokens,
+          .tokens_ahead = (reported + own_tokens) / candidate.engines,
           .waiting_requests = std::max(0.0, requests - candidate.slots_usable)};
 }
 
@@ -85,7 +91,7 @@ CandidateView view_of(const Candidate& candidate, const CandidateState& state, I
   view.capabilities = state.capabilities;
   view.attestation = state.attestation;
   view.rtt_ms = candidate.rtt_ms;
-  view.wait_ms = backlog.queued_tokens * learned.ms_per_token;
+  view.wait_ms = backlog.tokens_ahead * learned.ms_per_token;
   view.ready_ms = candidate.rtt_ms + learned.overhead_ms + view.wait_ms;
   view.ms_per_token = learned.ms_per_token;
   view.tpot_ms = published_tpot_ms(candidate.load) * candidate.tpot_factor.mean(then);
@@ -117,7 +123,7 @@ Prediction predict(const Candidate& candidate, const CandidateView& view,
   p.prefill_ms = e.prefill_ms;
   p.ttft_ms = e.ttft_ms;
   p.uncertainty_ms = std::sqrt(std::max(
-      0.0, learned.variance(backlog.queued_tokens + request.prompt_tokens - e.cached_tokens)));
+      0.0, learned.variance(backlog.tokens_ahead + request.prompt_tokens - e.cached_tokens)));
   p.tpot_ms = view.tpot_ms;
   p.finish_ms = e.finish_ms;
   p.barrier_ms = view.barrier_ms;

@@ -157,7 +157,7 @@ AttemptTicket Router::started(CandidateIndex index, const RouteRequest& request,
   record.prompt_tokens = request.prompt_tokens;
   record.tokens = static_cast<std::uint32_t>(terms.prompt_tokens) - predicted.cached_tokens;
   record.matched_tokens = matched * state_->options.prefix_block_tokens;
-  record.queued_tokens = static_cast<double>(predicted.queued_tokens);
+  record.queued_tokens = static_cast<double>(predicted.queued_tokens) / candidate->engines;
   record.token_scale = terms.token_scale;
   record.other_ms = predicted.rtt_ms + predicted.slot_ms;
   record.ttft_ms = predicted.ttft_ms;

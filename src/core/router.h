@@ -4,7 +4,7 @@
 //
 // For each candidate i, all terms in milliseconds (docs/routing.md has the reasons and sources):
 //   ttft_i   = rtt_i + overhead_i + wait_i + slot_i + prefill_i
-//     wait_i    = (queued tokens reported + own tokens sent since that report) / rate_i
+//     wait_i    = (queued tokens reported + own tokens sent since that report) / rate_i / engines_i
 //     slot_i    = time until a slot frees, when all are taken
 //     prefill_i = (prompt tokens - expected cache hit) / rate_i
 //   finish_i = ttft_i + expected output tokens * tpot_i
@@ -57,7 +57,8 @@ struct CandidateState {
   bool drained = false;  // takes no new work
   Duration rtt{};        // smoothed round trip; 0 for local
   EngineLoad load;
-  Instant reported{};  // when `load` was true, on this site's time line
+  std::uint32_t engines = 1;  // that `load` is summed over: a prompt runs on one, a queue on all
+  Instant reported{};         // when `load` was true, on this site's time line
 
   Capabilities capabilities = kEverything;
   std::uint32_t context_tokens = 0;  // longest prompt; 0: not known, taken as any
@@ -137,7 +138,7 @@ struct Prediction {
   double score_ms = 0;               // ttft + barrier + excess + price + backbone: what is compared
   std::uint32_t cached_tokens = 0;   // expected cache hit
   std::uint64_t queued_tokens = 0;   // reported + own in flight
-  double rate_tokens_per_s = 0;      // learned prefill rate used
+  double rate_tokens_per_s = 0;      // learned prefill rate of one engine
   std::int64_t price_micros = 0;     // expected charge
   std::uint64_t backbone_bytes = 0;  // expected between here and there; 0 for local
   std::uint32_t slots_usable = 0;    // by power and reserve; 0: not known

@@ -235,6 +235,24 @@ TEST(Router, CountsNoSlotThatThePowerOrTheNetworksOwnWorkTakes) {
   EXPECT_EQ(router.explain(request(), kStart).candidates[0].slots_usable, 10U);
 }
 
+TEST(Router, TakesAPromptToRunOnOneEngineOfASiteAndItsQueueOnAll) {
+  Router router{{}};
+  CandidateState state = site("a", {});
+  state.engines = 4;
+  state.load.prefill_tokens_per_s = 16'000;
+  state.load.queued_tokens = 8'000;
+  const CandidateIndex index = *router.update(state, kStart);
+  const Prediction p = router.explain(request(2000), kStart).candidates[0];
+  EXPECT_DOUBLE_EQ(p.wait_ms, 500);
+  EXPECT_DOUBLE_EQ(p.prefill_ms, 500);
+  EXPECT_EQ(p.queued_tokens, 8'000U);
+  for (int i = 0; i < 20; ++i) {  // half as fast as it says: 4,000 tokens at its engine
+    router.finished(router.started(index, request(2000), kStart),
+                    {.first_token = seconds{2}, .finished = seconds{2}}, kStart);
+  }
+  EXPECT_NEAR(router.explain(request(2000), kStart).candidates[0].ttft_ms, 2000, 50);
+}
+
 TEST(Router, RefusesWithTheCodeThatSaysWhatToDo) {
   Router router{{}};
   EXPECT_EQ(router.plan(request(), kStart).error().code, Code::NotFound);
