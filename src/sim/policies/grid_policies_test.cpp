@@ -97,17 +97,21 @@ TEST(Oracle, TakesTheEarliestTrueEnd) {
   EXPECT_EQ(grid.first(request), 1U);
 }
 
-TEST(Oracle, SeesWhatIsOnItsWayUntilItArrives) {
+TEST(Oracle, SeesWhatAllSitesHaveOnTheWayUntilItArrives) {
   TestGrid grid;
-  grid.add_local();
   grid.add_peer(60);
+  grid.add_peer(90);
   grid.view(0).true_ttft_ms = 100;
   grid.view(1).true_ttft_ms = 160;
   grid.make(make_oracle);
+  TestGrid other;  // of the same run
+  other.share(grid);
+  other.add_peer(40);
+  other.make(make_oracle);
   const Instant now{seconds{1}};
-  grid.policy().started(0, kRequest, now);  // 100 ms of prefill
+  other.policy().started(0, kRequest, now);  // 100 ms of prefill, 20 ms away
   EXPECT_EQ(grid.choose(kRequest, now)[0], 1U);
-  EXPECT_EQ(grid.choose(kRequest, now + milliseconds{5})[0], 0U);
+  EXPECT_EQ(grid.choose(kRequest, now + milliseconds{20})[0], 0U);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // oracle: the least true time to the last token: the engines' state as it is at this instant, the
 // answer's true length, the network, and all requests of all sites that are still on their way.
-// A bound for rules that decide at arrival; it does not see what comes later, so it is greedy and
-// not the best that could be.
+// A bound where one request's choice costs others little. It is greedy: it neither sees what comes
+// later nor counts what a choice costs others, so where caches are scarce (a prefill elsewhere
+// slows all who run there) or all sites are overloaded, rules that stay with the cache can beat it.
 #include <map>
 
 #include "sim/policies/ranked_policy.h"
@@ -10,12 +11,9 @@
 namespace perigee::sim {
 namespace {
 
-constexpr Duration kOverhead = milliseconds{5};  // between arriving and standing in an engine
-
 struct OnTheWay final : SharedState {
   struct Sent {
     Instant arrives;
-    std::uint32_t engine;  // kNone: any
     std::uint32_t tokens;
   };
   std::map<std::uint32_t, std::vector<Sent>> sites;
@@ -26,12 +24,14 @@ class Oracle final : public RankedPolicy {
   explicit Oracle(const PolicyContext& context) : RankedPolicy(context) {
     if (*context.shared == nullptr) *context.shared = std::make_shared<OnTheWay>();
     shared_ = std::static_pointer_cast<OnTheWay>(*context.shared);
+    own_engines_ = static_cast<double>(std::ranges::count(facts(), true, &CandidateFacts::local));
   }
 
   AttemptTicket started(std::uint32_t candidate, const RequestView& request, Instant now) override {
     const CandidateFacts& to = facts()[candidate];
-    shared_->sites[to.site].push_back(
-        {now + to.rtt / 2 + kOverhead, to.engine, request.prompt_tokens});
+    if (to.rtt > Duration{}) {
+      shared_->sites[to.site].push_back({now + to.rtt / 2, request.prompt_tokens});
+    }
     return 0;
   }
 
@@ -53,15 +53,12 @@ class Oracle final : public RankedPolicy {
     if (found == shared_->sites.end()) return 0;
     std::erase_if(found->second, [&](const OnTheWay::Sent& sent) { return sent.arrives <= now; });
     double tokens = 0;
-    for (const OnTheWay::Sent& sent : found->second) {
-      if (to.engine == kNone || sent.engine == kNone || sent.engine == to.engine) {
-        tokens += sent.tokens;
-      }
-    }
-    return tokens;
+    for (const OnTheWay::Sent& sent : found->second) tokens += sent.tokens;
+    return to.local ? tokens / own_engines_ : tokens;
   }
 
   std::shared_ptr<OnTheWay> shared_;
+  double own_engines_ = 0;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ RankedPolicy::RankedPolicy(const PolicyContext& context)
 
 void RankedPolicy::choose(const RequestView& request, std::span<const CandidateView> views,
                           Instant now, Choice& choice) {
+  choice.pooled = false;
   std::ranges::fill(ranks_, Rank{});
   pooled_ = false;
   rank(request, views, now, ranks_);

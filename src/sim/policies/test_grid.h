@@ -26,9 +26,11 @@ class TestGrid {
     PolicyContext context;
     context.seed = seed;
     context.candidates = facts_;
-    context.shared = &shared_;
+    context.shared = shared_with_ != nullptr ? shared_with_ : &shared_;
     policy_ = maker(context);
   }
+  // To be one site of a run of which `other` is another; both must be alive.
+  void share(TestGrid& other) { shared_with_ = &other.shared_; }
   Policy& policy() { return *policy_; }
 
   Choice choose(const RequestView& request, Instant now = Instant{seconds{100}}) {
@@ -82,6 +84,7 @@ class TestGrid {
   std::vector<CandidateFacts> facts_;
   std::vector<CandidateView> views_;
   std::shared_ptr<SharedState> shared_;
+  std::shared_ptr<SharedState>* shared_with_ = nullptr;
   std::unique_ptr<Policy> policy_;
 };
 
