@@ -76,6 +76,7 @@ bool EngineModel::submit(const SequenceSpec& spec, Nanos now) {
   queued_tokens_ += spec.prompt_tokens;
   if (const Nanos overhead = nanos_from_ms(profile_.overhead_ms); overhead > 0) {
     preparing_.push_back({now + overhead, index});
+    preparing_tokens_ += spec.prompt_tokens;
   } else {
     waiting_.push_back(index);
     join(now);
@@ -151,6 +152,7 @@ void EngineModel::abort(std::uint32_t request) {
   for (auto p = preparing_.begin(); p != preparing_.end(); ++p) {
     if (!is_it(p->sequence)) continue;
     queued_tokens_ -= sequences_[p->sequence].to_prefill;
+    preparing_tokens_ -= sequences_[p->sequence].to_prefill;
     free_.push_back(p->sequence);
     preparing_.erase(p);
     return;
@@ -328,7 +330,9 @@ void EngineModel::boundary(Nanos now, std::vector<EngineNotice>& notices) {
   if (ended) end_iteration(now, notices);
   bool joined = false;
   for (; !preparing_.empty() && preparing_.front().ready <= now; joined = true) {
-    waiting_.push_back(preparing_.front().sequence);
+    const std::uint32_t index = preparing_.front().sequence;
+    preparing_tokens_ -= sequences_[index].to_prefill;
+    waiting_.push_back(index);
     preparing_.pop_front();
   }
   if (ended) {
@@ -379,7 +383,7 @@ void EngineModel::fail(Nanos now, std::vector<std::uint32_t>& requests) {
   chunks_.clear();
   cache_.clear();
   running_ = decoding_ = 0;
-  context_tokens_ = private_tokens_ = queued_tokens_ = 0;
+  context_tokens_ = private_tokens_ = queued_tokens_ = preparing_tokens_ = 0;
   boundary_ = kNever;
   segment_ = 0;
 }

@@ -65,6 +65,8 @@ class EngineModel {
     return static_cast<std::uint32_t>(waiting_.size() + preparing_.size());
   }
   std::uint32_t free_slots() const;
+  // Prompt tokens whose prefill could go on now: without those that are still being prepared.
+  std::uint64_t backlog_tokens() const { return queued_tokens_ - preparing_tokens_; }
   // Prompt tokens that wait or are being prefilled.
   std::uint64_t queued_tokens() const { return queued_tokens_; }
   std::uint32_t cached_tokens(const SequenceSpec& spec) const;
@@ -148,7 +150,8 @@ class EngineModel {
   std::uint64_t context_tokens_ = 0;  // of the decoding sequences
   std::uint64_t private_tokens_ = 0;  // of all admitted sequences
   std::uint64_t queued_tokens_ = 0;
-  std::uint64_t tick_ = 0;  // decode iterations so far
+  std::uint64_t preparing_tokens_ = 0;  // of these
+  std::uint64_t tick_ = 0;              // decode iterations so far
   std::uint64_t admissions_ = 0;
   std::uint64_t preemptions_ = 0;
 

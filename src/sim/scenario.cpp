@@ -10,12 +10,16 @@ namespace {
 
 constexpr double kYear_s = 366.0 * 86'400;
 
-// Replaces or adds what `override_table` says, table by table.
+// Replaces or adds what `override_table` says, table by table; in each table of an array of them.
 void merge(toml::table& into, const toml::table& override_table) {
   for (const auto& [key, node] : override_table) {
     toml::node* known = into.get(key);
     if (known != nullptr && known->is_table() && node.is_table()) {
       merge(*known->as_table(), *node.as_table());
+    } else if (known != nullptr && known->is_array_of_tables() && node.is_table()) {
+      for (toml::node& element : *known->as_array()) {
+        merge(*element.as_table(), *node.as_table());
+      }
     } else {
       into.insert_or_assign(key, node);
     }
@@ -106,6 +110,11 @@ Result<Scenario> ScenarioReader::run() {
   PERIGEE_CHECK(read_digests());
   PERIGEE_CHECK(read_faults());
   PERIGEE_CHECK(read_workloads());
+  PERIGEE_TRY(load, root_.number("load", 1, 0.001, 1'000));
+  for (WorkloadSpec& workload : scenario_.workloads) {
+    workload.rate *= load;
+    workload.speedup *= load;
+  }
   PERIGEE_TRY(centre, root_.string("centre", ""));
   if (!centre.empty()) {
     PERIGEE_TRY(number, site_named(root_, "centre", centre));

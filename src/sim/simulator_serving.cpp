@@ -112,7 +112,7 @@ void Simulator::pump(std::uint32_t s) {
     for (std::uint32_t i = 0; i < site.size(); ++i) {
       const EngineModel& engine = site.engine(i);
       if (site.engine_down[i] || engine.free_slots() == 0 ||
-          engine.queued_tokens() >= engine.profile().batch_tokens_max) {
+          engine.backlog_tokens() >= engine.profile().batch_tokens_max) {
         continue;
       }
       if (best == kNone || engine.running() + engine.waiting() <
