@@ -400,8 +400,8 @@ EngineLoad EngineModel::load(Nanos now) const {
   const std::uint64_t kv = profile_.kv_tokens - room() + grown;
   EngineLoad load;
   load.slots = profile_.batch_max;
-  load.slots_busy = running_;
-  load.queued_requests = waiting();
+  load.slots_busy = running_ + static_cast<std::uint32_t>(preparing_.size());
+  load.queued_requests = static_cast<std::uint32_t>(waiting_.size());
   load.queued_tokens = queued_tokens_;
   load.kv_used = std::min(1.0, static_cast<double>(kv) / static_cast<double>(profile_.kv_tokens));
   load.prefill_tokens_per_s = prefill_tokens_per_s(profile_);

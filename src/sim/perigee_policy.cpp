@@ -79,6 +79,7 @@ class PerigeePolicy final : public Policy {
       state.local = facts.local;
       state.healthy = true;
       state.rtt = facts.rtt;
+      state.engines = facts.engines;
       states_.push_back(state);
       sites_.push_back(facts.site);
       const auto index = router_.update(state, Instant{});

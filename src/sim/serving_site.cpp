@@ -17,8 +17,24 @@ bool ServingSite::ready() const {
                              : std::ranges::find(engine_down, false) != engine_down.end();
 }
 
+ServingSite::Queue ServingSite::queue(Nanos now) const {
+  Queue waiting{static_cast<std::uint32_t>(pool.size()), pool_tokens};
+  if (admission != nullptr) {
+    const AdmissionStats stats = admission->stats(Instant{Duration{now}});
+    waiting.requests += stats.requests;
+    waiting.tokens += stats.tokens;
+  }
+  return waiting;
+}
+
 EngineLoad ServingSite::engine_load(std::size_t i, Nanos now) const {
-  return engines_[i].load(now);
+  EngineLoad load = engines_[i].load(now);
+  const auto up = static_cast<std::uint32_t>(std::ranges::count(engine_down, false));
+  if (up == 0) return load;
+  const Queue waiting = queue(now);
+  load.queued_requests += (waiting.requests + up - 1) / up;
+  load.queued_tokens += waiting.tokens / up;
+  return load;
 }
 
 EngineLoad ServingSite::load(Nanos now) const {
@@ -43,13 +59,9 @@ EngineLoad ServingSite::load(Nanos now) const {
     sum.kv_used /= capacity;
     sum.decode_ms /= up;
   }
-  sum.queued_requests += static_cast<std::uint32_t>(pool.size());
-  sum.queued_tokens += pool_tokens;
-  if (admission != nullptr) {
-    const AdmissionStats stats = admission->stats(Instant{Duration{now}});
-    sum.queued_requests += stats.requests;
-    sum.queued_tokens += stats.tokens;
-  }
+  const Queue waiting = queue(now);
+  sum.queued_requests += waiting.requests;
+  sum.queued_tokens += waiting.tokens;
   return sum;
 }
 

@@ -27,6 +27,7 @@ class ServingSite {
 
   // Over all engines that are up, and the site's own queue.
   EngineLoad load(Nanos now) const;
+  // With its part of the site's own queue: what waits there will run on one of the engines.
   EngineLoad engine_load(std::size_t i, Nanos now) const;
   bool ready() const;  // some engine is up
 
@@ -62,6 +63,11 @@ class ServingSite {
   std::vector<bool> engine_down;
 
  private:
+  struct Queue {
+    std::uint32_t requests = 0;
+    std::uint64_t tokens = 0;
+  };
+  Queue queue(Nanos now) const;  // at the site itself
   void write_digests(Nanos now);
   std::uint32_t block_tokens_;
   Nanos interval_;
