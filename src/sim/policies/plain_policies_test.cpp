@@ -159,16 +159,24 @@ TEST(Prequal, AddsItsOwnRequestsToWhatAProbeSaid) {
   EXPECT_NE(grid.first(kRequest), 2U);
 }
 
-TEST(Prequal, ForgetsProbesOlderThanASecondWhileTwoAreLeft) {
+TEST(Prequal, ForgetsProbesOlderThanASecond) {
   TestGrid grid;
   for (int i = 0; i < 3; ++i) grid.add_peer(10);
   grid.view(1).load.decode_ms = 5;
-  grid.view(1).reported -= milliseconds{1'500};
+  grid.view(1).reported -= milliseconds{1'001};
   grid.make(make_prequal);
-  EXPECT_NE(grid.first(kRequest), 1U);
-  grid.view(0).reported -= seconds{2};
-  grid.view(2).reported -= seconds{2};
-  EXPECT_EQ(grid.first(kRequest), 1U);  // all are old: the newest two
+  EXPECT_EQ(grid.count(kRequest, 100)[1], 0);
+}
+
+TEST(Prequal, DrawsWhenFewerThanTwoProbesAreFresh) {
+  TestGrid grid;
+  grid.add_peer(10);
+  grid.add_peer(10).reported -= seconds{2};
+  grid.add_peer(10, 2).reported -= seconds{2};
+  grid.make(make_prequal);
+  const std::vector<int> counts = grid.count(kRequest, 2'000);
+  EXPECT_NEAR(counts[0], 500, 100);
+  EXPECT_NEAR(counts[2], 1'000, 120);
 }
 
 TEST(CentralPooled, WaitsInTheSitesOneQueue) {

@@ -17,26 +17,11 @@ class TwoChoices final : public RankedPolicy {
     for (std::size_t i = 0; i < views.size(); ++i) {
       ranks[i] = {.tier = 1, .cost = requests_per_engine(facts()[i], views[i])};
     }
-    const std::uint32_t first = draw(views, kNone);
+    const std::uint32_t first = draw(views);
     if (first == kNone) return;
     ranks[first].tier = 0;
     const std::uint32_t second = draw(views, first);
     if (second != kNone) ranks[second].tier = 0;
-  }
-
-  std::uint32_t draw(std::span<const CandidateView> views, std::uint32_t except) {
-    std::uint64_t sum = 0;
-    for (std::uint32_t i = 0; i < views.size(); ++i) {
-      if (views[i].allowed && i != except) sum += facts()[i].engines;
-    }
-    if (sum == 0) return kNone;
-    std::uint64_t at = random().below(sum);
-    for (std::uint32_t i = 0; i < views.size(); ++i) {
-      if (!views[i].allowed || i == except) continue;
-      if (at < facts()[i].engines) return i;
-      at -= facts()[i].engines;
-    }
-    return kNone;
   }
 };
 

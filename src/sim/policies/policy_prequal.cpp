@@ -1,13 +1,13 @@
 // prequal: the hot-cold lexicographic rule of Prequal (Wydrowski et al., NSDI 2024, arXiv
 // 2312.10172). A candidate is hot when its requests in flight (RIF) exceed the Q quantile of those
 // in the probe pool, Q = 2^-0.25; of the cold ones the least latency, if all are hot the least RIF.
-// Pool: the 16 newest probes, none older than 1 s; at least 2.
+// Pool: the 16 newest probes, none older than 1 s; with fewer than 2 the choice is random.
 //
 // Here: digests are the probes, so none is paid for and none needs removal by reuse; requests sent
 // since are added to a probe's RIF, as Prequal's compensation does. What a server would have
 // measured as latency at its RIF follows from its report: the queued tokens and this prompt at its
-// rate, then an answer of mean length at its pace. Below 2 fresh probes the newest old ones are
-// used, where Prequal draws. Latency holds no round trip: it was built for one data centre.
+// rate, then an answer of mean length at its pace. Latency holds no round trip: it was built for
+// one data centre.
 #include "sim/policies/ranked_policy.h"
 #include "sim/policy_list.h"
 
@@ -42,7 +42,10 @@ class Prequal final : public RankedPolicy {
       ranks[i] = {.tier = 2, .cost = requests_per_engine(facts()[i], views[i])};
     }
     fill_pool(views, now);
-    if (pool_.empty()) return;
+    if (pool_.size() < kPoolLeast) {
+      if (const std::uint32_t drawn = draw(views); drawn != kNone) ranks[drawn].tier = 0;
+      return;
+    }
     const double hot = quantile(views);
     for (const std::uint32_t i : pool_) {
       const double rif = requests_per_engine(facts()[i], views[i]);
@@ -65,7 +68,7 @@ class Prequal final : public RankedPolicy {
                                 return a < b;
                               });
     pool_.resize(size);
-    while (pool_.size() > kPoolLeast && now - views[pool_.back()].reported > kProbeAge) {
+    while (!pool_.empty() && now - views[pool_.back()].reported > kProbeAge) {
       pool_.pop_back();
     }
   }

@@ -44,6 +44,21 @@ void RankedPolicy::choose(const RequestView& request, std::span<const CandidateV
   chosen(request, views, best);
 }
 
+std::uint32_t RankedPolicy::draw(std::span<const CandidateView> views, std::uint32_t except) {
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < views.size(); ++i) {
+    if (views[i].allowed && i != except) sum += facts_[i].engines;
+  }
+  if (sum == 0) return kNone;
+  std::uint64_t at = random_.below(sum);
+  for (std::uint32_t i = 0; i < views.size(); ++i) {
+    if (!views[i].allowed || i == except) continue;
+    if (at < facts_[i].engines) return i;
+    at -= facts_[i].engines;
+  }
+  return kNone;
+}
+
 double prefill_rate(const CandidateFacts& facts, const CandidateView& view) {
   if (view.load.prefill_tokens_per_s > 0) return view.load.prefill_tokens_per_s;
   return facts.prefill_tokens_per_s > 0 ? facts.prefill_tokens_per_s : kUnknownRate;

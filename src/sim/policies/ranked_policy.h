@@ -44,6 +44,8 @@ class RankedPolicy : public Policy {
 
   std::span<const CandidateFacts> facts() const { return facts_; }
   Random& random() { return random_; }
+  // One of the allowed candidates but `except`, drawn by its engines; kNone: there is none.
+  std::uint32_t draw(std::span<const CandidateView> views, std::uint32_t except = kNone);
   // To be called in rank(): the request waits in the site's one queue, see Choice::pooled.
   void pool() { pooled_ = true; }
 
