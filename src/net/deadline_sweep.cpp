@@ -24,7 +24,7 @@ DeadlineSweep::Entry::~Entry() {
 }
 
 void DeadlineSweep::Entry::expire_after(Duration duration) {
-  deadline_ = sweep_.clock_.now() + duration;
+  deadline_ = sweep_.counted_now() + duration;
 }
 
 DeadlineSweep::DeadlineSweep(Executor executor, const Clock& clock, Duration tick)
@@ -45,12 +45,13 @@ void DeadlineSweep::start() {
 }
 
 void DeadlineSweep::sweep() {
-  const Instant now = clock_.now();
-  // The event loop itself is late: what the deadlines wait for may have come and not been read yet.
-  // One more turn, so that our own slowness is not taken for the other side's.
-  const bool loop_is_late = now > due_ + tick_;
-  if (loop_is_late && !std::exchange(waited_for_loop_, true)) return start();
-  waited_for_loop_ = false;
+  const Duration late = clock_.now() - due_ - tick_;
+  if (late > Duration::zero()) {
+    lost_ += late;
+    if (!std::exchange(gave_a_turn_, true)) return start();  // to read what has come
+  }
+  gave_a_turn_ = false;
+  const Instant now = counted_now();
   cursor_ = first_;
   while (cursor_ != nullptr) {
     Entry& entry = *cursor_;

@@ -1,5 +1,8 @@
 // DeadlineSweep: many coarse deadlines on one timer. Setting one is a store, so that no request
 // pays for a timer operation; a deadline is noticed up to `tick` late. IO thread only.
+//
+// Deadlines judge others, so the event loop's own lateness is not counted: what they wait for may
+// have come and not been read yet. Time runs at most two ticks from one sweep to the next.
 #pragma once
 
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -45,6 +48,7 @@ class DeadlineSweep {
  private:
   void start();
   void sweep();
+  Instant counted_now() const { return clock_.now() - lost_; }
 
   const Clock& clock_;
   Duration tick_;
@@ -54,8 +58,9 @@ class DeadlineSweep {
   Entry* first_ = nullptr;
   Entry* cursor_ = nullptr;  // the entry that the sweep looks at next
   bool running_ = false;
-  Instant due_{};                 // of the sweep to come
-  bool waited_for_loop_ = false;  // the last sweep was put off
+  Instant due_{};             // of the sweep to come
+  Duration lost_{};           // the event loop's lateness so far, not counted
+  bool gave_a_turn_ = false;  // the last sweep was put off
   std::shared_ptr<DeadlineSweep*> alive_ = std::make_shared<DeadlineSweep*>(this);
 };
 
