@@ -4,8 +4,8 @@
 
 namespace perigee {
 
-// Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed: the
-// flag it leaves behind tells run() to touch nothing more.
+// Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed: run()
+// sees that its mark of life has gone and touches nothing more.
 class FakeGeneration final : public Generation {
  public:
   FakeGeneration(FakeEngine& engine, const std::vector<FakeEngine::Step>& script, EventSink& sink)
@@ -17,16 +17,13 @@ class FakeGeneration final : public Generation {
   ~FakeGeneration() override {
     if (!ended_) ++engine_.cancelled;
     std::erase(engine_.running_, this);
-    if (destroyed_ != nullptr) *destroyed_ = true;
   }
   void resume() override { run(); }
 
   void run() {
-    bool destroyed = false;
-    destroyed_ = &destroyed;
-    while (!destroyed && next_ < script_.size() && step(script_[next_++])) {
+    const std::weak_ptr<void> alive = alive_;
+    while (!alive.expired() && next_ < script_.size() && step(script_[next_++])) {
     }
-    if (!destroyed) destroyed_ = nullptr;
   }
 
  private:
@@ -50,7 +47,7 @@ class FakeGeneration final : public Generation {
   EventSink* sink_;
   std::size_t next_ = 0;
   bool ended_ = false;
-  bool* destroyed_ = nullptr;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
 void FakeEngine::advance() {
