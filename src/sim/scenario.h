@@ -23,9 +23,11 @@ struct SiteSpec {
   std::string name;
   double latitude = 0;
   double longitude = 0;
-  std::string jurisdiction;  // "" for none
-  double population = 1;     // weight of its users
-  double utc_offset_h = 0;   // of its local time
+  std::string jurisdiction;   // "" for none
+  double population = 1;      // weight of its users
+  double utc_offset_h = 0;    // of its local time
+  double reserved_share = 0;  // 0..1 of its engines\' sequences, kept for the network\'s own work
+  double power_share = 1;     // 0..1 of them that its power allows
   std::vector<EngineGroup> engines;
 };
 

@@ -83,6 +83,10 @@ Result<> ScenarioReader::read_site(TomlTable& table) {
   site.population = population;
   site.utc_offset_h = offset;
   site.engines = engines;
+  PERIGEE_TRY(reserved, table.number("reserved_share", 0, 0, 0.99));
+  PERIGEE_TRY(power, table.number("power_share", 1, 0.01, 1));
+  site.reserved_share = reserved;
+  site.power_share = power;
   const auto number = static_cast<std::uint32_t>(scenario_.sites.size());
   if (!site_names_.try_emplace(name, number).second) {
     return table.problem("name", "another site has this name");

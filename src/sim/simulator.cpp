@@ -60,11 +60,14 @@ void Simulator::add_sites() {
   }
   std::vector<bool> serving(count);
   for (std::uint32_t s = 0; s < count; ++s) {
-    for (const EngineGroup& group : scenario_.sites[s].engines) {
+    const SiteSpec& spec = scenario_.sites[s];
+    const double share = spec.power_share * (1 - spec.reserved_share);
+    for (const EngineGroup& group : spec.engines) {
       const std::uint32_t site = policy_.traits.central ? scenario_.centre : s;
-      for (std::uint32_t i = 0; i < group.count; ++i) {
-        sites_[site].add_engine(scenario_.kinds[group.kind]);
-      }
+      EngineProfile profile = scenario_.kinds[group.kind];
+      profile.batch_max =
+          std::max(1U, static_cast<std::uint32_t>(profile.batch_max * share + 1e-9));
+      for (std::uint32_t i = 0; i < group.count; ++i) sites_[site].add_engine(profile);
     }
   }
   for (std::uint32_t s = 0; s < count; ++s) {
