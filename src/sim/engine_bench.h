@@ -1,11 +1,10 @@
 // For tests: one engine in virtual time, and what those see who ask it.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <vector>
 
+#include "base/assert.h"
 #include "sim/engine_model.h"
 
 namespace perigee::sim {
@@ -30,7 +29,7 @@ class Bench {
     run_until(now);
     spec.request = static_cast<std::uint32_t>(served.size());
     served.push_back({.arrived = now, .output_tokens = spec.output_tokens});
-    ASSERT_TRUE(engine.submit(spec, now));
+    PERIGEE_ASSERT(engine.submit(spec, now));
   }
   void run_until(Nanos end) {
     while (engine.next_boundary() <= end && engine.next_boundary() != kNever) step();
