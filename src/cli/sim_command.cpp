@@ -10,6 +10,7 @@
 #include "cli/environment.h"
 #include "cli/output.h"
 #include "cli/sim_json.h"
+#include "cli/sim_report.h"
 #include "sim/simulation.h"
 
 namespace perigee::cli {
@@ -21,6 +22,8 @@ struct SimArguments {
   std::string scenario;
   std::vector<std::string> policies;
   std::vector<std::string> overrides;
+  std::string sweep;
+  std::string report;
   std::uint64_t seed = 1;
   bool list = false;
   bool series = false;
@@ -116,9 +119,12 @@ void print_run(const sim::RunResult& run) {
   print(fmt::format("scenario {}  seed {}  digest {:016x}\n", run.scenario, run.seed, run.digest));
 }
 
-int run_scenario(const SimArguments& arguments) {
-  auto scenario = sim::load_scenario(find_scenario(arguments.scenario), arguments.overrides);
-  if (!scenario) return report(scenario.error());
+// The runs of the sweep, or the one run.
+Result<sim::Report> run_all(const SimArguments& arguments) {
+  PERIGEE_TRY(sweep, parse_sweep(arguments.sweep));
+  sim::Report runs;
+  runs.sweep_key = sweep.key;
+  runs.sweep_values = sweep.values;
   const SystemClock clock;
   sim::RunOptions options;
   options.seed = arguments.seed;
@@ -134,13 +140,55 @@ int run_scenario(const SimArguments& arguments) {
                share * 100);
     std::fflush(stderr);
   };
-  const auto run = sim::simulate_all(*scenario, arguments.policies, options);
-  if (bar) fmt::print(stderr, "\r{:60}\r", "");
-  if (!run) return report(run.error());
+  const std::string file = find_scenario(arguments.scenario);
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, sweep.values.size()); ++i) {
+    std::vector<std::string> overrides = arguments.overrides;
+    if (!sweep.key.empty()) overrides.push_back(sweep.key + "=" + sweep.values[i]);
+    PERIGEE_TRY(scenario, sim::load_scenario(file, overrides));
+    auto run = sim::simulate_all(scenario, arguments.policies, options);
+    if (bar) fmt::print(stderr, "\r{:60}\r", "");
+    if (!run) return run.error();
+    runs.runs.push_back(std::move(*run));
+  }
+  runs.shown = runs.runs.size() - 1;
+  return runs;
+}
+
+boost::json::object sweep_json(const sim::Report& runs, bool series) {
+  boost::json::array points;
+  for (std::size_t i = 0; i < runs.runs.size(); ++i) {
+    boost::json::object point;
+    point["value"] = runs.sweep_values[i];
+    point["run"] = sim_json(runs.runs[i], series);
+    points.push_back(std::move(point));
+  }
+  boost::json::object out;
+  out["sweep"] = runs.sweep_key;
+  out["points"] = std::move(points);
+  return out;
+}
+
+int run_scenario(const SimArguments& arguments) {
+  auto runs = run_all(arguments);
+  if (!runs) return report(runs.error());
+  if (!arguments.report.empty()) {
+    sim::Report page = *runs;
+    page.policies = explain_policies(page.runs.front());
+    if (auto written = write_report(std::move(page), arguments.report); !written) {
+      return report(written.error());
+    }
+    print_note("report written to " + arguments.report);
+  }
+  const bool swept = !runs->sweep_key.empty();
   if (arguments.format == OutputFormat::Json) {
-    print(boost::json::value(sim_json(*run, arguments.series)));
-  } else {
-    print_run(*run);
+    print(boost::json::value(swept ? sweep_json(*runs, arguments.series)
+                                   : sim_json(runs->runs.front(), arguments.series)));
+    return kExitOk;
+  }
+  for (std::size_t i = 0; i < runs->runs.size(); ++i) {
+    if (swept) print(runs->sweep_key + " = " + runs->sweep_values[i] + "\n");
+    print_run(runs->runs[i]);
+    if (i + 1 < runs->runs.size()) print("\n");
   }
   return kExitOk;
 }
@@ -157,6 +205,10 @@ void add_sim_command(CLI::App& app, int& exit_code) {
   command->add_option("--seed", arguments->seed, "Of all chance in the run")->capture_default_str();
   command->add_option("--set", arguments->overrides,
                       "Replace a key of the scenario: --set network.rtt_ms=100");
+  command->add_option("--sweep", arguments->sweep,
+                      "Run once per value of a key: --sweep load=0.5,1,1.5");
+  command->add_option("--report", arguments->report,
+                      "Write the run as one HTML page with plots to this file");
   command->add_flag("--series", arguments->series,
                     "With -o json: time lines, sites, flows and distributions too");
   command->add_flag("--list", arguments->list, "Name the shipped scenarios");
@@ -174,6 +226,8 @@ void add_sim_command(CLI::App& app, int& exit_code) {
   command->footer(
       "Examples:\n"
       "  perigee sim --list\n"
+      "  perigee sim site-loss --report site-loss.html\n"
+      "  perigee sim mixed-gpus --sweep load=0.6,0.8,1,1.2 --report load.html\n"
       "  perigee sim voice-burst --set network.rtt_ms=100\n"
       "  perigee sim azure-conv --policy perigee,least_load --seed 7 -o json");
 }

@@ -98,7 +98,7 @@ std::string render_spans(const std::string& title, const std::string& note, Unit
                    "<path class=\"grid\" d=\"M{0} 2V{1}\"/><text x=\"{0}\" y=\"{2}\" "
                    "class=\"tick mid\">{3}</text>",
                    coordinate(x.at(tick)), coordinate(bottom), coordinate(bottom + 16),
-                   format_value(tick, unit));
+                   format_tick(tick, unit));
   }
   double y = 4 + kRow / 2;
   for (const SpanRow& row : rows) {

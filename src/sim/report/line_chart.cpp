@@ -15,7 +15,7 @@ namespace {
 constexpr double kWidth = 640;
 constexpr double kHeight = 300;
 constexpr double kLeft = 62;
-constexpr double kRight = 626;
+constexpr double kRight = 612;
 constexpr double kTop = 14;
 constexpr double kBottom = 254;
 constexpr std::size_t kColours = 8;
@@ -45,7 +45,7 @@ void draw_axes(std::string& out, const LineChart& chart, const Scale& x, const S
     const std::string at = coordinate(y.at(tick));
     fmt::format_to(to, "<path class=\"grid\" d=\"M{} {}H{}\"/>", kLeft, at, kRight);
     fmt::format_to(to, "<text x=\"{}\" y=\"{}\" class=\"tick end\">{}</text>", kLeft - 6,
-                   coordinate(y.at(tick) + 4), format_value(tick, chart.y_unit));
+                   coordinate(y.at(tick) + 4), format_tick(tick, chart.y_unit));
   }
   double last = -100;
   for (const double tick : x.ticks()) {
@@ -54,7 +54,7 @@ void draw_axes(std::string& out, const LineChart& chart, const Scale& x, const S
     last = at;
     fmt::format_to(to, "<path class=\"grid\" d=\"M{} {}V{}\"/>", coordinate(at), kTop, kBottom);
     fmt::format_to(to, "<text x=\"{}\" y=\"{}\" class=\"tick mid\">{}</text>", coordinate(at),
-                   kBottom + 16, format_value(tick, chart.x_unit));
+                   kBottom + 16, format_tick(tick, chart.x_unit));
   }
   fmt::format_to(to, "<path class=\"axis\" d=\"M{0} {1}V{2}H{3}\"/>", kLeft, kTop, kBottom, kRight);
   fmt::format_to(to, "<text x=\"{}\" y=\"{}\" class=\"label mid\">{}</text>",

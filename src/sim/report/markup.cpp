@@ -97,6 +97,26 @@ std::string format_value(double value, Unit unit) {
   return format_number(value);
 }
 
+std::string format_tick(double value, Unit unit) {
+  if (!std::isfinite(value)) return "–";
+  const bool seconds = unit == Unit::Milliseconds && std::abs(value) >= 999.5;
+  if (seconds) value *= 1e-3;
+  if (unit == Unit::Percent) value *= 100;
+  const double size = std::abs(value);
+  const std::string number = size >= 999.5 && size < 1e15 ? format_number(value)
+                             : size < 1e-12               ? "0"
+                                                          : fmt::format("{:.4g}", value);
+  switch (unit) {
+    case Unit::Milliseconds: return number + (seconds ? " s" : " ms");
+    case Unit::Seconds: return number + " s";
+    case Unit::PerSecond: return number + "/s";
+    case Unit::Percent: return number + " %";
+    case Unit::Plain:
+    case Unit::Requests: break;
+  }
+  return number;
+}
+
 std::string format_count(std::uint64_t value) { return grouped(std::to_string(value)); }
 
 std::string format_bytes(double bytes) {

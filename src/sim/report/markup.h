@@ -19,6 +19,8 @@ enum class Unit : std::uint8_t { Plain, Milliseconds, Seconds, PerSecond, Percen
 std::string_view to_string(Unit unit);
 // With its unit: "12.3 ms", "1.20 s" (for Milliseconds too), "85 %" (of a share), "12.5/s".
 std::string format_value(double value, Unit unit);
+// The same for a round number at an axis, without trailing zeros: "50 ms", "1 s", "0.5 %".
+std::string format_tick(double value, Unit unit);
 // Three significant digits, "1,234" from a thousand on.
 std::string format_number(double value);
 std::string format_count(std::uint64_t value);

@@ -15,7 +15,7 @@ inline constexpr const char* kPageStyle = R"css(
 --u3:#d98a2b;--u4:#ef5350}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
-main,header,footer{max-width:1320px;margin:0 auto;padding:0 24px}
+main,header,footer{max-width:1360px;margin:0 auto;padding:0 24px}
 header{padding-top:28px}
 h1{font-size:26px;line-height:1.25;margin:0 0 4px}
 h2{font-size:19px;margin:40px 0 4px;padding-top:12px;border-top:1px solid var(--line)}

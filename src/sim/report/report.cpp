@@ -73,7 +73,7 @@ std::string page_body(const Report& report, const RunResult& run) {
     out += sweep_section(report);
   }
   out += heading("Latency", "All served requests; a refused or failed one has no latency.");
-  out += distribution_section(run) + class_table(report, run);
+  out += distribution_section(run) + latency_table(report, run) + class_table(report, run);
   out += heading("Over time", "Virtual time of the run.");
   out += timeline_section(run);
   out += heading("Where", "Each site at its longitude and latitude. The buttons above choose.");

@@ -14,6 +14,7 @@ std::vector<std::size_t> ranking(const RunResult& run);
 std::string headline(const Report& report, const RunResult& run);
 std::string tiles(const RunResult& run);
 std::string summary_table(const Report& report, const RunResult& run);
+std::string latency_table(const Report& report, const RunResult& run);
 std::string class_table(const Report& report, const RunResult& run);
 std::string own_table(const ReportTable& table);
 std::string comparison_section(const RunResult& run);

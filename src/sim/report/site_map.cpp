@@ -79,7 +79,7 @@ Projection project(const std::vector<SiteInfo>& sites) {
 
 double graticule_step(double span) {
   for (const double step : {0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0}) {
-    if (span / step <= 9) return step;
+    if (span / step <= 12) return step;
   }
   return 45;
 }
@@ -97,7 +97,7 @@ void draw_graticule(std::string& out, const Projection& p) {
                    "<path class=\"grid\" d=\"M{0} 0V{1}\"/><text x=\"{2}\" y=\"{3}\" "
                    "class=\"tick\">{4}{5}</text>",
                    coordinate(p.x(lon)), coordinate(p.height), coordinate(p.x(lon) + 3),
-                   coordinate(p.height - 5), format_number(std::abs(lon)), side);
+                   coordinate(p.height - 5), format_tick(std::abs(lon), Unit::Plain), side);
   }
   for (double lat = std::floor(north / step) * step; p.y(lat) < p.height; lat -= step) {
     if (std::abs(lat) > 90) continue;
@@ -106,7 +106,7 @@ void draw_graticule(std::string& out, const Projection& p) {
                    "<path class=\"grid\" d=\"M0 {0}H{1}\"/><text x=\"4\" y=\"{2}\" "
                    "class=\"tick\">{3}{4}</text>",
                    coordinate(p.y(lat)), kWidth, coordinate(p.y(lat) - 3),
-                   format_number(std::abs(lat)), side);
+                   format_tick(std::abs(lat), Unit::Plain), side);
   }
 }
 

@@ -19,8 +19,8 @@ double share_of(std::uint64_t part, std::uint64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
-std::string head(const std::vector<std::string>& columns) {
-  std::string out = "<thead><tr>";
+std::string head(const std::vector<std::string>& columns, const std::string& attributes = "") {
+  std::string out = "<thead><tr" + attributes + ">";
   for (const std::string& column : columns) out += "<th scope=\"col\">" + escape(column) + "</th>";
   return out + "</tr></thead>";
 }
@@ -105,57 +105,47 @@ std::string tiles(const RunResult& run) {
 }
 
 std::string summary_table(const Report& report, const RunResult& run) {
-  std::string inside = head({"#",
-                             report.subject,
-                             "Goodput",
-                             "Inside targets",
-                             "TTFT p50",
-                             "p90",
-                             "p99",
-                             "TPOT p50",
-                             "p90",
-                             "p99",
-                             "End to end p50",
-                             "p90",
-                             "p99",
-                             "Refused",
-                             "Failed",
-                             "Busy",
-                             "Cached prompt",
-                             "Backbone",
-                             "Cost per Mtok",
-                             "Fairness"});
+  std::string inside = head(
+      {"#", report.subject, "Goodput", "Inside targets", "TTFT p50", "TTFT p99", "End to end p99",
+       "Refused", "Failed", "Busy", "Cached prompt", "Backbone", "Cost per Mtok", "Fairness"},
+      " class=\"named\"");
   inside += "<tbody>";
   std::size_t rank = 0;
   for (const std::size_t i : ranking(run)) {
     const PolicyResult& p = run.policies[i];
-    inside += row({std::to_string(++rank),
-                   p.policy,
-                   format_value(p.goodput_rps, Unit::PerSecond),
-                   format_share(p.attainment),
-                   ms(p.ttft_ms.p50),
-                   ms(p.ttft_ms.p90),
-                   ms(p.ttft_ms.p99),
-                   ms(p.tpot_ms.p50),
-                   ms(p.tpot_ms.p90),
-                   ms(p.tpot_ms.p99),
-                   ms(p.e2e_ms.p50),
-                   ms(p.e2e_ms.p90),
-                   ms(p.e2e_ms.p99),
-                   format_share(share_of(p.refused + p.unlawful, p.requests)),
-                   format_share(share_of(p.failed + p.unfinished, p.requests)),
-                   format_share(p.utilisation),
-                   format_share(p.prefix_hit),
-                   format_bytes(static_cast<double>(p.backbone_bytes)),
-                   format_number(p.cost_per_mtok),
-                   format_number(p.fairness)},
-                  " class=\"named\" data-s=\"" + std::to_string(i) + "\"");
+    inside += row(
+        {std::to_string(++rank), p.policy, format_value(p.goodput_rps, Unit::PerSecond),
+         format_share(p.attainment), ms(p.ttft_ms.p50), ms(p.ttft_ms.p99), ms(p.e2e_ms.p99),
+         format_share(share_of(p.refused + p.unlawful, p.requests)),
+         format_share(share_of(p.failed + p.unfinished, p.requests)), format_share(p.utilisation),
+         format_share(p.prefix_hit), format_bytes(static_cast<double>(p.backbone_bytes)),
+         format_number(p.cost_per_mtok), format_number(p.fairness)},
+        " class=\"named\" data-s=\"" + std::to_string(i) + "\"");
   }
   return table("Summary",
                "Ranked by goodput: requests per second answered inside the targets of their class. "
-               "TTFT: time to first token; TPOT: time per output token after it; both as the "
-               "client sees them. Fairness: Jain's index over tenants, 1 is even. Cost: engines "
-               "and backbone at the scenario's prices, per million tokens.",
+               "TTFT: time to first token as the client sees it. Busy: share of engine time. "
+               "Cached prompt: share of prompt tokens found in a prefix cache. Cost: engines and "
+               "backbone at the scenario's prices, per million tokens. Fairness: Jain's index over "
+               "tenants, 1 is even.",
+               inside + "</tbody>");
+}
+
+std::string latency_table(const Report& report, const RunResult& run) {
+  std::string inside = head({report.subject, "TTFT p50", "p90", "p99", "TPOT p50", "p90", "p99",
+                             "End to end p50", "p90", "p99"});
+  inside += "<tbody>";
+  for (const std::size_t i : ranking(run)) {
+    const PolicyResult& p = run.policies[i];
+    std::vector<std::string> cells{p.policy};
+    for (const Quantiles& q : {p.ttft_ms, p.tpot_ms, p.e2e_ms}) {
+      for (const double value : {q.p50, q.p90, q.p99}) cells.push_back(ms(value));
+    }
+    inside += row(cells, " data-s=\"" + std::to_string(i) + "\"");
+  }
+  return table("Latency in numbers",
+               "TTFT: time to first token. TPOT: time per output token after it. p50: half of the "
+               "served requests are faster; p99: 99 % are.",
                inside + "</tbody>");
 }
 
