@@ -4,6 +4,7 @@
 // (CandidateState).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -50,8 +51,8 @@ inline constexpr Duration kViewTick = seconds{1};
 
 // All that a decision reads of a candidate it does not choose, ready to be added up.
 struct alignas(64) CandidateView {
-  static constexpr std::int64_t kStale = -1;
-  std::int64_t tick = kStale;  // count of kViewTick
+  static constexpr std::int32_t kStale = -1;
+  std::int32_t tick = kStale;  // count of kViewTick: lasts for 68 years
   CandidateIndex index = 0;
   std::uint32_t jurisdiction = 0;  // number of its name
   std::uint32_t site = 0;          // number of its name
@@ -71,7 +72,13 @@ struct alignas(64) CandidateView {
   double price_micros_per_mtok = 0;
   double backbone_ms_per_mib = 0;
   const PrefixFilter* held = nullptr;
+  // Time beyond each class's pace, per token of answers: expected, not that of the expected tpot.
+  std::array<float, 4> excess_per_output{};
 };
+static_assert(sizeof(CandidateView) == 128);
+inline std::int32_t view_tick(Instant now) {
+  return static_cast<std::int32_t>(now.time_since_epoch() / kViewTick);
+}
 
 struct Candidate {
   CandidateIndex index = 0;
@@ -141,7 +148,7 @@ class CandidateTable {
   const Candidate& at(std::uint32_t slot) const { return candidates_[slot]; }
   const CandidateView& view(std::uint32_t slot, Instant now) const {
     CandidateView& view = views_[slot];
-    if (view.tick != now.time_since_epoch() / kViewTick) {
+    if (view.tick != view_tick(now)) {
       view = view_of(candidates_[slot], states_[slot], now);
     }
     return view;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace perigee {
 namespace {
@@ -12,6 +13,8 @@ constexpr double kBytesPerMib = 1024.0 * 1024.0;
 // Whatever a request says its time is worth, terms stay comparable numbers.
 constexpr double kSensitivityMost_ms = 1e9;
 constexpr double kBytesMost = 1e12;
+// Beyond, less than a ten-thousandth of a deviation is at stake.
+constexpr double kFarDeviations = 3.5;
 
 // What is ahead of a new request at a candidate: its report, corrected by own work.
 struct Backlog {
@@ -59,6 +62,7 @@ RequestTerms terms_of(const RouteRequest& request, const ModelEntry& model,
         std::min(terms.output_tokens, static_cast<double>(request.output_tokens_max));
   }
   terms.targets = targets_of(request.service_class);
+  terms.service_class = request.service_class;
   terms.mtok = (terms.prompt_tokens + terms.output_tokens) / kTokensPerMtok;
   if (std::isfinite(request.price_sensitivity_ms)) {
     terms.price_ms_per_micro =
@@ -75,12 +79,22 @@ double published_tpot_ms(const EngineLoad& load) {
   return load.decode_ms > 0 ? load.decode_ms : kTpotDefault_ms;
 }
 
+double expected_excess_ms(double tpot_ms, double pace_ms) {
+  const double deviation = kTpotFactor.noise * tpot_ms;
+  const double over = tpot_ms - pace_ms;
+  if (over < -kFarDeviations * deviation) return 0;
+  if (over > kFarDeviations * deviation) return over;
+  const double z = over / deviation;
+  const double density = std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
+  return deviation * density + over * std::erfc(-z / std::numbers::sqrt2) / 2;
+}
+
 CandidateView view_of(const Candidate& candidate, const CandidateState& state, Instant now) {
   const Instant then = view_instant(now);
   const PrefillEstimate::Value learned = candidate.prefill.at(then);
   const Backlog backlog = backlog_of(candidate);
   CandidateView view;
-  view.tick = now.time_since_epoch() / kViewTick;
+  view.tick = view_tick(now);
   view.index = candidate.index;
   view.jurisdiction = candidate.jurisdiction;
   view.site = candidate.site;
@@ -104,6 +118,10 @@ CandidateView view_of(const Candidate& candidate, const CandidateState& state, I
       static_cast<double>(std::max<std::int64_t>(state.price_micros_per_mtok, 0));
   view.backbone_ms_per_mib = candidate.backbone_ms_per_mib;
   view.held = state.held.get();
+  for (std::size_t i = 0; i < view.excess_per_output.size(); ++i) {
+    const double pace_ms = targets_of(static_cast<ServiceClass>(i)).tpot_ms;
+    view.excess_per_output[i] = static_cast<float>(expected_excess_ms(view.tpot_ms, pace_ms));
+  }
   return view;
 }
 

@@ -33,12 +33,18 @@ struct RequestTerms {
   double price_ms_per_micro = 0;
   double mib = 0;  // over a backbone
   ClassTargets targets{};
+  ServiceClass service_class = ServiceClass::Standard;
 };
 RequestTerms terms_of(const RouteRequest& request, const ModelEntry& model,
                       const RouterOptions& options, Instant now);
 
 // Published time per token, or the default.
 double published_tpot_ms(const EngineLoad& load);
+
+// What a time per token is expected to be over `pace_ms`, when it is normal round `tpot_ms`:
+// batches come and go while an answer is written, and one observation deviates by
+// kTpotFactor.noise. A site just within the pace is not as good as one far within.
+double expected_excess_ms(double tpot_ms, double pace_ms);
 
 struct Estimate {
   double cached_tokens;
@@ -66,7 +72,8 @@ inline Estimate estimate(const CandidateView& view, const RequestTerms& request,
   e.slot_ms = std::max(0.0, request.output_tokens * view.slot_ms_per_output - view.wait_ms);
   e.prefill_ms = (request.prompt_tokens - e.cached_tokens) * view.ms_per_token;
   e.ttft_ms = view.ready_ms + e.slot_ms + e.prefill_ms;
-  e.excess_ms = request.output_tokens * std::max(0.0, view.tpot_ms - request.targets.tpot_ms);
+  e.excess_ms = request.output_tokens *
+                view.excess_per_output[static_cast<std::size_t>(request.service_class)];
   e.time_ms = e.ttft_ms + view.barrier_ms + e.excess_ms;
   e.price_ms = request.mtok * view.price_micros_per_mtok * request.price_ms_per_micro;
   e.backbone_ms = request.mib * view.backbone_ms_per_mib;

@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "core/predictor.h"
 
 namespace perigee {
 namespace {
@@ -233,6 +235,19 @@ TEST(Router, CountsNoSlotThatThePowerOrTheNetworksOwnWorkTakes) {
   state.reserved_share = std::nan("");
   ASSERT_TRUE(router.update(state, kStart));
   EXPECT_EQ(router.explain(request(), kStart).candidates[0].slots_usable, 10U);
+}
+
+TEST(Router, ExpectsMoreThanNothingBeyondThePaceOfASiteJustWithinIt) {
+  EXPECT_DOUBLE_EQ(expected_excess_ms(10, 30), 0);
+  EXPECT_NEAR(expected_excess_ms(30, 30), 6 * 0.39894, 1e-4);
+  EXPECT_NEAR(expected_excess_ms(25, 30), 5 * 0.08332, 1e-4);
+  EXPECT_DOUBLE_EQ(expected_excess_ms(200, 30), 170);
+  double before = 0;
+  for (double tpot = 1; tpot < 300; tpot *= 1.01) {
+    const double excess = expected_excess_ms(tpot, 30);
+    EXPECT_GE(excess, std::max(before, tpot - 30));
+    before = excess;
+  }
 }
 
 TEST(Router, TakesAPromptToRunOnOneEngineOfASiteAndItsQueueOnAll) {
