@@ -33,9 +33,8 @@ void* operator new(std::size_t size) {
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
+namespace perigee {
 namespace {
-
-using namespace perigee;
 
 constexpr Instant kStart{seconds{100}};
 constexpr std::uint32_t kBlocks = 40;
@@ -173,7 +172,7 @@ void admission(benchmark::State& state) {
   queue.set_capacity({.slots = kSlots, .prefill_tokens_per_s = 1e6, .decode_ms = 0.01});
   std::vector<AdmissionRequest> wanted(static_cast<std::size_t>(state.range(0)));
   std::vector<AdmissionTicket> running;
-  running.reserve(2 * kSlots);
+  running.reserve(std::size_t{2} * kSlots);
   Instant now = kStart;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     wanted[i].tenant = TenantId{"tenant-" + std::to_string(i)};
@@ -260,9 +259,8 @@ void print_table(const std::vector<Row>& rows) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+// Runs what the arguments choose; the exit status.
+int run(int argc, char** argv) {
   bool json = false;
   std::vector<char*> arguments{argv[0]};
   for (int i = 1; i < argc; ++i) {
@@ -280,3 +278,8 @@ int main(int argc, char** argv) {
   json ? print_json(collector.rows) : print_table(collector.rows);
   return collector.rows.empty() ? 1 : 0;
 }
+
+}  // namespace
+}  // namespace perigee
+
+int main(int argc, char** argv) { return perigee::run(argc, argv); }

@@ -158,7 +158,9 @@ TEST(JsonSchemaGrammar, RefusesTooDeepASchema) {
 TEST(JsonSchemaGrammar, AReferenceToItselfIsRefusedNotFollowedForever) {
   const auto written = grammar_of_schema(
       boost::json::parse(R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/a"}}})"), "schema");
-  if (written) EXPECT_FALSE(Grammar::parse(demo_model(), *written, "schema"));
+  if (written) {
+    EXPECT_FALSE(Grammar::parse(demo_model(), *written, "schema"));
+  }
 }
 
 TEST(Gbnf, SyntaxErrorsNameTheLine) {
