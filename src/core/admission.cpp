@@ -4,7 +4,6 @@
 #include <cmath>
 #include <vector>
 
-#include "base/assert.h"
 #include "core/class_targets.h"
 #include "core/rate_estimator.h"
 #include "core/waiting_table.h"
@@ -43,15 +42,6 @@ AdmissionAnswer refused(Why why, double retry_ms) {
 }
 
 }  // namespace
-
-std::string_view to_string(Why why) {
-  switch (why) {
-    case Why::Full: return "full";
-    case Why::TooLate: return "too_late";
-    case Why::NoCapacity: return "no_capacity";
-  }
-  PERIGEE_ASSERT(false);
-}
 
 struct AdmissionQueue::State {
   explicit State(const AdmissionOptions& with)

@@ -1,10 +1,11 @@
-// Why a plan has no candidate: the error of plan() and its words.
+// Why a plan has no candidate: the error of plan() and its words; words of refusals.
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "base/assert.h"
+#include "core/admission.h"
 #include "core/planner.h"
 
 namespace perigee {
@@ -105,6 +106,15 @@ std::optional<Error> lasting(const RouteRequest& request, const PlanScratch& scr
 }
 
 }  // namespace
+
+std::string_view to_string(AdmissionRefusal::Why why) {
+  switch (why) {
+    case AdmissionRefusal::Why::Full: return "full";
+    case AdmissionRefusal::Why::TooLate: return "too_late";
+    case AdmissionRefusal::Why::NoCapacity: return "no_capacity";
+  }
+  PERIGEE_ASSERT(false);
+}
 
 std::string_view to_string(Attestation attestation) {
   switch (attestation) {
