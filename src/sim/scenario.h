@@ -42,7 +42,7 @@ struct RttPair {
 struct NetworkSpec {
   double rtt_ms = 0;
   double rtt_base_ms = 1.0;       // metro: median between zones of one city 0.7 ms
-  double rtt_ms_per_km = 0.0159;  // fit to measured region pairs (data/README.md)
+  double rtt_ms_per_km = 0.0159;  // fit to measured region pairs (docs/sim.md)
   double jitter = 0.05;           // mean extra one-way time, as a share of it; exponential
   double loss = 0;                // chance that a message must be sent again
   double uplink_mbps = 10'000;    // of a site towards the others

@@ -56,6 +56,7 @@ Result<> ScenarioReader::read_digests() {
   PERIGEE_TRY(interval, table.number("interval_ms", digests.interval_ms, 10, 3'600'000));
   digests.interval_ms = interval;
   PERIGEE_TRY(delay, table.number("delay_ms", digests.delay_ms, 0, 3'600'000));
+  if (delay > 200 * interval) return table.error("delay_ms", "at most 200 times interval_ms");
   digests.delay_ms = delay;
   PERIGEE_TRY(gone, table.integer("gone_after", digests.gone_after, 1, 1'000));
   digests.gone_after = static_cast<std::uint32_t>(gone);
