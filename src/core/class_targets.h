@@ -16,14 +16,16 @@ struct ClassTargets {
 // Realtime: 500 ms to the first token is the bound of the published voice experiments on edge
 // grids; 30 ms per token is MLPerf Inference's interactive bound for 8B models. Interactive: twice
 // the TTFT, and 50 ms is some 20 tokens/s, faster than people read. Standard: as hosted APIs do
-// under load. Batch: only must not crawl. sticky_loss is a tenth of the TTFT target: llm-d breaks
-// affinity at 5 s for one undivided class of work; a class with a tighter target can lose less.
+// under load. Batch: only must not crawl. sticky_loss is half of the TTFT target (llm-d's T_max is
+// what the operator lets a first token take): who leaves a warm cache is computed again elsewhere,
+// which slows all who run there, so staying is right while there is time for it.
 constexpr ClassTargets targets_of(ServiceClass service_class) {
   switch (service_class) {
-    case ServiceClass::Realtime: return {.ttft_ms = 500, .tpot_ms = 30, .sticky_loss_ms = 50};
-    case ServiceClass::Interactive: return {.ttft_ms = 1'000, .tpot_ms = 50, .sticky_loss_ms = 100};
-    case ServiceClass::Standard: return {.ttft_ms = 5'000, .tpot_ms = 100, .sticky_loss_ms = 500};
-    case ServiceClass::Batch: return {.ttft_ms = 60'000, .tpot_ms = 1'000, .sticky_loss_ms = 6'000};
+    case ServiceClass::Realtime: return {.ttft_ms = 500, .tpot_ms = 30, .sticky_loss_ms = 250};
+    case ServiceClass::Interactive: return {.ttft_ms = 1'000, .tpot_ms = 50, .sticky_loss_ms = 500};
+    case ServiceClass::Standard: return {.ttft_ms = 5'000, .tpot_ms = 100, .sticky_loss_ms = 2'500};
+    case ServiceClass::Batch:
+      return {.ttft_ms = 60'000, .tpot_ms = 1'000, .sticky_loss_ms = 30'000};
   }
   PERIGEE_ASSERT(false);
 }

@@ -127,14 +127,13 @@ Choice::Position Choice::session_holder() const {
 // Where to stay, if the loss is bearable: at the session's last candidate, else where it is warm.
 std::optional<Choice::Position> Choice::sticky() {
   const double ms_per_token = view(best_).ms_per_token;
-  const auto bearable = [&](Position i, double saved_tokens) {
-    const double saved_ms = saved_tokens * std::min(ms_per_token, view(i).ms_per_token);
+  const auto bearable = [&](Position i, double loss_max_ms) {
     return eligible_[i].tier == eligible_[best_].tier &&
            eligible_[i].score_ms - eligible_[best_].score_ms <=
-               std::min(targets_.sticky_loss_ms, saved_ms);
+               std::min(targets_.sticky_loss_ms, loss_max_ms);
   };
   const Position holder = session_holder();
-  if (holder != kNone && bearable(holder, request_.prompt_tokens)) {
+  if (holder != kNone && bearable(holder, targets_.sticky_loss_ms)) {
     first(holder, "session");
     return holder;
   }
@@ -147,7 +146,7 @@ std::optional<Choice::Position> Choice::sticky() {
   if (most < 1) return std::nullopt;
   const auto warm = [&](Position i) {
     return eligible_[i].cached_tokens >= kWarmShare * most &&
-           bearable(i, eligible_[i].cached_tokens);
+           bearable(i, eligible_[i].cached_tokens * std::min(ms_per_token, view(i).ms_per_token));
   };
   Position warmest = kNone;
   for (const Position i : scratch_.warm) {
@@ -166,7 +165,7 @@ std::optional<Choice::Position> Choice::explore(Position chosen) {
   }
   const auto worthy = [&](Position i) {
     if (i == chosen || eligible_[i].tier != eligible_[chosen].tier ||
-        loss(i, best_) > targets_.sticky_loss_ms) {
+        loss(i, best_) > kExploreLoss * targets_.ttft_ms) {
       return false;
     }
     const Prediction p = prediction(i);

@@ -39,6 +39,7 @@ inline constexpr double kNearEqualShare = 0.1;
 // deviation is above this share of their predicted time.
 inline constexpr double kExploreShare = 0.01;
 inline constexpr double kExploreUncertainty = 0.2;
+inline constexpr double kExploreLoss = 0.1;  // of the class's time to first token
 
 // A realtime plan is hedged when the first token is later than 95 of 100 predicted ones, so one in
 // twenty is doubled (Dean and Barroso, The Tail at Scale, 2013); when the second attempt then still
