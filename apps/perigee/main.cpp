@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   cli::add_control_command(app, exit_code);
   cli::add_engine_command(app, exit_code);
   cli::add_sim_command(app, exit_code);
+  cli::add_plan_command(app, exit_code);
   cli::add_completion_command(app, exit_code);
   cli::add_version_command(app, exit_code);
   try {
