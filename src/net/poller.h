@@ -41,9 +41,12 @@ class Waiter {
     act_ = [](Action action, std::byte* from, std::byte* to) {
       Handler& held = *std::launder(reinterpret_cast<Handler*>(from));
       Handler moved{std::move(held)};
-      held.~Handler();
-      if (action == Action::Move) new (static_cast<void*>(to)) Handler(std::move(moved));
-      if (action == Action::Resume) std::move(moved)();
+      held.~Handler();  // NOLINT(bugprone-use-after-move): what is moved from ends too
+      if (action == Action::Move) {
+        new (static_cast<void*>(to)) Handler(std::move(moved));
+      } else if (action == Action::Resume) {
+        std::move(moved)();
+      }
     };
   }
   bool waiting() const { return act_ != nullptr; }

@@ -57,7 +57,7 @@ class Blanker {
   void blank_quoted(char quote) {
     std::size_t end = at_ + 1;
     while (end < text_.size() && text_[end] != quote && text_[end] != '\n') {
-      end += text_[end] == '\\' ? 2 : 1;
+      end += text_[end] == '\\' ? 2U : 1U;
     }
     ++at_;  // the quotes stay, so that an #include line and an empty string keep their shape
     blank_to(end);

@@ -4,8 +4,8 @@
 
 namespace perigee {
 
-// Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed: run()
-// sees that its mark of life has gone and touches nothing more.
+// Runs the script until it hangs, pauses or ends. Destroying it inside a sink call is allowed:
+// run() sees that its mark of life has gone and touches nothing more.
 class FakeGeneration final : public Generation {
  public:
   FakeGeneration(FakeEngine& engine, const std::vector<FakeEngine::Step>& script, EventSink& sink)
@@ -22,7 +22,10 @@ class FakeGeneration final : public Generation {
 
   void run() {
     const std::weak_ptr<void> alive = alive_;
-    while (!alive.expired() && next_ < script_.size() && step(script_[next_++])) {
+    bool going = true;
+    while (going && next_ < script_.size()) {
+      const FakeEngine::Step& next = script_[next_++];
+      going = step(next) && !alive.expired();
     }
   }
 
