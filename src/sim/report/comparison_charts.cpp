@@ -16,6 +16,7 @@ constexpr double kWidth = 640;
 constexpr double kRow = 24;
 constexpr double kNames = 176;
 constexpr double kRight = 560;
+constexpr double kBarRight = 520;  // leaves room for two figures
 
 std::string open_svg(const std::string& title, const std::string& note, double height) {
   return fmt::format(
@@ -65,7 +66,7 @@ std::string render_bars(const std::string& title, const std::string& note,
   for (const BarRow& row : rows) {
     draw_name(svg, row.name, y);
     const double width =
-        plottable(row.value) && high > 0 ? (kRight - kNames) * row.value / high : 0;
+        plottable(row.value) && high > 0 ? (kBarRight - kNames) * row.value / high : 0;
     fmt::format_to(std::back_inserter(svg),
                    "<g class=\"bar {}\" data-s=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" "
                    "height=\"{}\"/></g><text x=\"{}\" y=\"{}\" class=\"tick\">{}</text>",

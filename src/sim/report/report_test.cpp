@@ -208,7 +208,7 @@ TEST(Report, PlotsASweepOverItsNumbers) {
   report.shown = 2;
   const std::string html = render_report(report);
   EXPECT_THAT(html, HasSubstr("Goodput against load"));
-  EXPECT_THAT(html, HasSubstr("load = 2"));
+  EXPECT_THAT(html, HasSubstr("At load = 2: "));
   expect_no_odd_numbers(html);
 }
 

@@ -68,7 +68,13 @@ std::string headline(const Report& report, const RunResult& run) {
   if (run.policies.empty()) return "No policy was run.";
   const std::vector<std::size_t> order = ranking(run);
   const PolicyResult& best = run.policies[order[0]];
-  std::string out = fmt::format(
+  std::string out;
+  if (!report.sweep_key.empty() && report.shown < report.sweep_values.size()) {
+    out =
+        "At " + escape(report.sweep_key) + " = " + escape(report.sweep_values[report.shown]) + ": ";
+  }
+  fmt::format_to(
+      std::back_inserter(out),
       "Most goodput: <b>{}</b> answers {} requests per second inside their targets, {} of all that "
       "came.",
       escape(best.policy), format_number(best.goodput_rps), format_share(best.attainment));
@@ -94,10 +100,10 @@ std::string tiles(const RunResult& run) {
       std::accumulate(run.sites.begin(), run.sites.end(), std::uint64_t{0},
                       [](std::uint64_t sum, const SiteInfo& site) { return sum + site.engines; });
   std::string out = "<ul class=\"tiles\">";
-  out += tile(format_value(best.goodput_rps, Unit::PerSecond), "goodput", "best: " + best.policy);
-  out += tile(format_share(best.attainment), "inside targets", "same policy");
-  out += tile(ms(best.ttft_ms.p99), "p99 time to first token", "same policy");
-  out += tile(format_number(best.cost_per_mtok), "cost per million tokens", "same policy");
+  out += tile(format_value(best.goodput_rps, Unit::PerSecond), "goodput", "most: " + best.policy);
+  out += tile(format_share(best.attainment), "inside targets", best.policy);
+  out += tile(ms(best.ttft_ms.p99), "p99 time to first token", best.policy);
+  out += tile(format_number(best.cost_per_mtok), "cost per million tokens", best.policy);
   out += tile(format_share(best.utilisation), "of engine time busy",
               format_count(engines) + " engines");
   out += tile(format_count(best.requests), "requests", format_value(run.duration_s, Unit::Seconds));
