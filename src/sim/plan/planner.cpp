@@ -229,6 +229,7 @@ Plan Planner::run() {
   fill(plan.counts, Depth::Whole, "adding, whole runs");
   if (shortfall(plan.counts, Depth::Whole) <= 0) {
     trim(plan.counts, Depth::Whole, "removing, whole runs");
+    swap(plan.counts, Depth::Whole, "swapping, whole runs");
   }
   conclude(plan);
   return plan;
