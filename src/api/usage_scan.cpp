@@ -40,8 +40,13 @@ Place read_presence(JsonWalk& walk, Place at, bool& present) {
     present = present || !text.empty();
     return at;
   }
-  present = present || type == '[' || type == '{';
-  return walk.skip(at);
+  const auto found = [&](Place item) {
+    present = true;
+    return walk.skip(item);
+  };
+  if (type == '[') return walk.items(at, found);
+  if (type != '{') return walk.skip(at);
+  return walk.members(at, [&](std::string_view /*key*/, Place item) { return found(item); });
 }
 
 Place read_delta(JsonWalk& walk, Place at, bool& present) {

@@ -69,6 +69,15 @@ TEST(ChunkScan, CountsTokens) {
   EXPECT_EQ(tokens(R"({"delta":{},"finish_reason":"stop"})"), 0);
 }
 
+TEST(ChunkScan, CountsNothingThatIsEmpty) {
+  const auto tokens = [](std::string_view delta) {
+    return scan_chunk(R"({"choices":[{"delta":)" + std::string{delta} + "}]}")->tokens;
+  };
+  EXPECT_EQ(tokens(R"({"role":"assistant","content":"","tool_calls":[],"x":{},"y":null})"), 0U);
+  EXPECT_EQ(tokens(R"({"tool_calls":[{"index":0}]})"), 1U);
+  EXPECT_EQ(tokens(R"({"content":{"a":1}})"), 1U);
+}
+
 TEST(ChunkScan, KnowsTheUsageChunk) {
   EXPECT_TRUE(scan_chunk(R"({"choices":[],)" + kUsage + "}")->usage_only);
   EXPECT_FALSE(scan_chunk(R"({"choices":[{"delta":{}}],)" + kUsage + "}")->usage_only);

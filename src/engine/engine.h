@@ -61,7 +61,7 @@ struct Chunk {
 // The end of an answer. `body` is the whole JSON of a non-streaming answer, else empty.
 struct Finished {
   std::string body;
-  Usage usage;
+  Usage usage;  // all zero: the engine reported none
   std::optional<EngineLoad> load;
 };
 

@@ -22,7 +22,11 @@ bool EventStream::on_chunk(const Chunk& chunk) {
   if (relay_field_ && !chunk.token_ids.empty()) {
     bytes_.append("perigee: ids=").append(chunk.token_ids).append("\n");
   }
-  bytes_.append("data: ").append(chunk.json).append("\n\n");
+  std::string_view rest = chunk.json;
+  for (std::size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
+    bytes_.append("data: ").append(rest.substr(0, end)).append("\n");  // it came in several lines
+  }
+  bytes_.append("data: ").append(rest).append("\n\n");
   tokens_ += chunk.tokens;
   paused_ = bytes_.size() >= kBufferBytesMax;
   notifier_.notify();

@@ -29,6 +29,9 @@ bool may_retry(Code code) {
          code == Code::DeadlineExceeded || code == Code::Internal;
 }
 
+// Some servers report no usage: then what was estimated and counted on the way stands.
+bool is_known(const Usage& usage) { return usage.prompt_tokens > 0; }
+
 // Whatever keeps an answer from its client (it left, it reads nothing) is no fault of an engine.
 Error client_left() { return Error{Code::Cancelled, "the client left"}; }
 
@@ -271,7 +274,7 @@ Task<Result<>> Inference::await_first_event(Prepared& prepared, Answer& answer, 
       told = run.events.has_bytes() || run.events.finished() != nullptr;
     }
     if (begun) {
-      learn_start(run);
+      learn_start(prepared, run);
       break;
     }
     run.attempt.reset();
@@ -313,7 +316,8 @@ Task<Result<>> Inference::beat(Answer& answer, Run& run) {
 }
 
 // The first event is there.
-void Inference::learn_start(Run& run) {
+void Inference::learn_start(const Prepared& prepared, Run& run) {
+  run.usage.prompt_tokens = prepared.route.prompt_tokens;  // until the engine says better
   run.events.expect_by(Instant::max());
   run.attempt->report.first_token();
   run.first_token = parts_.clock.now() - run.began;
@@ -332,7 +336,7 @@ void Inference::learn_end(Run& run, const Result<>& served) {
       learn_load(run.attempt->candidate, *finished->load);
     }
     if (served) {
-      run.attempt->report.served(run.usage);
+      run.attempt->report.served(run.events.finished()->usage);
     } else if (!too_late(run)) {
       run.attempt->report.failed(served.error());
     }
@@ -371,9 +375,9 @@ void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
 
 Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
   Finished& finished = *run.events.finished();
-  run.usage = finished.usage;
+  if (is_known(finished.usage)) run.usage = finished.usage;
   if (run.from_site) {
-    run.head->usage = finished.usage;
+    run.head->usage = run.usage;
     if (finished.load) run.head->load = finished.load;
   }
   auto sent = co_await answer.respond(*run.head, finished.body);
@@ -400,6 +404,7 @@ Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
       const std::string bytes = events.take_bytes(tokens);
       auto written = co_await answer.write(bytes);
       if (!written) co_return client_left();
+      run.usage.completion_tokens += tokens;
       if (run.meter) run.meter->deliver(tokens);
       if (was_paused) run.attempt->generation->resume();
       continue;
@@ -414,7 +419,7 @@ Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
     }
   }
   const Finished& finished = *events.finished();
-  run.usage = finished.usage;
+  if (is_known(finished.usage)) run.usage = finished.usage;
   std::string last;
   if (run.from_site) {
     last = "perigee: usage=" + api::format_usage(run.usage);

@@ -90,7 +90,7 @@ class Inference {
   Task<Result<>> await_first_event(Prepared& prepared, Answer& answer, Run& run);
   Result<> attempt(const Prepared& prepared, std::size_t index, Run& run);
   Task<Result<>> beat(Answer& answer, Run& run);
-  void learn_start(Run& run);
+  void learn_start(const Prepared& prepared, Run& run);
   Task<Result<>> relay_whole(Answer& answer, Run& run);
   Task<Result<>> begin_stream(Answer& answer, Run& run);
   Task<Result<>> relay_stream(Answer& answer, Run& run);

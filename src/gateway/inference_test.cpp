@@ -183,6 +183,20 @@ TEST_F(InferenceTest, StreamsChunksThenDone) {
   EXPECT_EQ(ledger_.records()[0].serving_site, SiteId{"near"});
 }
 
+TEST_F(InferenceTest, BillsWhatItCountedWhenAnEngineReportsNoUsage) {
+  add("near", 1, {FakeEngine::Say{R"({"a":1})", 3}, FakeEngine::Finish{Finished{}}});
+  serve(kStream);
+  ASSERT_EQ(ledger_.records().size(), 1U);
+  EXPECT_EQ(ledger_.records()[0].outcome, Outcome::Completed);
+  EXPECT_EQ(ledger_.records()[0].completion_tokens, 3U);
+  EXPECT_GT(ledger_.records()[0].prompt_tokens, 0U) << "the estimate";
+}
+
+TEST_F(InferenceTest, FramesAChunkOfSeveralLinesAsOneEvent) {
+  add("near", 1, {FakeEngine::Say{"{\"a\":\n1}"}, FakeEngine::Finish{finished("", 1)}});
+  EXPECT_EQ(serve(kStream).text, "data: {\"a\":\ndata: 1}\n\ndata: [DONE]\n\n");
+}
+
 TEST_F(InferenceTest, TriesTheNextCandidateBeforeTheFirstByte) {
   add("near", 1, {FakeEngine::Fail{Error{Code::Unavailable, "down"}}});
   add("far", 90, {FakeEngine::Finish{finished(R"({"ok":true})", 1)}});
@@ -201,6 +215,7 @@ TEST_F(InferenceTest, DoesNotRetryARequestThatIsAtFault) {
   EXPECT_EQ(answer.failure->code, Code::InvalidArgument);
   EXPECT_TRUE(far.jobs.empty());
   EXPECT_EQ(ledger_.records().at(0).outcome, Outcome::Failed);
+  EXPECT_EQ(ledger_.records().at(0).prompt_tokens, 0U) << "nothing ran";
 }
 
 TEST_F(InferenceTest, NeverRepeatsBytesAfterTheFirst) {

@@ -23,6 +23,7 @@ class Meter {
   ~Meter() {
     if (record_ == nullptr) return;
     record_->ended = clock_->wall();
+    if (record_->serving_site.str().empty()) record_->prompt_tokens = 0;  // nothing ran
     ledger_->settle(std::move(*record_));
   }
 

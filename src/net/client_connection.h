@@ -106,6 +106,7 @@ struct ClientResponse::State {
   std::uint64_t left = 0;  // of a Length body
   Body body = Body::None;
   bool ended = false;  // the peer closed
+  std::uint8_t interim_heads = 0;
   bool turn_is_over = false;
   std::uint8_t turn = 0;  // reads without a wait, before others get their turn
 };

@@ -8,6 +8,7 @@ namespace perigee::net {
 namespace {
 
 constexpr std::uint8_t kReadsPerTurn = 16;
+constexpr std::uint8_t kInterimHeadsMax = 32;
 
 Error broken_protocol(const ClientConnection& connection, std::string_view why) {
   return Error{Code::Protocol,
@@ -80,6 +81,10 @@ Result<bool> ClientResponse::State::understand_head(bool no_body) {
       head.swap(kept);
       set_framing(no_body);
       return true;
+    }
+    // Each is thrown away, so no limit of bytes would ever end them.
+    if (++interim_heads > kInterimHeadsMax) {
+      return broken_protocol(*connection, "it sends one interim answer after the other");
     }
     bytes = rest;
   }

@@ -193,6 +193,9 @@ TEST_F(HttpClientTest, CallsGarbageAProtocolError) {
   }
   EXPECT_EQ(get_raw("HTTP/1.1 200 OK\r\nX: " + std::string(40'000, 'x')).head.error().code,
             Code::Protocol);
+  std::string interim;  // and never the answer itself
+  for (int i = 0; i < 4'000; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_EQ(get_raw(interim).head.error().code, Code::Protocol);
   EXPECT_EQ(
       get_raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").body.error().code,
       Code::Protocol);

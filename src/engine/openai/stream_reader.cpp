@@ -42,9 +42,10 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     if (facts->usage) usage_ = *facts->usage;
     if (facts->usage_only && !include_usage_) return State::More;
     chunk.tokens = facts->tokens;
-  } else if (event.data.starts_with(R"({"error")")) {
+  } else if (field.token_ids.empty()) {  // an error, or of an external engine behind a peer
     const auto facts = api::scan_chunk(event.data);
     if (facts && facts->error) return fail(*facts->error);
+    if (facts) chunk.tokens = facts->tokens;
   }
   if (!sink->on_chunk(chunk)) paused_ = true;
   return State::More;
