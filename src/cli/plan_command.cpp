@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/sim_json.h"
 #include "cli/sim_report.h"
 #include "sim/plan/plan.h"
 
@@ -32,25 +33,6 @@ std::string gpus_text(const sim::Scenario& scenario, const std::vector<std::uint
 
 double site_price(const sim::Scenario& scenario, const std::vector<std::uint32_t>& counts) {
   return sim::price_per_hour(scenario, {counts});
-}
-
-json::object quantiles(const sim::Quantiles& q) {
-  return {{"p50", q.p50}, {"p90", q.p90}, {"p99", q.p99}};
-}
-
-json::object figures(const sim::PolicyResult& result) {
-  json::object out;
-  out["attainment"] = result.attainment;
-  out["goodput_rps"] = result.goodput_rps;
-  out["ttft_ms"] = quantiles(result.ttft_ms);
-  out["tpot_ms"] = quantiles(result.tpot_ms);
-  out["e2e_ms"] = quantiles(result.e2e_ms);
-  out["requests"] = result.requests;
-  out["refused"] = result.refused;
-  out["failed"] = result.failed;
-  out["utilisation"] = result.utilisation;
-  out["cost_per_mtok"] = result.cost_per_mtok;
-  return out;
 }
 
 json::array sites_json(const sim::Scenario& scenario, const sim::GpuCounts& counts) {
@@ -80,14 +62,14 @@ json::object plan_json(const sim::PlanTask& task, const sim::Plan& plan, std::ui
   out["price_per_hour"] = plan.price_per_hour;
   out["cost_per_mtok"] = plan.result.cost_per_mtok;
   out["sites"] = sites_json(task.scenario, plan.counts);
-  out["result"] = figures(plan.result);
+  out["result"] = policy_json(plan.result, false);
   json::array losses;
   for (const sim::SiteLoss& loss : plan.losses) {
     json::object one;
     one["site"] = task.scenario.sites[loss.site].name;
     one["gpus_lost"] = loss.gpus;
     one["holds"] = loss.holds;
-    one["result"] = figures(loss.result);
+    one["result"] = policy_json(loss.result, false);
     losses.push_back(std::move(one));
   }
   out["site_losses"] = std::move(losses);

@@ -73,6 +73,8 @@ void add_series(json::object& out, const sim::PolicyResult& policy) {
   out["e2e_ms_quantiles"] = numbers(policy.e2e_ms_quantiles);
 }
 
+}  // namespace
+
 json::object policy_json(const sim::PolicyResult& policy, bool with_series) {
   json::object out;
   out["ttft_ms"] = quantiles(policy.ttft_ms);
@@ -101,8 +103,6 @@ json::object policy_json(const sim::PolicyResult& policy, bool with_series) {
   if (with_series) add_series(out, policy);
   return out;
 }
-
-}  // namespace
 
 json::object sim_json(const sim::RunResult& run, bool with_series) {
   json::object out;

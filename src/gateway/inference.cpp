@@ -64,7 +64,7 @@ struct Inference::Prepared {
   RouteRequest route;
   std::array<Candidate, AttemptList::kMax> candidates;
   std::size_t candidate_count = 0;
-  std::optional<Meter> meter;  // until run() takes it over
+  std::optional<Meter> meter;  // until Run::take()
 };
 
 // What one serve() keeps until its answer has ended: a stream may be silent for minutes and there

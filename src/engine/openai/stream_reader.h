@@ -15,7 +15,8 @@ class StreamReader {
  public:
   enum class State : std::uint8_t { More, Done, Failed };
 
-  // `trusted`: the engine adds Perigee's stream field (token ids, usage, load). Else tokens are
+  // `trusted`: the engine adds Perigee's stream field (token ids, usage, load); of a chunk without
+  // ids (an external engine behind a peer) tokens are counted all the same. Else tokens are
   // counted and usage is read from the chunks, and the usage chunk that the client did not ask for
   // (`include_usage` false) is kept from it.
   StreamReader(bool trusted, bool include_usage);
