@@ -7,6 +7,7 @@
 #include "api/json_reader.h"
 #include "api/json_text.h"
 #include "api/prompt_reader.h"
+#include "api/resume_field.h"
 #include "base/assert.h"
 
 namespace perigee::api {
@@ -45,11 +46,16 @@ std::optional<BodySpan> find_include_usage(std::string_view options, bool& empty
   return std::nullopt;
 }
 
+// Behind the brace: where a new field may stand. A body has a model, so it is never empty.
+std::size_t front_of(std::string_view body) {
+  const std::size_t brace = body.find('{');
+  PERIGEE_ASSERT(brace != std::string_view::npos);
+  return brace + 1;
+}
+
 Edit usage_edit(std::string_view body, BodySpan stream_options) {
   if (stream_options.size == 0) {
-    const std::size_t brace = body.find('{');
-    PERIGEE_ASSERT(brace != std::string_view::npos);
-    return {{brace + 1, 0}, R"("stream_options":{"include_usage":true},)"};
+    return {{front_of(body), 0}, R"("stream_options":{"include_usage":true},)"};
   }
   const std::string_view options = body.substr(stream_options.offset, stream_options.size);
   if (!options.starts_with('{')) return {stream_options, std::string{kWhole}};  // null
@@ -60,21 +66,31 @@ Edit usage_edit(std::string_view body, BodySpan stream_options) {
           std::string{R"("include_usage":true)"} + (empty ? "" : ",")};
 }
 
+Edit resume_edit(std::string_view body, BodySpan span, std::string_view resume) {
+  if (span.size > 0) return {span, std::string{resume}};
+  std::string text;
+  text.append("\"").append(kResumeField).append("\":").append(resume).append(",");
+  return {{front_of(body), 0}, std::move(text)};
+}
+
 }  // namespace
 
-std::string edit_body(std::string_view body, BodySpan model_span, std::string_view model,
-                      bool ask_usage, BodySpan stream_options_span) {
-  std::array<Edit, 2> edits;
+std::string edit_body(std::string_view body, const BodyEdits& wanted) {
+  std::array<Edit, 3> edits;
   std::size_t count = 0;
-  if (model_span.size > 0) {
+  if (!wanted.model.empty()) {
     Edit& edit = edits.at(count++);
-    edit.span = model_span;
-    append_json_string(edit.text, model);
+    edit.span = wanted.model_span;
+    append_json_string(edit.text, wanted.model);
   }
-  if (ask_usage) edits.at(count++) = usage_edit(body, stream_options_span);
-  if (count == 2 && edits[1].span.offset < edits[0].span.offset) std::swap(edits[0], edits[1]);
+  if (wanted.ask_usage) edits.at(count++) = usage_edit(body, wanted.stream_options_span);
+  if (!wanted.resume.empty()) {
+    edits.at(count++) = resume_edit(body, wanted.resume_span, wanted.resume);
+  }
+  std::sort(edits.begin(), edits.begin() + static_cast<std::ptrdiff_t>(count),
+            [](const Edit& a, const Edit& b) { return a.span.offset < b.span.offset; });
   std::string out;
-  out.reserve(body.size() + edits[0].text.size() + edits[1].text.size());
+  out.reserve(body.size() + edits[0].text.size() + edits[1].text.size() + edits[2].text.size());
   std::size_t copied = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const Edit& edit = edits.at(i);

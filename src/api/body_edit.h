@@ -1,5 +1,6 @@
-// Changing two values of a request body where they stand, without re-writing the rest: an external
-// engine may call a model otherwise, and metering needs the usage chunk of every stream.
+// Changing a few values of a request body where they stand, without re-writing the rest: an
+// external engine may call a model otherwise, metering needs the usage chunk of every stream, and
+// an answer that goes on elsewhere says what was delivered.
 #pragma once
 
 #include <string>
@@ -9,11 +10,19 @@
 
 namespace perigee::api {
 
-// A copy of `body` with the value at `model_span` replaced by the string `model` (size 0: kept),
-// and, when `ask_usage`, with stream_options.include_usage set to true: in place if it is there,
-// else added to the object at `stream_options_span`, else (size 0) as a new field at the front of
-// the body. The spans are those of a RequestSummary of the same body.
-std::string edit_body(std::string_view body, BodySpan model_span, std::string_view model,
-                      bool ask_usage, BodySpan stream_options_span);
+// The spans are those of a RequestSummary of the same body.
+struct BodyEdits {
+  std::string_view model;  // the string that replaces the model's name; empty: it stays
+  BodySpan model_span;
+  // Sets stream_options.include_usage to true: in place if it is there, else added to the object
+  // at the span, else (size 0) as a new field at the front of the body.
+  bool ask_usage = false;
+  BodySpan stream_options_span;
+  // JSON that replaces the value at the span, or becomes a new field `perigee_resume` (size 0).
+  std::string_view resume;  // empty: what is there stays
+  BodySpan resume_span;
+};
+// A copy of `body` with the edits made.
+std::string edit_body(std::string_view body, const BodyEdits& edits);
 
 }  // namespace perigee::api

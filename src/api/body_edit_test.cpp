@@ -17,8 +17,12 @@ Result<RequestSummary> read(std::string body) {
 std::string edited(const std::string& body, std::string_view model, bool ask_usage) {
   const auto summary = read(body);
   EXPECT_TRUE(summary) << body;
-  return edit_body(body, model.empty() ? BodySpan{} : summary->model_span, model, ask_usage,
-                   summary->stream_options_span);
+  return edit_body(body, {.model = model,
+                          .model_span = summary->model_span,
+                          .ask_usage = ask_usage,
+                          .stream_options_span = summary->stream_options_span,
+                          .resume = {},
+                          .resume_span = {}});
 }
 
 TEST(BodyEdit, ReplacesTheModelAndNothingElse) {
@@ -58,6 +62,20 @@ TEST(BodyEdit, DoesBothInEitherOrder) {
       R"({"stream":true,"stream_options":{"include_usage":true},"model":"n","prompt":""})");
   EXPECT_EQ(edited(R"({"model":"m","stream":true,"stream_options":{},"prompt":""})", "n", true),
             R"({"model":"n","stream":true,"stream_options":{"include_usage":true},"prompt":""})");
+}
+
+TEST(BodyEdit, AddsWhatWasDeliveredAndReplacesItLater) {
+  BodyEdits edits;
+  edits.resume = R"([{"ids":"1"}])";
+  const std::string once = edit_body(R"( {"model":"m","prompt":"p"})", edits);
+  EXPECT_EQ(once, R"( {"perigee_resume":[{"ids":"1"}],"model":"m","prompt":"p"})");
+  const auto summary = read(once);
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(once.substr(summary->resume_span.offset, summary->resume_span.size), edits.resume);
+  edits.resume = R"([{"ids":"1,2"}])";
+  edits.resume_span = summary->resume_span;
+  EXPECT_EQ(edit_body(once, edits),
+            R"( {"perigee_resume":[{"ids":"1,2"}],"model":"m","prompt":"p"})");
 }
 
 TEST(BodyEdit, GivesABodyThatReadsBackAsAsked) {

@@ -17,6 +17,10 @@ inline constexpr std::string_view kTraceparent = "traceparent";
 inline constexpr std::string_view kHop = "perigee-hop";  // "1"
 inline constexpr std::string_view kTenant = "perigee-tenant";
 inline constexpr std::string_view kCacheSalt = "perigee-cache-salt";  // hex
+// The same at every engine that a request meets, so that an answer which goes on elsewhere stays
+// one draw and one `created`.
+inline constexpr std::string_view kSeed = "perigee-seed";        // used when the body names none
+inline constexpr std::string_view kCreated = "perigee-created";  // seconds since 1970
 
 // Answered.
 inline constexpr std::string_view kSite = "perigee-site";    // the serving site
@@ -24,15 +28,17 @@ inline constexpr std::string_view kRoute = "perigee-route";  // short reason
 inline constexpr std::string_view kLoad = "perigee-load";    // api/load.h; to sites only
 inline constexpr std::string_view kUsage =
     "perigee-usage";  // "prompt=12,cached=0,completion=0"; to sites only
+// The answer goes on after so many tokens made elsewhere; to sites only. An engine that does not
+// know `perigee_resume` would begin anew: without this header its answer is not taken.
+inline constexpr std::string_view kResumed = "perigee-resumed";
 inline constexpr std::string_view kRetryAfter = "retry-after";
 
 }  // namespace perigee::api::headers
 
 namespace perigee::api {
 
-// In a stream between sites and engines an event may carry one more SSE field line beside `data:`,
-//     perigee: ids=12,345 [load=...]
-// A conforming SSE parser ignores unknown fields; an ingress removes the line.
+// In a stream between sites and engines an event may carry one more SSE field line beside `data:`
+// (api/stream_field.h). A conforming SSE parser ignores unknown fields; an ingress removes it.
 inline constexpr std::string_view kStreamField = "perigee";
 
 }  // namespace perigee::api

@@ -9,6 +9,7 @@
 
 #include "api/json_reader.h"
 #include "api/prompt_reader.h"
+#include "api/resume_field.h"
 
 namespace perigee::api {
 namespace {
@@ -31,6 +32,7 @@ enum Known : std::uint32_t {
   kMaxCompletionTokens = 64,
   kServiceTier = 128,
   kPromptCacheKey = 256,
+  kResume = 512,
 };
 
 std::string_view prompt_name(Operation operation) {
@@ -50,6 +52,7 @@ std::uint32_t known_field(std::string_view key, Operation operation) {
   if (key == "stream_options") return kStreamOptions;
   if (key == "service_tier") return kServiceTier;
   if (key == "prompt_cache_key") return kPromptCacheKey;
+  if (key == kResumeField) return kResume;
   if (operation == Operation::Embedding) return 0;
   if (key == "n") return kN;
   if (key == "max_tokens") return kMaxTokens;
@@ -131,7 +134,7 @@ Result<> SummaryReader::read_field(std::string_view key, value item,
   if ((seen_ & known) != 0) return json::duplicate({key});
   seen_ |= known;
   const char* begin = value_begin(item);
-  if (known != 0) {
+  if (known != 0 && known != kResume) {
     PERIGEE_CHECK(read_known(known, key, item, document));
   } else {
     PERIGEE_CHECK(json::check_value(item, limits_.depth_max - 1));
@@ -142,6 +145,7 @@ Result<> SummaryReader::read_field(std::string_view key, value item,
                       static_cast<std::size_t>(end - begin)};
   if (known == kModel) out_.model_span = span;
   if (known == kStreamOptions) out_.stream_options_span = span;
+  if (known == kResume) out_.resume_span = span;
   if (key == "tools" || key == "functions") prompt_.count_bytes(span.size);
   return {};
 }

@@ -33,6 +33,7 @@ struct RequestSummary {
   std::vector<std::uint64_t> prefix_blocks;   // chained hashes of the prompt text (see below)
   BodySpan model_span;                        // of the value, quotes included
   BodySpan stream_options_span;               // of the value
+  BodySpan resume_span;  // of `perigee_resume`, which only a site may send; not read
 };
 
 inline constexpr std::uint32_t kImageTokensMax = 1024;

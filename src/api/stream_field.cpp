@@ -25,12 +25,22 @@ std::uint32_t count_ids(std::string_view text) {
   return 0;  // empty, or a comma at the end
 }
 
+bool read_number(std::string_view text, std::uint32_t& out) {
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && stop == text.data() + text.size() && out < kChoicesMax;
+}
+
 bool read_item(std::string_view name, std::string_view value, StreamField& field) {
   if (name == "ids") {
     if (field.tokens != 0) return false;
     field.token_ids = value;
     field.tokens = count_ids(value);
     return field.tokens != 0;
+  }
+  if (name == "choice") return read_number(value, field.choice);
+  if (name == "end" || name == "more") {
+    (name == "end" ? field.ends : field.more) = value == "1";
+    return value == "1";
   }
   if (name == "usage") {
     if (field.usage) return false;
@@ -60,14 +70,16 @@ std::optional<StreamField> parse_stream_field(std::string_view value) {
   return field;
 }
 
-void append_ids_line(std::string& out, std::span<const std::int32_t> ids) {
-  if (ids.empty()) return;
-  out += kStreamField;
-  out += ": ids=";
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (i > 0) out += ',';
-    append_json_number(out, ids[i]);
+void append_event_line(std::string& out, const StreamField& field) {
+  if (field.token_ids.empty() && !field.ends && !field.more) return;
+  out.append(kStreamField).append(":");
+  if (field.choice > 0) {
+    out += " choice=";
+    append_json_number(out, field.choice);
   }
+  if (!field.token_ids.empty()) out.append(" ids=").append(field.token_ids);
+  if (field.ends) out += " end=1";
+  if (field.more) out += " more=1";
   out += '\n';
 }
 

@@ -1,16 +1,22 @@
-// The `perigee:` line beside `data:` in a stream between sites and engines: token ids of an event,
-// and with the last event the usage and the engine's load. A conforming SSE reader ignores it; an
-// ingress site removes it.
+// The `perigee:` line beside `data:` in a stream between sites and engines: what a resumer needs to
+// know of an event, and with the last event the usage and the engine's load. A conforming SSE
+// reader ignores it; an ingress site removes it.
 //
-//   perigee: ids=12,345
+//   perigee: choice=1 ids=12,345 more=1
+//   perigee: choice=1 end=1
 //   perigee: usage=prompt=12,cached=3,completion=40 load=slots=8,busy=1,...
+//
+//   choice  the choice that the rest of the line is about; left out when it is 0
+//   ids     the tokens whose text the event completes
+//   end     the event has the choice's finish reason: nothing of it follows
+//   more    the event and the next one belong together: who can't hand on both hands on none. So a
+//           role, the first text, the last text and the finish reason are never torn apart
 //
 // Items are separated by one space; the first '=' of an item separates its name and its value.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,20 +25,25 @@
 namespace perigee::api {
 
 struct StreamField {
+  std::uint32_t choice = 0;
   std::string_view token_ids;  // "12,345": points into the parsed text
   std::uint32_t tokens = 0;    // how many
+  bool ends = false;           // the choice has finished
+  bool more = false;           // belongs together with the next event
   std::optional<Usage> usage;
   std::optional<EngineLoad> load;
 };
 
 inline constexpr std::uint32_t kTokenIdsMax = 4096;  // in one event
+inline constexpr std::uint32_t kChoicesMax = 4096;   // of one request: prompts times n
 
 // Parses a line's value. Unknown items are ignored (a newer peer); nullopt when a known one is
 // malformed or given twice.
 std::optional<StreamField> parse_stream_field(std::string_view value);
 
 // Append a whole line, "perigee: ...\n"; nothing when there is nothing to say.
-void append_ids_line(std::string& out, std::span<const std::int32_t> ids);
+// Of `field`: choice, token_ids, ends and more.
+void append_event_line(std::string& out, const StreamField& field);
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load);
 
 }  // namespace perigee::api

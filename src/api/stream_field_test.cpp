@@ -15,13 +15,27 @@ std::string value_of(const std::string& line) {
 
 TEST(StreamField, ReadsBackTokenIds) {
   std::string line;
-  append_ids_line(line, std::vector<std::int32_t>{12, 345});
+  append_event_line(line, {.token_ids = "12,345", .usage = {}, .load = {}});
   EXPECT_EQ(line, "perigee: ids=12,345\n");
   const std::string value = value_of(line);
   const auto field = parse_stream_field(value);
   ASSERT_TRUE(field);
   EXPECT_EQ(field->token_ids, "12,345");
   EXPECT_EQ(field->tokens, 2u);
+}
+
+TEST(StreamField, ReadsBackChoiceEndAndMore) {
+  std::string line;
+  append_event_line(
+      line, {.choice = 3, .token_ids = "5", .ends = true, .more = true, .usage = {}, .load = {}});
+  EXPECT_EQ(line, "perigee: choice=3 ids=5 end=1 more=1\n");
+  const std::string value = value_of(line);
+  const auto field = parse_stream_field(value);
+  ASSERT_TRUE(field);
+  EXPECT_EQ(field->choice, 3U);
+  EXPECT_EQ(field->token_ids, "5");
+  EXPECT_TRUE(field->ends);
+  EXPECT_TRUE(field->more);
 }
 
 TEST(StreamField, ReadsBackUsageAndLoad) {
@@ -38,7 +52,7 @@ TEST(StreamField, ReadsBackUsageAndLoad) {
 
 TEST(StreamField, SaysNothingWhenThereIsNothing) {
   std::string line;
-  append_ids_line(line, {});
+  append_event_line(line, {});
   EXPECT_EQ(line, "");
 }
 
@@ -52,7 +66,8 @@ TEST(StreamField, IgnoresItemsOfANewerPeer) {
 TEST(StreamField, RefusesMalformedItems) {
   for (const char* value :
        {"ids=", "ids=1,", "ids=,1", "ids=-1", "ids=a", "ids=1 ids=2", "ids=99999999999", "usage=x",
-        "usage=prompt=1,cached=2", "load=slots=-1", "ids", "=1", "ids=1  usage=prompt=1"}) {
+        "usage=prompt=1,cached=2", "choice=", "choice=4096", "end=2", "more=", "load=slots=-1",
+        "ids", "=1", "ids=1  usage=prompt=1"}) {
     EXPECT_FALSE(parse_stream_field(value)) << value;
   }
   std::string many = "ids=1";

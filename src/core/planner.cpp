@@ -298,6 +298,7 @@ class Consideration {
 
  private:
   Rejection reject(std::uint32_t slot, const CandidateView& view) const;
+  bool was_tried(std::uint32_t slot) const;
   std::uint8_t tier_of(std::uint32_t slot, const CandidateView& view, double finish_ms) const;
   void mark_lawful();
 
@@ -331,12 +332,18 @@ Rejection Consideration::reject(std::uint32_t slot, const CandidateView& view) c
     return Rejection::Price;
   }
   if (request_.local_only && !view.local) return Rejection::Forwarded;
+  if (!request_.tried.empty() && was_tried(slot)) return Rejection::Tried;
   if (view.open) return Rejection::None;
   const Candidate& candidate = context_.candidates.at(slot);
   if (candidate.drained) return Rejection::Drained;
   if (!candidate.healthy) return Rejection::Unhealthy;
   if (!candidate.has_capacity()) return Rejection::Capacity;
   return candidate.breaker.admits(now_) ? Rejection::None : Rejection::Breaker;
+}
+
+bool Consideration::was_tried(std::uint32_t slot) const {
+  const CandidateIndex index = context_.candidates.at(slot).index;
+  return std::ranges::find(request_.tried, index) != request_.tried.end();
 }
 
 std::uint8_t Consideration::tier_of(std::uint32_t slot, const CandidateView& view,

@@ -26,6 +26,7 @@ std::string_view words_for(Rejection rejection) {
     case Rejection::Price: return "above the price ceiling";
     case Rejection::Forwarded:
       return "at another site, and a forwarded request is not forwarded again";
+    case Rejection::Tried: return "that failed this request before";
     case Rejection::Drained: return "drained";
     case Rejection::Unhealthy: return "unhealthy";
     case Rejection::Capacity: return "without free capacity";
@@ -135,6 +136,7 @@ std::string_view to_string(Rejection rejection) {
     case Rejection::Attestation: return "attestation";
     case Rejection::Price: return "price";
     case Rejection::Forwarded: return "forwarded";
+    case Rejection::Tried: return "tried";
     case Rejection::Drained: return "drained";
     case Rejection::Unhealthy: return "unhealthy";
     case Rejection::Capacity: return "capacity";

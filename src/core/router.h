@@ -86,6 +86,7 @@ struct RouteRequest {
   std::optional<Instant> deadline;            // finish by then
   std::uint64_t session = 0;                  // hash of the session key, salted by tenant; 0: none
   bool local_only = false;                    // forwarded by a peer: never forward again
+  std::vector<CandidateIndex> tried;          // these failed this very request: not again
   Capabilities needs = 0;
   Attestation attestation = Attestation::None;  // at least
   std::optional<std::int64_t> price_ceiling;    // micro-units per million tokens
@@ -105,6 +106,7 @@ enum class Rejection : std::uint8_t {
   Attestation,   // it proves less than the request demands
   Price,         // above the request's ceiling
   Forwarded,     // the request was forwarded to this site and may not be forwarded again
+  Tried,         // it failed this very request before
   Drained,
   Unhealthy,
   Capacity,  // no slot is left by its power and the network's own work

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/instant.h"
+#include "core/delivered.h"
 #include "core/inference.h"
 
 namespace perigee {
@@ -32,10 +33,17 @@ struct RequestContext {
   std::string cache_salt;                     // separates prefix caches by tenant; never empty
   std::string traceparent;                    // W3C trace context, may be empty
   std::uint32_t hop = 0;                      // 0: from a client; 1: forwarded by a peer
+  // Given by the ingress, so that an answer that goes on at another engine stays one answer.
+  std::optional<std::uint64_t> seed;  // of sampling, unless the body names one
+  std::int64_t created = 0;           // the answer's `created`; 0: the engine's own
 };
 
 // One request for an engine. `body` is the client's JSON object, unchanged (unknown fields pass
 // through); shared because a retry sends it again.
+//
+// Resuming: the engine goes on after `delivered` as if it had made those tokens itself. It repeats
+// neither the role nor a finished choice, counts them in max_tokens and in the usage, and ends as
+// always. An engine that can't (no token ids) answers FailedPrecondition: try another.
 struct Job {
   Operation operation = Operation::Chat;
   ModelId model;
@@ -44,6 +52,9 @@ struct Job {
   bool include_usage = false;  // the client asked for the usage chunk
   BodySpan model_span;  // of `model`'s value in the body: external engines may name it otherwise
   BodySpan stream_options_span;  // of `stream_options`' value
+  BodySpan resume_span;          // of `perigee_resume`'s value, when a site sent one
+  // What the client has already, in place of what the body may say; null: as the body says.
+  std::shared_ptr<const Delivered> delivered;
   RequestContext context;
 };
 
@@ -52,11 +63,16 @@ struct Head {
   SiteId site;  // the serving site; empty for an external engine
   std::optional<EngineLoad> load;
 };
-// One `data:` payload of a stream, without framing: JSON to be relayed as it is.
+// One `data:` payload of a stream, without framing: JSON to be relayed as it is. Views are valid
+// during the call only. Text without ids (tokens > 0) can't be resumed by tokens.
 struct Chunk {
-  std::string_view json;       // valid during the call only
+  std::string_view json;
   std::uint32_t tokens = 0;    // completion tokens in it
-  std::string_view token_ids;  // "12,345": for resume; may be empty; valid during the call
+  std::string_view token_ids;  // "12,345", of `choice`; may be empty
+  std::uint32_t choice = 0;
+  bool ends = false;  // it has the choice's finish reason
+  bool more = false;  // belongs together with what comes next (another chunk, or the end): who
+                      // can't hand on both hands on none
 };
 // The end of an answer. `body` is the whole JSON of a non-streaming answer, else empty.
 struct Finished {
@@ -89,7 +105,8 @@ class Generation {
 class Engine {
  public:
   virtual ~Engine() = default;
-  // `sink` must outlive the Generation. The sink may be called before start() returns.
+  // `sink` must outlive the Generation. The sink may be called before start() returns; a job that
+  // ended so may give null.
   virtual std::unique_ptr<Generation> start(const Job& job, EventSink& sink) = 0;
 };
 

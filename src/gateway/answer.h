@@ -15,10 +15,11 @@ namespace perigee {
 // What is told beside the answer.
 struct AnswerHead {
   std::string request_id;
-  std::string site;                // the serving site; empty before one is known
-  std::string route;               // short reason
-  std::optional<EngineLoad> load;  // for a peer site only
-  std::optional<Usage> usage;      // for a peer site only, with a whole answer
+  std::string site;                      // the serving site; empty before one is known
+  std::string route;                     // short reason
+  std::optional<EngineLoad> load;        // for a peer site only
+  std::optional<std::uint32_t> resumed;  // for a peer site only: goes on after so many tokens
+  std::optional<Usage> usage;            // for a peer site only, with a whole answer
 };
 
 // Either respond() or fail() once, or begin_stream(), write()* and then finish() or fail().

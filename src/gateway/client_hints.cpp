@@ -44,6 +44,18 @@ Result<std::vector<JurisdictionId>> parse_jurisdictions(std::string_view text) {
   return all;
 }
 
+// Absent: nothing.
+template <class T>
+Result<> read_number(const net::Request& request, std::string_view name, std::optional<T>& out) {
+  const std::string_view text = request.header(name);
+  if (text.empty()) return {};
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return bad_header(name, "a number");
+  out = value;
+  return {};
+}
+
 Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   if (request.header(api::headers::kHop) != "1") {
     return bad_header(api::headers::kHop, "1: a site forwards, once");
@@ -57,6 +69,12 @@ Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
     return bad_header(api::headers::kCacheSalt, "the tenant's cache salt");
   }
   hints.cache_salt = salt;
+  // A site of the version before sends neither.
+  PERIGEE_CHECK(read_number(request, api::headers::kSeed, hints.seed));
+  std::optional<std::int64_t> created;
+  PERIGEE_CHECK(read_number(request, api::headers::kCreated, created));
+  if (created && *created < 0) return bad_header(api::headers::kCreated, "not negative");
+  hints.created = created.value_or(0);
   return {};
 }
 
@@ -72,7 +90,8 @@ Result<> refuse_repeated_headers(const net::Request& request) {
   namespace names = api::headers;
   for (const std::string_view once :
        {std::string_view{"authorization"}, names::kJurisdictions, names::kClass, names::kDeadlineMs,
-        names::kSession, names::kHop, names::kTenant, names::kCacheSalt, names::kRequestId}) {
+        names::kSession, names::kHop, names::kTenant, names::kCacheSalt, names::kRequestId,
+        names::kSeed, names::kCreated}) {
     const auto times = std::ranges::count_if(
         request.headers, [&](const net::Header& header) { return same_name(header.name, once); });
     if (times > 1) return bad_header(once, "given once");

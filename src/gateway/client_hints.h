@@ -24,6 +24,8 @@ struct ClientHints {
   std::uint32_t hop = 0;
   TenantId tenant;
   std::string cache_salt;
+  std::optional<std::uint64_t> seed;
+  std::int64_t created = 0;  // 0: not told
 };
 
 // Two values of a header that decides who calls or what is allowed are two meanings:

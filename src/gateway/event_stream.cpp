@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "api/stream_field.h"
+
 namespace perigee {
 namespace {
 
-constexpr std::size_t kFrameBytes = 32;  // more than "perigee: ids=\ndata: \n\n"
+constexpr std::size_t kFrameBytes = 40;  // about "perigee: choice=1 ids=\ndata: \n\n"
 
 }  // namespace
 
@@ -19,8 +21,13 @@ void EventStream::on_head(const Head& head) {
 bool EventStream::on_chunk(const Chunk& chunk) {
   // One allocation for a chunk that stays alone, as most do; what joins it makes the text double.
   if (bytes_.empty()) bytes_.reserve(kFrameBytes + chunk.json.size() + chunk.token_ids.size());
-  if (relay_field_ && !chunk.token_ids.empty()) {
-    bytes_.append("perigee: ids=").append(chunk.token_ids).append("\n");
+  if (relay_field_) {
+    api::StreamField field;
+    field.choice = chunk.choice;
+    field.token_ids = chunk.token_ids;
+    field.ends = chunk.ends;
+    field.more = chunk.more;
+    api::append_event_line(bytes_, field);
   }
   std::string_view rest = chunk.json;
   for (std::size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {

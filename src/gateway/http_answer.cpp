@@ -24,7 +24,9 @@ class HeaderTexts {
     add(api::headers::kRoute, head.route);
     if (head.load) load_ = api::format_load(*head.load);
     if (head.usage) usage_ = api::format_usage(*head.usage);
+    if (head.resumed) resumed_ = std::to_string(*head.resumed);
     add(api::headers::kLoad, load_);
+    add(api::headers::kResumed, resumed_);
     add(api::headers::kUsage, usage_);
   }
   void add(const Error& error) {
@@ -41,6 +43,7 @@ class HeaderTexts {
   std::size_t count_ = 0;
   std::string load_;
   std::string usage_;
+  std::string resumed_;
   std::string retry_after_;
   std::string retry_after_ms_;
 };

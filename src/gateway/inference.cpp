@@ -7,6 +7,7 @@
 #include "api/error_body.h"
 #include "api/headers.h"
 #include "api/load.h"
+#include "api/resume_field.h"
 #include "base/hex.h"
 #include "base/secret.h"
 #include "gateway/attempt_report.h"
@@ -170,6 +171,10 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
       from_site ? call.hints.cache_salt : salts_.find(parts_.directory()->grid, call.caller.tenant);
   PERIGEE_TRY(summary,
               api::summarize(call.operation, call.body, context.cache_salt, options_.summary));
+  if (summary.resume_span.size > 0 && !from_site) {
+    return Error{Code::InvalidArgument, "'perigee_resume' is for sites: leave it out.",
+                 std::string{api::kResumeField}};
+  }
   PERIGEE_TRY(route, make_route_request(call, summary));
   PERIGEE_TRY(plan, parts_.router.plan(route, parts_.clock.now()));
   for (const PlannedAttempt& attempt : plan.attempts) {
@@ -182,6 +187,7 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   job.include_usage = summary.include_usage;
   job.model_span = summary.model_span;
   job.stream_options_span = summary.stream_options_span;
+  job.resume_span = summary.resume_span;
   context.request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
   context.tenant = route.tenant;
   context.service_class = route.service_class;
@@ -190,6 +196,9 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   context.session = call.hints.session.empty() ? summary.session : call.hints.session;
   context.traceparent = call.hints.traceparent;
   context.hop = call.hints.hop;
+  context.seed = call.hints.seed ? *call.hints.seed : random_.next();
+  context.created =
+      call.hints.created > 0 ? call.hints.created : parts_.clock.wall().micros / 1'000'000;
   prepared->route = std::move(route);
   if (!from_site) {  // the ingress meters
     PERIGEE_TRY(meter, open_meter(call, job, summary.prompt_tokens));

@@ -19,6 +19,10 @@ class FakeEngine final : public Engine {
   struct Say {
     std::string json;
     std::uint32_t tokens = 1;
+    std::string token_ids = {};  // "12,345": as an engine that can be resumed tells
+    std::uint32_t choice = 0;
+    bool ends = false;
+    bool more = false;
   };
   struct Finish {
     Finished finished;

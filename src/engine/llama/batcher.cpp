@@ -186,11 +186,15 @@ Result<Ticket> Batcher::submit(GenerationRequest request) {
   if (request.prompt.empty()) {
     return Error{Code::InvalidArgument, "the prompt is empty", request.prompt_param};
   }
-  if (request.prompt.size() + request.resume.size() >= state_->context) {
+  if (request.prompt.size() >= state_->context) {
     return prompt_too_long(request.prompt.size(), state_->context, request.prompt_param);
   }
   if (request.choices == 0 || request.choices > kChoicesMax) {
     return Error{Code::InvalidArgument, fmt::format("n must be 1 to {}", kChoicesMax), "n"};
+  }
+  if (request.resume.size() > request.choices) {
+    return Error{Code::InvalidArgument, "there are more choices to resume than 'n'",
+                 "perigee_resume"};
   }
   PERIGEE_TRY(place, state_->reserve(request.choices));
   PERIGEE_TRY(generation, state_->generation_for(std::move(request)));

@@ -144,7 +144,7 @@ TEST(Batcher, ResumesAnAnswerWhereAnotherEngineLeftIt) {
   const auto& tokens = whole.tokens.at(0);
   ASSERT_GT(tokens.size(), 20U);
   GenerationRequest rest = request();
-  rest.resume.assign(tokens.begin(), tokens.begin() + 15);
+  rest.resume.push_back({.tokens = {tokens.begin(), tokens.begin() + 15}});
   const Outcome resumed = batcher.run(std::move(rest));
   EXPECT_EQ(resumed.tokens.at(0), std::vector<Token>(tokens.begin() + 15, tokens.end()));
   EXPECT_TRUE(whole.text().ends_with(resumed.text()));
@@ -156,7 +156,7 @@ TEST(Batcher, ResumingACompleteAnswerEndsAtOnce) {
   TestBatcher batcher{small()};
   GenerationRequest request = ask(kQuestion, 5);
   const Outcome whole = batcher.run(request);
-  request.resume = whole.tokens.at(0);
+  request.resume.push_back({.tokens = whole.tokens.at(0)});
   const Outcome resumed = batcher.run(request);
   EXPECT_EQ(resumed.text(), "");
   EXPECT_EQ(resumed.finishes.at(0), FinishReason::Length);

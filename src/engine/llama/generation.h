@@ -28,6 +28,12 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
 };
 
+struct ResumedChoice {
+  std::vector<Token> tokens;          // the answer goes on after them
+  bool finished = false;              // nothing more of this choice is wanted
+  std::uint32_t finished_tokens = 0;  // that it took then
+};
+
 struct GenerationRequest {
   std::vector<Token> prompt;  // not empty
   std::string prompt_param;   // the field that an error of the prompt names
@@ -41,9 +47,10 @@ struct GenerationRequest {
   std::string cache_salt;  // prefixes are shared between equal salts only; empty: never
   ServiceClass service_class = ServiceClass::Standard;
   std::optional<Instant> deadline;
-  // Tokens of the answer that another engine already made (choices must be 1): generation goes on
-  // after them, as if this engine had made them. They are part of the usage, not of the output.
-  std::vector<Token> resume;
+  // What another engine already made, by choice; choices beyond the last have nothing yet. An
+  // answer goes on after it as if this engine had made it: it is part of the usage, not of the
+  // output.
+  std::vector<ResumedChoice> resume;
 };
 
 using GenerationId = std::uint64_t;
@@ -65,6 +72,7 @@ struct TokenRecord {
 // part of a stop string; it may be empty in the last one.
 struct Progress {
   std::uint32_t choice = 0;
+  std::size_t text_offset = 0;  // bytes of the choice's text before this, also if made elsewhere
   std::string text;
   std::vector<TokenRecord> tokens;
   std::optional<FinishReason> finish;

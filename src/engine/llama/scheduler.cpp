@@ -1,6 +1,7 @@
 #include "engine/llama/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace perigee::llama {
@@ -60,18 +61,30 @@ void Scheduler::add(std::shared_ptr<Generation> generation, std::vector<Generati
   auto& queue = waiting_[static_cast<std::size_t>(generation->request.service_class)];
   generation->choices_open = generation->request.choices;
   generation->usage.prompt_tokens = static_cast<std::uint32_t>(generation->request.prompt.size());
+  std::vector<std::unique_ptr<Sequence>> begun;
   for (std::uint32_t choice = 0; choice < generation->request.choices; ++choice) {
+    static const ResumedChoice kNothing;
+    const auto& resume = generation->request.resume;
+    const ResumedChoice& from = choice < resume.size() ? resume[choice] : kNothing;
+    if (from.finished) {
+      close_choice(*generation, from.finished_tokens, events);
+      continue;
+    }
     auto sequence = std::make_unique<Sequence>(model_, generation, choice);
-    if (auto replayed = sequence->replay(); !replayed) {
+    if (auto replayed = sequence->replay(from.tokens); !replayed) {
       return fail(*generation, std::move(replayed).error(), events);
     }
     if (sequence->has_all_tokens()) {
       events.push_back({generation->id, sequence->finish_at_once()});
-      close_choice(*sequence, events);
+      close_choice(*generation, sequence->answer_tokens(), events);
     } else {
-      queue.push_back(std::move(sequence));
+      begun.push_back(std::move(sequence));
     }
   }
+  if (begun.empty()) return;
+  generation->leader = begun.front()->choice();
+  generation->prompt_ready = false;
+  std::ranges::move(begun, std::back_inserter(queue));
 }
 
 std::uint32_t Scheduler::waiting_count() const {
@@ -131,7 +144,7 @@ void Scheduler::drop_ended(std::vector<GenerationEvent>& events) {
 
 // The choices of one generation share its prompt: the others wait until the first has read it.
 bool Scheduler::can_start(Sequence& sequence) {
-  return sequence.choice() == 0 || sequence.generation().prompt_ready;
+  return sequence.leads() || sequence.generation().prompt_ready;
 }
 
 void Scheduler::admit() {
@@ -164,7 +177,7 @@ void Scheduler::place(std::unique_ptr<Sequence> sequence, const StreamTable::Pla
   sequence->stream = placement.stream;
   sequence->fed = placement.reused;
   Generation& generation = sequence->generation();
-  if (sequence->choice() == 0) {
+  if (sequence->leads()) {
     generation.usage.cached_tokens = std::min(placement.reused, generation.usage.prompt_tokens);
     generation.prompt_ready = sequence->prompt_left() <= 1;
   }
@@ -222,7 +235,7 @@ void Scheduler::finish_step(Duration duration) {
       streams_.append(sequence.stream, sequence.tokens()[sequence.fed + i]);
     }
     sequence.fed += fed.tokens;
-    if (sequence.choice() == 0 && sequence.prompt_left() <= 1) {
+    if (sequence.leads() && sequence.prompt_left() <= 1) {
       sequence.generation().prompt_ready = true;
     }
   }
@@ -246,12 +259,12 @@ void Scheduler::sample_one(Fed& fed, std::vector<GenerationEvent>& events) {
   auto advanced = sequence.advance(decoder_->logits(fed.logits_place), clock_);
   if (!advanced) return fail(generation, std::move(advanced).error(), events);
   if (*advanced) events.push_back({generation.id, std::move(**advanced)});
-  if (sequence.finished()) close_choice(sequence, events);
+  if (sequence.finished()) close_choice(generation, sequence.answer_tokens(), events);
 }
 
-void Scheduler::close_choice(Sequence& sequence, std::vector<GenerationEvent>& events) {
-  Generation& generation = sequence.generation();
-  generation.usage.completion_tokens += sequence.answer_tokens();
+void Scheduler::close_choice(Generation& generation, std::uint32_t tokens,
+                             std::vector<GenerationEvent>& events) {
+  generation.usage.completion_tokens += tokens;
   generation.prompt_ready = true;
   if (--generation.choices_open == 0) events.push_back({generation.id, Done{generation.usage}});
 }
@@ -273,7 +286,7 @@ EngineLoad Scheduler::load() const {
   for (const auto& sequence : running_) load.queued_tokens += sequence->prompt_left();
   for (const auto& queue : waiting_) {
     for (const auto& sequence : queue) {
-      if (sequence->choice() == 0) load.queued_tokens += sequence->prompt_left();
+      if (sequence->leads()) load.queued_tokens += sequence->prompt_left();
     }
   }
   load.kv_used = static_cast<double>(streams_.running_tokens()) /

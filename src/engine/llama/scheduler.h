@@ -71,7 +71,8 @@ class Scheduler {
   void sample(std::vector<GenerationEvent>& events);
   void sample_one(Fed& fed, std::vector<GenerationEvent>& events);
   void fail(Generation& generation, Error error, std::vector<GenerationEvent>& events);
-  void close_choice(Sequence& sequence, std::vector<GenerationEvent>& events);
+  void close_choice(Generation& generation, std::uint32_t tokens,
+                    std::vector<GenerationEvent>& events);
   void release(Sequence& sequence, bool keep);
   static bool can_start(Sequence& sequence);
 

@@ -20,19 +20,22 @@ std::uint32_t Sequence::prompt_left() const {
   return prompt > fed ? prompt - fed : 0;
 }
 
-Result<> Sequence::replay() {
-  for (const Token token : generation_->request.resume) {
+Result<> Sequence::replay(const std::vector<Token>& tokens) {
+  if (tokens.size() > generation_->request.tokens_max) {
+    return Error{Code::InvalidArgument, "more tokens to resume from than the answer may have",
+                 "perigee_resume"};
+  }
+  for (const Token token : tokens) {
     if (grammar_ != nullptr && (!grammar_->allows(token) || !grammar_->accept(token))) {
       return Error{Code::InvalidArgument, "a token to resume from does not fit the grammar",
-                   "perigee-resume-ids"};
+                   "perigee_resume"};
     }
     sampler_.count_answer(token);
     tokens_.push_back(token);
     ++answer_tokens_;
-    matcher_.push(model_.piece(token));
+    text_bytes_ += matcher_.push(model_.piece(token)).size();
     if (matcher_.stopped()) {
-      return Error{Code::InvalidArgument, "the answer to resume ended already",
-                   "perigee-resume-ids"};
+      return Error{Code::InvalidArgument, "the answer to resume ended already", "perigee_resume"};
     }
   }
   return {};
@@ -86,7 +89,8 @@ Progress Sequence::finish_at_once() {
 }
 
 Progress Sequence::take_progress(std::string text) {
-  Progress progress{choice_, std::move(text), std::move(unsent_), finish_};
+  Progress progress{choice_, text_bytes_, std::move(text), std::move(unsent_), finish_};
+  text_bytes_ += progress.text.size();
   unsent_.clear();
   return progress;
 }

@@ -24,6 +24,7 @@ struct Generation {
   std::shared_ptr<void> place;  // among the work accepted; freed with the generation
   bool failed = false;          // its Error was sent
   bool prompt_ready = false;    // the first choice has read the prompt
+  std::uint32_t leader = 0;     // the first choice that runs; it reads the prompt
   std::uint32_t choices_open = 0;
   Usage usage;
 };
@@ -34,13 +35,14 @@ class Sequence {
 
   Generation& generation() { return *generation_; }
   std::uint32_t choice() const { return choice_; }
+  bool leads() const { return choice_ == generation_->leader; }  // reads the prompt for the others
   const std::vector<Token>& tokens() const { return tokens_; }
   std::uint32_t left_to_feed() const { return static_cast<std::uint32_t>(tokens_.size()) - fed; }
   // Tokens of the prompt (not of a resumed answer) still to be fed.
   std::uint32_t prompt_left() const;
 
-  // Replays the tokens to resume from, call once. InvalidArgument when they don't fit the grammar.
-  Result<> replay();
+  // Replays the tokens to resume from, call once. InvalidArgument when they don't fit the request.
+  Result<> replay(const std::vector<Token>& tokens);
   // Picks the next token from the logits of the last one. Returns what may be shown now, if
   // anything; finished() afterwards says whether the answer ended. InvalidArgument when the grammar
   // leaves no token or takes longer than kGrammarTimeMax (an ambiguous one grows without bound).
@@ -68,6 +70,7 @@ class Sequence {
   Grammar* grammar_ = nullptr;
   std::vector<Token> tokens_;
   std::vector<TokenRecord> unsent_;
+  std::size_t text_bytes_ = 0;  // shown, here or elsewhere
   std::uint32_t answer_tokens_ = 0;
   std::optional<FinishReason> finish_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/error_body.h"
+#include "api/headers.h"
 #include "base/log.h"
 #include "engine/openai/http_request.h"
 #include "engine/openai/stream_reader.h"
@@ -15,6 +16,9 @@ namespace {
 
 constexpr std::size_t kErrorBytesMax = std::size_t{64} * 1024;
 
+// Whether the answer began elsewhere.
+bool goes_on(const Job& job) { return job.delivered != nullptr || job.resume_span.size > 0; }
+
 // A running job: shared by its coroutine and the Generation, whichever ends last. It lives as long
 // as the answer: nothing of the request stays but its body, until the answer's head is there.
 struct HttpJob {
@@ -24,7 +28,8 @@ struct HttpJob {
         sink(&to),
         resumed(executor),
         streaming(job.stream),
-        include_usage(job.include_usage) {}
+        include_usage(job.include_usage),
+        resumes(goes_on(job)) {}
 
   void cancel() {
     sink = nullptr;
@@ -42,6 +47,7 @@ struct HttpJob {
   net::Notifier resumed;
   bool streaming;
   bool include_usage;
+  bool resumes;
 };
 
 class HttpGeneration final : public Generation {
@@ -141,6 +147,10 @@ Task<> run(std::shared_ptr<HttpJob> job, Task<Result<net::ClientResponse>> sendi
     co_await read_refusal(*job, response);
     co_return;
   }
+  if (job->resumes && response.header(api::headers::kResumed).empty()) {
+    job->fail(Error{Code::FailedPrecondition, "the engine can't go on with another one's answer"});
+    co_return;
+  }
   job->sink->on_head(read_head(*job->options, response));
   if (job->sink == nullptr) co_return;
   if (!job->streaming) {
@@ -161,7 +171,23 @@ HttpEngine::HttpEngine(Executor executor, const Clock& clock, net::HttpClient& c
       client_(client),
       options_(std::make_shared<const HttpEngineOptions>(std::move(options))) {}
 
+// Whether this engine can go on where the job says.
+Result<> HttpEngine::check(const Job& job) const {
+  if (!goes_on(job)) return {};
+  if (!options_->trusted) {
+    return Error{Code::FailedPrecondition, "an external engine can't go on from token ids"};
+  }
+  if (job.delivered != nullptr && !job.delivered->complete()) {
+    return Error{Code::FailedPrecondition, "the tokens delivered so far are not known"};
+  }
+  return {};
+}
+
 std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
+  if (auto able = check(job); !able) {
+    sink.on_error(std::move(able).error());
+    return nullptr;
+  }
   auto running = std::make_shared<HttpJob>(executor_, options_, job, sink);
   const HttpRequest request{*options_, job, clock_.now()};
   running->body = request.body();

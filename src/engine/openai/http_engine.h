@@ -32,6 +32,8 @@ class HttpEngine final : public Engine {
   std::unique_ptr<Generation> start(const Job& job, EventSink& sink) override;
 
  private:
+  Result<> check(const Job& job) const;
+
   Executor executor_;
   const Clock& clock_;
   net::HttpClient& client_;

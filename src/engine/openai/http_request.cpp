@@ -6,6 +6,7 @@
 #include "api/body_edit.h"
 #include "api/headers.h"
 #include "api/load.h"
+#include "api/resume_field.h"
 #include "api/usage_scan.h"
 #include "base/assert.h"
 
@@ -54,16 +55,32 @@ HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Insta
       deadline_ = std::to_string(std::max<std::int64_t>(left.count(), 1));
       add(api::headers::kDeadlineMs, deadline_);
     }
+    if (context.seed) seed_ = std::to_string(*context.seed);
+    add(api::headers::kSeed, seed_);
+    if (context.created > 0) created_ = std::to_string(context.created);
+    add(api::headers::kCreated, created_);
+    if (job.delivered != nullptr) resume(job);
     return;
   }
   // An external engine: its own name for the model, and the usage that metering needs.
   const bool rename = !options.upstream_model.empty() && options.upstream_model != job.model.str();
   const bool ask_usage = job.stream && !job.include_usage;
   if (rename || ask_usage) {
-    body_ = std::make_shared<const std::string>(
-        api::edit_body(*job.body, rename ? job.model_span : BodySpan{}, options.upstream_model,
-                       ask_usage, job.stream_options_span));
+    api::BodyEdits edits;
+    if (rename) edits.model = options.upstream_model;
+    edits.model_span = job.model_span;
+    edits.ask_usage = ask_usage;
+    edits.stream_options_span = job.stream_options_span;
+    body_ = std::make_shared<const std::string>(api::edit_body(*job.body, edits));
   }
+}
+
+void HttpRequest::resume(const Job& job) {
+  const std::string delivered = api::resume_json(*job.delivered);
+  api::BodyEdits edits;
+  edits.resume = delivered;
+  edits.resume_span = job.resume_span;
+  body_ = std::make_shared<const std::string>(api::edit_body(*job.body, edits));
 }
 
 void HttpRequest::add(std::string_view name, std::string_view value) {

@@ -27,11 +27,14 @@ class HttpRequest {
 
  private:
   void add(std::string_view name, std::string_view value);
+  void resume(const Job& job);
 
   static constexpr std::size_t kHeadersMax = 16;
   std::string target_;
   std::string deadline_;
   std::string jurisdictions_;
+  std::string seed_;
+  std::string created_;
   std::shared_ptr<const std::string> body_;
   std::array<net::Header, kHeadersMax> headers_{};
   std::size_t header_count_ = 0;

@@ -34,7 +34,7 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
   }
   if (event.data == "[DONE]") return State::Done;
   if (event.data.empty()) return State::More;
-  Chunk chunk{event.data, field.tokens, field.token_ids};
+  Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more};
   if (!trusted_) {
     const auto facts = api::scan_chunk(event.data);
     if (!facts) return fail(Code::Protocol, "the engine sent a chunk that is not a JSON object");

@@ -170,7 +170,7 @@ Result<TextRequest> parse_chat(const ServedModel& served, std::string_view body)
   request.operation = Operation::Chat;
   llama::GenerationRequest generation;
   generation.prompt_param = "messages";
-  read_sampling(served, fields, generation.sampling);
+  request.seeded = read_sampling(served, fields, generation.sampling);
   read_stops(fields, generation.stop);
   read_stream(fields, request);
   read_choices(fields, generation);
@@ -183,6 +183,7 @@ Result<TextRequest> parse_chat(const ServedModel& served, std::string_view body)
   PERIGEE_TRY(prompt, read_prompt(served, fields));
   generation.prompt = std::move(prompt);
   request.generations.push_back(std::move(generation));
+  PERIGEE_CHECK(read_resume(served, fields, request));
   return request;
 }
 

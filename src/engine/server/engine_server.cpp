@@ -112,7 +112,7 @@ Result<TextRequest> EngineServer::parse(Operation operation, const net::Request&
   const ServedModel served{*model_, model_name_, batcher_->context()};
   PERIGEE_TRY(text, operation == Operation::Chat ? parse_chat(served, request.body)
                                                  : parse_completion(served, request.body));
-  PERIGEE_CHECK(apply_headers(request, clock_, *model_, text));
+  PERIGEE_CHECK(apply_headers(request, clock_, text));
   return std::move(text);
 }
 
@@ -133,7 +133,7 @@ Task<Result<>> EngineServer::text(Operation operation, net::Request& request,
   AnswerFrame frame;
   frame.operation = operation;
   frame.id = (operation == Operation::Chat ? "chatcmpl-" : "cmpl-") + request_id_of(request);
-  frame.created = clock_.wall().micros / 1'000'000;
+  frame.created = created_of(request, clock_);
   frame.model = model_name_;
   frame.fingerprint = model_->fingerprint();
   frame.logprobs = text->generations.front().top_logprobs.has_value();
@@ -162,7 +162,13 @@ struct Gathered {
       : choices_each(request.generations.front().choices),
         open(request.generations.size()),
         answers(request.choices()),
-        begun(request.choices()) {}
+        begun(request.choices()) {
+    for (std::size_t i = 0; i < begun.size(); ++i) {  // what began elsewhere has its role already
+      const auto& resume = request.generations[i / choices_each].resume;
+      const std::size_t choice = i % choices_each;
+      begun[i] = choice < resume.size() && !resume[choice].tokens.empty();
+    }
+  }
 
   void add(const Usage& more) {
     usage.prompt_tokens += more.prompt_tokens;
@@ -178,6 +184,10 @@ struct Gathered {
   Usage usage;
 };
 
+std::string resumed_text(const TextRequest& request) {
+  return request.resumed ? std::to_string(*request.resumed) : std::string{};
+}
+
 void gather(Gathered& gathered, std::size_t generation, llama::Progress&& progress) {
   ChoiceAnswer& answer = gathered.answers[generation * gathered.choices_each + progress.choice];
   answer.text += progress.text;
@@ -185,23 +195,19 @@ void gather(Gathered& gathered, std::size_t generation, llama::Progress&& progre
   if (progress.finish) answer.finish = *progress.finish;
 }
 
-// Writes one event into `out`; answers keep the length of their text, not the text.
+// Writes one event into `out`.
 void write_event(const AnswerWriter& writer, const TextRequest& request, Gathered& gathered,
                  std::size_t generation, llama::Progress&& progress, std::string& out) {
   const std::uint32_t choice =
       static_cast<std::uint32_t>(generation) * gathered.choices_each + progress.choice;
-  ChoiceAnswer& answer = gathered.answers[choice];
   progress.choice = choice;
+  if (request.echo) progress.text_offset += request.prompts[generation].size();
   if (!gathered.begun[choice]) {
     gathered.begun[choice] = true;
     if (request.operation == Operation::Chat) writer.append_role(out, choice);
-    if (request.echo) {
-      writer.append_text(out, choice, request.prompts[generation]);
-      answer.text += request.prompts[generation];
-    }
+    if (request.echo) writer.append_text(out, choice, request.prompts[generation]);
   }
-  writer.append_progress(out, progress, answer.text.size());
-  if (request.generations.front().top_logprobs) answer.text += progress.text;
+  writer.append_progress(out, progress);
 }
 
 }  // namespace
@@ -231,10 +237,11 @@ Task<Result<>> EngineServer::whole(std::shared_ptr<const TextRequest> request, A
   const std::string body = writer.body(gathered.answers, gathered.usage);
   const std::string load = api::format_load(batcher_->load());
   const std::string usage = api::format_usage(gathered.usage);
-  const std::array<net::Header, 4> headers{kJson, net::Header{api::headers::kRequestId, id},
-                                           net::Header{api::headers::kLoad, load},
-                                           net::Header{api::headers::kUsage, usage}};
-  co_return co_await out.respond(200, headers, body);
+  const std::string resumed = resumed_text(*request);
+  const std::array<net::Header, 5> headers{
+      kJson, net::Header{api::headers::kRequestId, id}, net::Header{api::headers::kLoad, load},
+      net::Header{api::headers::kUsage, usage}, net::Header{api::headers::kResumed, resumed}};
+  co_return co_await out.respond(200, {headers.data(), resumed.empty() ? 4U : 5U}, body);
 }
 
 Task<Result<>> EngineServer::stream(std::shared_ptr<const TextRequest> request, AnswerFrame frame,
@@ -260,11 +267,14 @@ Task<Result<>> EngineServer::stream(std::shared_ptr<const TextRequest> request, 
     if (gathered.open == 0) writer.append_end(bytes, gathered.usage, batcher_->load());
     if (!out.started() && !bytes.empty()) {
       const std::string load = api::format_load(batcher_->load());
-      const std::array<net::Header, 5> headers{
-          net::Header{"content-type", "text/event-stream"},
-          net::Header{"cache-control", "no-cache"}, net::Header{"x-accel-buffering", "no"},
-          net::Header{api::headers::kRequestId, id}, net::Header{api::headers::kLoad, load}};
-      auto begun = co_await out.begin(200, headers);
+      const std::string resumed = resumed_text(*request);
+      const std::array<net::Header, 6> headers{net::Header{"content-type", "text/event-stream"},
+                                               net::Header{"cache-control", "no-cache"},
+                                               net::Header{"x-accel-buffering", "no"},
+                                               net::Header{api::headers::kRequestId, id},
+                                               net::Header{api::headers::kLoad, load},
+                                               net::Header{api::headers::kResumed, resumed}};
+      auto begun = co_await out.begin(200, {headers.data(), resumed.empty() ? 5U : 6U});
       if (!begun) co_return client_left();
     }
     if (bytes.empty()) continue;

@@ -108,28 +108,6 @@ TEST(EngineServer, WithoutIncludeUsageChunksCarryNone) {
   EXPECT_THAT(response, Not(HasSubstr("\"usage\"")));
 }
 
-TEST(EngineServer, ResumesFromTokenIds) {
-  TestEngine engine{small()};
-  const auto text_of = [](const std::string& response) {
-    const auto answer = boost::json::parse(body_of(response));
-    return std::string{answer.at("choices").at(0).at("message").at("content").as_string()};
-  };
-  const std::string streamed =
-      engine.post("/v1/chat/completions", chat(R"("stream":true,"max_tokens":4)"));
-  std::string ids;
-  for (std::size_t at = 0; (at = streamed.find("perigee: ids=", at)) != std::string::npos;) {
-    at += 13;
-    if (!ids.empty()) ids += ",";
-    ids += streamed.substr(at, streamed.find('\n', at) - at);
-  }
-  const std::string whole = text_of(engine.post("/v1/chat/completions", chat("")));
-  const std::string rest =
-      engine.post("/v1/chat/completions", chat(""), "perigee-resume-ids: " + ids + "\r\n");
-  EXPECT_FALSE(text_of(rest).empty());
-  EXPECT_TRUE(whole.ends_with(text_of(rest)));
-  EXPECT_LT(text_of(rest).size(), whole.size());
-}
-
 TEST(EngineServer, ReusesPrefixesUnderEqualSaltsOnly) {
   TestEngine engine{small()};
   const auto cached = [&](std::string_view salt) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,10 @@ struct TextRequest {
   Operation operation = Operation::Chat;
   bool stream = false;
   bool include_usage = false;
-  bool echo = false;                 // completions: the prompt stands before the answer
-  std::vector<std::string> prompts;  // their texts, for echo
+  bool echo = false;                     // completions: the prompt stands before the answer
+  bool seeded = false;                   // the body names a seed
+  std::optional<std::uint32_t> resumed;  // goes on after so many tokens
+  std::vector<std::string> prompts;      // their texts, for echo
   std::vector<llama::GenerationRequest> generations;  // not empty, equal but for the prompt
   std::uint32_t choices() const {
     return static_cast<std::uint32_t>(generations.size()) * generations.front().choices;
@@ -39,13 +42,11 @@ struct EmbeddingsRequest {
 
 // InvalidArgument names the field in `param` as OpenAI does ("messages[0].role"), NotFound (param
 // "model") for another model, PayloadTooLarge for a prompt that exceeds the context. Perigee's own
-// fields are top_k, min_p, repetition_penalty and grammar (GBNF). Choices without a seed get a
-// random one. What this engine can't do (tools, images, audio, suffix) is refused, not ignored.
+// fields are top_k, min_p, repetition_penalty, grammar (GBNF) and perigee_resume
+// (api/resume_field.h). Choices without a seed get a random one. What this engine can't do (tools,
+// images, audio, suffix) is refused, not ignored.
 Result<TextRequest> parse_chat(const ServedModel& served, std::string_view body);
 Result<TextRequest> parse_completion(const ServedModel& served, std::string_view body);
 Result<EmbeddingsRequest> parse_embeddings(const ServedModel& served, std::string_view body);
-
-// "1,2,3" as tokens of the model.
-Result<std::vector<llama::Token>> parse_token_ids(const llama::Model& model, std::string_view ids);
 
 }  // namespace perigee::engine_server

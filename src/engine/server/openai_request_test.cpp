@@ -154,12 +154,25 @@ TEST(OpenAiRequest, EmbeddingsReadInputAndEncoding) {
   EXPECT_EQ(parse_embeddings(served(), R"({"model":"m"})").error().param, "input");
 }
 
-TEST(OpenAiRequest, TokenIdsToResumeFrom) {
-  EXPECT_EQ(parse_token_ids(demo_model(), "1,22,333").value(),
-            (std::vector<llama::Token>{1, 22, 333}));
-  EXPECT_TRUE(parse_token_ids(demo_model(), "").value().empty());
-  for (const char* bad : {",", "1,", ",1", "1,,2", "a", "-1", "99999", "1 2"}) {
-    EXPECT_FALSE(parse_token_ids(demo_model(), bad)) << bad;
+TEST(OpenAiRequest, WhatToResumeFromGoesToItsGeneration) {
+  const auto parsed = parse_completion(served(), R"({"model":"m","prompt":["a","b"],"n":2,
+                   "perigee_resume":[{"ids":"1,22,333"},{"tokens":4,"end":true},{"ids":"7"}]})");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto& first = parsed->generations.at(0).resume;
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_EQ(first[0].tokens, (std::vector<llama::Token>{1, 22, 333}));
+  EXPECT_TRUE(first[1].finished);
+  EXPECT_EQ(first[1].finished_tokens, 4U);
+  EXPECT_EQ(parsed->generations.at(1).resume.at(0).tokens, std::vector<llama::Token>{7});
+}
+
+TEST(OpenAiRequest, RefusesWhatCanNotBeResumed) {
+  for (const char* bad :
+       {R"({})", R"([1])", R"([{"ids":"1,"}])", R"([{"ids":"99999"}])", R"([{},{"ids":"1"}])"}) {
+    const auto parsed = parse_completion(
+        served(), std::string{R"({"model":"m","prompt":"a","perigee_resume":)"} + bad + "}");
+    ASSERT_FALSE(parsed) << bad;
+    EXPECT_EQ(parsed.error().param, "perigee_resume");
   }
 }
 

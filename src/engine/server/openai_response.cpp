@@ -39,11 +39,26 @@ void append_usage(std::string& out, const Usage& usage) {
                  usage.prompt_tokens + usage.completion_tokens, usage.cached_tokens);
 }
 
-void append_ids(std::string& out, std::span<const TokenRecord> tokens) {
-  std::vector<llama::Token> ids;
-  ids.reserve(tokens.size());
-  for (const TokenRecord& record : tokens) ids.push_back(record.token);
-  api::append_ids_line(out, ids);
+// What a resumer needs to know of the event that follows.
+void append_line(std::string& out, const llama::Progress& progress, bool ends, bool more) {
+  std::string ids;
+  for (const TokenRecord& record : progress.tokens) {
+    if (!ids.empty()) ids += ',';
+    api::append_json_number(ids, record.token);
+  }
+  api::StreamField field;
+  field.choice = progress.choice;
+  field.token_ids = ids;
+  field.ends = ends;
+  field.more = more;
+  api::append_event_line(out, field);
+}
+
+// The event and the next one are handed on together or not at all.
+void append_more(std::string& out) {
+  api::StreamField field;
+  field.more = true;
+  api::append_event_line(out, field);
 }
 
 // JSON has no -inf; OpenAI writes such a probability as -9999.
@@ -192,6 +207,7 @@ void AnswerWriter::close_chunk(std::string& out) const {
 }
 
 void AnswerWriter::append_role(std::string& out, std::uint32_t choice) const {
+  append_more(out);
   open_chunk(out);
   fmt::format_to(std::back_inserter(out),
                  R"({{"index":{},"delta":{{"role":"assistant","content":"","refusal":null}},)"
@@ -202,7 +218,7 @@ void AnswerWriter::append_role(std::string& out, std::uint32_t choice) const {
 
 void AnswerWriter::append_chat_choice(std::string& out, const llama::Progress& progress) const {
   if (!progress.text.empty() || !progress.tokens.empty()) {
-    append_ids(out, progress.tokens);
+    append_line(out, progress, false, progress.finish.has_value());
     open_chunk(out);
     fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{"content":)",
                    progress.choice);
@@ -214,6 +230,10 @@ void AnswerWriter::append_chat_choice(std::string& out, const llama::Progress& p
     close_chunk(out);
   }
   if (!progress.finish) return;
+  api::StreamField end;
+  end.choice = progress.choice;
+  end.ends = true;
+  api::append_event_line(out, end);
   open_chunk(out);
   fmt::format_to(std::back_inserter(out), R"({{"index":{},"delta":{{}},"logprobs":null)",
                  progress.choice);
@@ -222,14 +242,17 @@ void AnswerWriter::append_chat_choice(std::string& out, const llama::Progress& p
   close_chunk(out);
 }
 
-void AnswerWriter::append_progress(std::string& out, const llama::Progress& progress,
-                                   std::size_t text_offset) const {
+void AnswerWriter::append_progress(std::string& out, const llama::Progress& progress) const {
   if (frame_.operation == Operation::Chat) return append_chat_choice(out, progress);
-  append_ids(out, progress.tokens);
+  append_line(out, progress, progress.finish.has_value(), false);
+  append_text_choice(out, progress);
+}
+
+void AnswerWriter::append_text_choice(std::string& out, const llama::Progress& progress) const {
   open_chunk(out);
   fmt::format_to(std::back_inserter(out), R"({{"index":{},"text":)", progress.choice);
   append_json_string(out, progress.text);
-  append_text_logprobs(out, progress.tokens, text_offset);
+  append_text_logprobs(out, progress.tokens, progress.text_offset);
   append_finish(out, progress.finish);
   out += '}';
   close_chunk(out);
@@ -240,11 +263,13 @@ void AnswerWriter::append_text(std::string& out, std::uint32_t choice,
   llama::Progress progress;
   progress.choice = choice;
   progress.text = llama::valid_utf8(text);
-  append_progress(out, progress, 0);
+  append_more(out);
+  append_text_choice(out, progress);
 }
 
 void AnswerWriter::append_end(std::string& out, const Usage& usage, const EngineLoad& load) const {
   if (frame_.include_usage) {
+    append_more(out);
     open_chunk(out);
     out += "],";
     append_usage(out, usage);

@@ -39,14 +39,15 @@ class AnswerWriter {
 
   std::string body(std::span<const ChoiceAnswer> choices, const Usage& usage) const;
 
-  // Each appends one SSE event ("perigee: ids=...", "data: ...", empty line).
+  // Each appends one SSE event ("perigee: ids=...", "data: ...", empty line). Role, echo and
+  // progress are marked as belonging together with what follows, where a resumer must not part
+  // them (api/stream_field.h).
   // Chat only: says the role, before anything else of the choice.
   void append_role(std::string& out, std::uint32_t choice) const;
   // Text with its tokens; completions put the finish reason into the same chunk, chat into one
-  // more. `text_offset`: of the text within the choice, for completions' logprobs.
-  void append_progress(std::string& out, const llama::Progress& progress,
-                       std::size_t text_offset) const;
-  // Text that no token stands for (echo).
+  // more.
+  void append_progress(std::string& out, const llama::Progress& progress) const;
+  // Text that no token stands for (echo), before the progress of its choice.
   void append_text(std::string& out, std::uint32_t choice, std::string_view text) const;
   // Usage if asked for, then "[DONE]" with the line that tells sites usage and load.
   void append_end(std::string& out, const Usage& usage, const EngineLoad& load) const;
@@ -56,6 +57,7 @@ class AnswerWriter {
   void open_chunk(std::string& out) const;
   void close_chunk(std::string& out) const;
   void append_chat_choice(std::string& out, const llama::Progress& progress) const;
+  void append_text_choice(std::string& out, const llama::Progress& progress) const;
   void append_chat_logprobs(std::string& out, std::span<const llama::TokenRecord> tokens) const;
   void append_text_logprobs(std::string& out, std::span<const llama::TokenRecord> tokens,
                             std::size_t text_offset) const;

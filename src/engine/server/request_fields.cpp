@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "api/resume_field.h"
 #include "base/secret.h"
 #include "engine/llama/batcher.h"
 #include "engine/llama/json_schema_grammar.h"
@@ -60,7 +61,7 @@ void read_bias(const ServedModel& served, FieldReader& fields, llama::SamplingOp
 
 }  // namespace
 
-void read_sampling(const ServedModel& served, FieldReader& fields,
+bool read_sampling(const ServedModel& served, FieldReader& fields,
                    llama::SamplingOptions& sampling) {
   sampling.temperature = fields.number("temperature", 0, 2).value_or(1);
   sampling.top_p = fields.number("top_p", 0, 1).value_or(1);
@@ -72,6 +73,7 @@ void read_sampling(const ServedModel& served, FieldReader& fields,
   const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX);
   sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : random_seed();
   read_bias(served, fields, sampling);
+  return seed.has_value();
 }
 
 void read_stops(FieldReader& fields, std::vector<std::string>& stops) {
@@ -118,6 +120,43 @@ void read_guide(FieldReader& fields, llama::GenerationRequest& generation) {
     generation.grammar = *grammar;
     generation.grammar_param = "grammar";
   }
+}
+
+namespace {
+
+Result<llama::ResumedChoice> resumed_choice(const ServedModel& served,
+                                            const Delivered::Choice& choice) {
+  llama::ResumedChoice resumed;
+  resumed.finished = choice.finished;
+  if (choice.finished) resumed.finished_tokens = choice.tokens.size();
+  bool known = true;
+  choice.tokens.for_each([&](llama::Token token) {
+    known = known && served.model.valid(token);
+    resumed.tokens.push_back(token);
+  });
+  if (known) return resumed;
+  return Error{Code::InvalidArgument, "'perigee_resume' holds an id that is no token of this model",
+               std::string{api::kResumeField}};
+}
+
+}  // namespace
+
+Result<> read_resume(const ServedModel& served, FieldReader& fields, TextRequest& request) {
+  const json::array* field = fields.array(api::kResumeField);
+  if (fields.fault()) return *fields.fault();
+  if (field == nullptr) return {};
+  PERIGEE_TRY(delivered, api::parse_resume(json::serialize(*field)));
+  if (delivered.choices().size() > request.choices()) {
+    return Error{Code::InvalidArgument, "'perigee_resume' has more choices than are asked for",
+                 std::string{api::kResumeField}};
+  }
+  request.resumed = delivered.tokens();
+  const std::size_t each = request.generations.front().choices;
+  for (std::size_t i = 0; i < delivered.choices().size(); ++i) {
+    PERIGEE_TRY(resumed, resumed_choice(served, delivered.choices()[i]));
+    request.generations[i / each].resume.push_back(std::move(resumed));
+  }
+  return {};
 }
 
 bool hopelessly_long(const ServedModel& served, std::size_t bytes) {

@@ -19,12 +19,15 @@ Result<boost::json::value> parse_object(std::string_view body);
 Result<> check_model(const ServedModel& served, FieldReader& fields);
 
 // Sampling, stop, n, stream and stream_options, grammar: into `request` and `generation`.
-void read_sampling(const ServedModel& served, FieldReader& fields,
+// Whether there is a seed.
+bool read_sampling(const ServedModel& served, FieldReader& fields,
                    llama::SamplingOptions& sampling);
 void read_stops(FieldReader& fields, std::vector<std::string>& stops);
 void read_stream(FieldReader& fields, TextRequest& request);
 void read_choices(FieldReader& fields, llama::GenerationRequest& generation);
 void read_guide(FieldReader& fields, llama::GenerationRequest& generation);
+// perigee_resume, into the generations, which must be there: each takes its choices.
+Result<> read_resume(const ServedModel& served, FieldReader& fields, TextRequest& request);
 
 // Whether a text of so many bytes can't fit, without counting its tokens.
 bool hopelessly_long(const ServedModel& served, std::size_t bytes);

@@ -12,6 +12,14 @@ namespace {
 constexpr std::size_t kRequestIdBytesMax = 128;
 constexpr std::int64_t kDeadlineMsMax = 86'400'000;
 
+template <class T>
+std::optional<T> number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc{} && !text.empty() && end == text.data() + text.size();
+  return whole ? std::optional{value} : std::nullopt;
+}
+
 }  // namespace
 
 std::string request_id_of(const net::Request& request) {
@@ -23,22 +31,18 @@ std::string request_id_of(const net::Request& request) {
 }
 
 std::optional<Instant> deadline_of(const net::Request& request, const Clock& clock) {
-  const std::string_view text = request.header(api::headers::kDeadlineMs);
-  std::int64_t ms = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
-  const bool sound = !text.empty() && error == std::errc{} && end == text.data() + text.size();
-  if (!sound || ms < 0 || ms > kDeadlineMsMax) return std::nullopt;
-  return clock.now() + milliseconds{ms};
+  const auto ms = number<std::int64_t>(request.header(api::headers::kDeadlineMs));
+  if (!ms || *ms < 0 || *ms > kDeadlineMsMax) return std::nullopt;
+  return clock.now() + milliseconds{*ms};
 }
 
-Result<> apply_headers(const net::Request& request, const Clock& clock, const llama::Model& model,
-                       TextRequest& text) {
-  const std::string_view ids = request.header(kResumeIds);
-  PERIGEE_TRY(resume, parse_token_ids(model, ids));
-  if (!resume.empty() && text.choices() > 1) {
-    return Error{Code::InvalidArgument, "only an answer of one choice can be resumed",
-                 std::string{kResumeIds}};
-  }
+std::int64_t created_of(const net::Request& request, const Clock& clock) {
+  const auto given = number<std::int64_t>(request.header(api::headers::kCreated));
+  return given && *given > 0 ? *given : clock.wall().micros / 1'000'000;
+}
+
+Result<> apply_headers(const net::Request& request, const Clock& clock, TextRequest& text) {
+  const auto seed = number<std::uint64_t>(request.header(api::headers::kSeed));
   const std::string_view class_name = request.header(api::headers::kClass);
   const auto service_class = parse_service_class(class_name);
   if (!class_name.empty() && !service_class) {
@@ -50,7 +54,7 @@ Result<> apply_headers(const net::Request& request, const Clock& clock, const ll
     generation.cache_salt = request.header(api::headers::kCacheSalt);
     generation.service_class = service_class.value_or(ServiceClass::Standard);
     generation.deadline = deadline_of(request, clock);
-    generation.resume = resume;
+    if (seed && !text.seeded) generation.sampling.seed = *seed;
   }
   return {};
 }

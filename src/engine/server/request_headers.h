@@ -10,14 +10,13 @@
 
 namespace perigee::engine_server {
 
-inline constexpr std::string_view kResumeIds = "perigee-resume-ids";  // "12,345"
-
 // x-request-id if it is printable and at most 128 bytes, else a random one.
 std::string request_id_of(const net::Request& request);
 std::optional<Instant> deadline_of(const net::Request& request, const Clock& clock);
-// Salt, class, deadline and tokens to resume from, into every generation. InvalidArgument names
-// the header.
-Result<> apply_headers(const net::Request& request, const Clock& clock, const llama::Model& model,
-                       TextRequest& text);
+// When the answer was made, in seconds since 1970: as the ingress says, else now.
+std::int64_t created_of(const net::Request& request, const Clock& clock);
+// Salt, class, deadline and seed (unless the body names one), into every generation.
+// InvalidArgument names the header.
+Result<> apply_headers(const net::Request& request, const Clock& clock, TextRequest& text);
 
 }  // namespace perigee::engine_server

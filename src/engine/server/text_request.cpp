@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-#include <charconv>
 
 #include "engine/llama/batcher.h"
 #include "engine/server/request_fields.h"
@@ -98,7 +97,7 @@ Result<TextRequest> parse_completion(const ServedModel& served, std::string_view
   request.operation = Operation::Completion;
   llama::GenerationRequest generation;
   generation.prompt_param = "prompt";
-  read_sampling(served, fields, generation.sampling);
+  request.seeded = read_sampling(served, fields, generation.sampling);
   read_stops(fields, generation.stop);
   read_stream(fields, request);
   read_choices(fields, generation);
@@ -116,6 +115,7 @@ Result<TextRequest> parse_completion(const ServedModel& served, std::string_view
     request.generations.push_back(generation);
     request.generations.back().prompt = std::move(text.tokens);
   }
+  PERIGEE_CHECK(read_resume(served, fields, request));
   return request;
 }
 
@@ -135,23 +135,6 @@ Result<EmbeddingsRequest> parse_embeddings(const ServedModel& served, std::strin
   PERIGEE_TRY(texts, read_texts(served, fields.any("input"), "input", kInputsMax, false));
   for (Text& text : texts) request.embedding.inputs.push_back(std::move(text.tokens));
   return request;
-}
-
-Result<std::vector<Token>> parse_token_ids(const llama::Model& model, std::string_view ids) {
-  std::vector<Token> tokens;
-  const char* at = ids.data();
-  const char* const end = ids.data() + ids.size();
-  while (at != end) {
-    Token token = -1;
-    const auto [next, error] = std::from_chars(at, end, token);
-    const bool separated = next == end || (*next == ',' && next + 1 != end);
-    if (error != std::errc{} || !model.valid(token) || !separated) {
-      return wrong("must be token ids of this model, separated by commas", "perigee-resume-ids");
-    }
-    tokens.push_back(token);
-    at = next == end ? end : next + 1;
-  }
-  return tokens;
 }
 
 }  // namespace perigee::engine_server
