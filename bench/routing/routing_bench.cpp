@@ -1,285 +1,274 @@
-// routing_bench [-o table|json]: time and allocations of one routing decision.
+// routing_bench: all policies on all shipped scenarios, several seeds each.
 //
-// A decision is plan() alone: filters, prefix match, predictions and choice over N candidates of
-// one model at N sites in ten jurisdictions, all learned from, a tenth rejected by some filter, for
-// a 2,560-token prompt whose beginning three sites hold. In `decision_shared` each site also tells
-// of 16,384 blocks that it holds, three of them of half the prompt. `cycle` adds started(),
-// first_token() and finished(). `hash_prompt` cuts a text of so many bytes into blocks and hashes
-// them.
-#include <benchmark/benchmark.h>
+// Prints goodput, attainment and p99 of the time to first token, each with its 95 % interval over
+// the seeds, and per scenario how Perigee stands: against the best baseline (seed by seed) and
+// against the oracle. With --calibrate it prints instead the load at which the best baseline serves
+// 85 % in time: the rule by which the scenarios' loads were chosen.
+#include <fmt/format.h>
 
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
 #include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <iostream>
-#include <memory>
-#include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "api/prefix_hasher.h"
-#include "base/random.h"
-#include "core/admission.h"
-#include "core/router.h"
+#include "calibration.h"
+#include "comparison.h"
+#include "runs.h"
 
-namespace {
-std::size_t allocations = 0;
-}
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
-namespace perigee {
+namespace perigee::bench {
 namespace {
 
-constexpr Instant kStart{seconds{100}};
-constexpr std::uint32_t kBlocks = 40;
+namespace fs = std::filesystem;
+namespace json = boost::json;
 
-CandidateState candidate(std::int64_t i, Random& random) {
-  CandidateState state;
-  state.id = {.site = SiteId{"metro-site-" + std::to_string(i)},
-              .engine = {},
-              .model = ModelId{"llama-3.1-8b-instruct"}};
-  state.jurisdiction = JurisdictionId{"law-" + std::to_string(i % 10)};
-  state.healthy = i % 20 != 0;
-  state.drained = i % 20 == 10;
-  state.rtt = microseconds{500 + random.below(80'000)};
-  state.load.slots = 64;
-  state.load.slots_busy = static_cast<std::uint32_t>(random.below(64));
-  state.load.queued_tokens = random.below(4000);
-  state.load.kv_used = random.uniform() * 0.8;
-  state.load.prefill_tokens_per_s = 5000 + random.uniform() * 20'000;
-  state.load.decode_ms = 10 + random.uniform() * 20;
-  state.reported = kStart;
-  return state;
-}
+constexpr const char* kSubject = "perigee";
+constexpr const char* kBound = "oracle";
+// --quick: a look, not a measurement.
+constexpr int kQuickSeeds = 2;
+constexpr const char* kQuickDuration = "duration_s = 120";
 
-RouteRequest request() {
-  RouteRequest request;
-  request.model = ModelId{"llama-3.1-8b-instruct"};
-  request.service_class = ServiceClass::Interactive;
-  request.prompt_tokens = 64 * kBlocks;
-  for (std::uint64_t i = 0; i < kBlocks; ++i) {
-    request.prefix_blocks.push_back((i + 1) * 0x9e37'79b9'7f4a'7c15);
-  }
-  for (int i = 0; i < 9; ++i) request.jurisdictions.emplace_back("law-" + std::to_string(i));
-  return request;
-}
-
-Router world(std::int64_t candidates, const RouteRequest& request) {
-  Router router{{}};
-  Random random{5};
-  for (std::int64_t i = 0; i < candidates; ++i) {
-    const auto index = router.update(candidate(i, random), kStart);
-    RouteRequest cold = request;
-    if (i % (candidates / 3) != 1) cold.prefix_blocks.clear();
-    for (int k = 0; k < 3; ++k) {
-      const AttemptTicket ticket = router.started(*index, cold, kStart);
-      router.first_token(ticket, kStart);
-      router.finished(ticket,
-                      {.first_token = milliseconds{200 + random.below(200)},
-                       .finished = milliseconds{3000},
-                       .usage = {.prompt_tokens = 64 * kBlocks, .completion_tokens = 150}},
-                      kStart);
-    }
-  }
-  return router;
-}
-
-// Every site's own word on what it holds; some have half of the prompt.
-void tell_filters(Router& router, std::int64_t candidates, const RouteRequest& wanted) {
-  Random random{5};
-  Random blocks{7};
-  for (std::int64_t i = 0; i < candidates; ++i) {
-    CandidateState state = candidate(i, random);
-    PrefixFilter filter{16'384};
-    for (int k = 0; k < 16'384; ++k) filter.insert(blocks.next());
-    if (i % (candidates / 3) == 2) {
-      for (std::size_t k = 0; k < kBlocks / 2; ++k) filter.insert(wanted.prefix_blocks[k]);
-    }
-    state.held = std::make_shared<const PrefixFilter>(std::move(filter));
-    if (!router.update(state, kStart)) std::abort();
-  }
-}
-
-void decide(benchmark::State& state, bool shared) {
-  const RouteRequest wanted = request();
-  Router router = world(state.range(0), wanted);
-  if (shared) tell_filters(router, state.range(0), wanted);
-  Instant now = kStart + seconds{1};
-  benchmark::DoNotOptimize(router.plan(wanted, now));  // warms its memory
-  const std::size_t before = allocations;
-  std::size_t decisions = 0;
-  for (auto _ : state) {
-    now += microseconds{100};
-    auto plan = router.plan(wanted, now);
-    benchmark::DoNotOptimize(plan);
-    ++decisions;
-  }
-  state.counters["allocations"] =
-      static_cast<double>(allocations - before) / static_cast<double>(decisions);
-}
-
-void decision(benchmark::State& state) { decide(state, false); }
-void decision_shared(benchmark::State& state) { decide(state, true); }
-
-void cycle(benchmark::State& state) {
-  const RouteRequest wanted = request();
-  Router router = world(state.range(0), wanted);
-  Instant now = kStart + seconds{1};
-  benchmark::DoNotOptimize(router.plan(wanted, now));
-  const std::size_t before = allocations;
-  std::size_t decisions = 0;
-  for (auto _ : state) {
-    now += microseconds{100};
-    const auto plan = router.plan(wanted, now);
-    const AttemptTicket ticket = router.started(plan->attempts.front().candidate, wanted, now);
-    router.first_token(ticket, now);
-    router.finished(ticket, {.first_token = milliseconds{150}, .finished = milliseconds{2000}},
-                    now);
-    ++decisions;
-  }
-  state.counters["allocations"] =
-      static_cast<double>(allocations - before) / static_cast<double>(decisions);
-}
-
-void hash_prompt(benchmark::State& state) {
-  std::string text(static_cast<std::size_t>(state.range(0)), ' ');
-  Random random{3};
-  for (char& c : text) c = static_cast<char>('a' + random.below(26));
-  const std::size_t before = allocations;
-  std::size_t prompts = 0;
-  for (auto _ : state) {
-    api::PrefixHasher hasher{"tenant", text.size() / api::kPrefixBlockBytes};
-    hasher.add(text);
-    auto blocks = hasher.take();
-    benchmark::DoNotOptimize(blocks);
-    ++prompts;
-  }
-  state.counters["allocations"] =
-      static_cast<double>(allocations - before) / static_cast<double>(prompts);
-}
-
-// One request through a queue in which those of so many tenants wait: offer(), and when another
-// ends, finished() and next().
-void admission(benchmark::State& state) {
-  constexpr std::uint32_t kSlots = 64;
-  AdmissionQueue queue{{.requests_max = 8192}};
-  queue.set_capacity({.slots = kSlots, .prefill_tokens_per_s = 1e6, .decode_ms = 0.01});
-  std::vector<AdmissionRequest> wanted(static_cast<std::size_t>(state.range(0)));
-  std::vector<AdmissionTicket> running;
-  running.reserve(std::size_t{2} * kSlots);
-  Instant now = kStart;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    wanted[i].tenant = TenantId{"tenant-" + std::to_string(i)};
-    wanted[i].service_class = static_cast<ServiceClass>(1 + i % 3);
-    wanted[i].prompt_tokens = 100;
-    wanted[i].output_tokens = 10;
-  }
-  const auto offer = [&](std::size_t i) {
-    const AdmissionAnswer answer = queue.offer(wanted[i % wanted.size()], now);
-    if (answer.verdict == AdmissionAnswer::Verdict::Admitted) running.push_back(answer.ticket);
-    if (answer.ticket == 0) std::abort();
-  };
-  for (std::size_t i = 0; i < kSlots + 2 * wanted.size(); ++i) offer(i);
-  std::size_t before = allocations;
-  std::size_t requests = 0;
-  for (auto _ : state) {
-    now += microseconds{10};
-    offer(requests);
-    queue.first_token(running.back(), now);
-    queue.finished(running.back(), {}, now);
-    running.pop_back();
-    while (const AdmissionTicket next = queue.next(now)) running.push_back(next);
-    if (++requests == 4 * wanted.size()) before = allocations;
-  }
-  state.counters["allocations"] =
-      static_cast<double>(allocations - before) / static_cast<double>(requests);
-}
-
-BENCHMARK(admission)->Arg(10)->Arg(1000)->Unit(benchmark::kMicrosecond);
-BENCHMARK(hash_prompt)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
-BENCHMARK(decision)->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
-BENCHMARK(decision_shared)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
-BENCHMARK(cycle)->Arg(100)->Arg(1000)->Unit(benchmark::kMicrosecond);
-
-struct Row {
-  std::string name;
-  double us = 0;
-  double target_us = 0;  // 0: none
-  double allocations = 0;
+struct Arguments {
+  std::vector<std::string> scenarios;
+  std::vector<std::string> policies;
+  std::vector<std::string> overrides;
+  int seeds = 10;
+  std::uint64_t first_seed = 1;
+  unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  bool quick = false;
+  bool calibrate = false;
+  double attainment = 0.85;
+  std::string format = "table";
 };
 
-// Collects the rows; prints nothing itself.
-class Collector : public benchmark::BenchmarkReporter {
- public:
-  bool ReportContext(const Context&) override { return true; }
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      Row row;
-      row.name = run.benchmark_name();
-      row.us = run.GetAdjustedCPUTime();
-      row.allocations = run.counters.at("allocations").value;
-      if (row.name == "decision_shared/100") row.target_us = 5;
-      if (row.name == "decision_shared/1000") row.target_us = 50;
-      if (row.name == "decision/100") row.target_us = 5;
-      if (row.name == "decision/1000") row.target_us = 50;
-      if (row.name == "hash_prompt/10000") row.target_us = 10;  // 1 GB/s
-      if (row.name == "hash_prompt/100000") row.target_us = 100;
-      rows.push_back(row);
-    }
-  }
-  std::vector<Row> rows;
+struct Subject {  // one scenario and what was measured of it
+  sim::Scenario scenario;
+  std::vector<PolicySamples> policies;
+  std::size_t missing = 0;  // runs
 };
 
-void print_json(const std::vector<Row>& rows) {
-  std::printf("{\"benchmark\": \"routing\", \"results\": [");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
-    std::printf("%s{\"name\": \"%s\", \"us\": %.3f, \"target_us\": ", i == 0 ? "" : ", ",
-                row.name.c_str(), row.us);
-    row.target_us > 0 ? std::printf("%.0f, \"ratio\": %.3f", row.target_us, row.us / row.target_us)
-                      : std::printf("null, \"ratio\": null");
-    std::printf(", \"allocations\": %.3f}", row.allocations);
-  }
-  std::printf("]}\n");
+int fail(const std::string& what) {
+  fmt::print(stderr, "routing_bench: {}\n", what);
+  return 1;
 }
 
-void print_table(const std::vector<Row>& rows) {
-  std::printf("%-20s %10s %10s %8s %12s\n", "decision", "us", "target us", "ratio", "allocations");
-  for (const Row& row : rows) {
-    std::printf("%-20s %10.2f ", row.name.c_str(), row.us);
-    row.target_us > 0 ? std::printf("%10.0f %8.2f", row.target_us, row.us / row.target_us)
-                      : std::printf("%10s %8s", "-", "-");
-    std::printf(" %12.3f\n", row.allocations);
+std::vector<std::string> shipped() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(PERIGEE_SCENARIOS)) {
+    if (entry.path().extension() == ".toml") names.push_back(entry.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string file_of(const std::string& name) {
+  return fs::exists(name) ? name : std::string{PERIGEE_SCENARIOS} + "/" + name + ".toml";
+}
+
+std::string pm(const Mean& mean, int digits) {
+  if (std::isinf(mean.ci95)) return fmt::format("{:.{}f}", mean.mean, digits);
+  return fmt::format("{:.{}f} +- {:.{}f}", mean.mean, digits, mean.ci95, digits);
+}
+
+std::string verdict(const Standing& standing) {
+  if (standing.best.empty()) return "nothing to compare with";
+  const Mean percent{standing.lead.mean * 100, standing.lead.ci95 * 100};
+  std::string text = fmt::format("{} {}: {} % against {}", kSubject, to_string(standing.place),
+                                 pm(percent, 2), standing.best);
+  if (standing.has_bound) text += fmt::format("; {} of {}", pm(standing.to_bound, 3), kBound);
+  return text;
+}
+
+void print_table(const Subject& subject, int seeds) {
+  fmt::print("\n{} ({} seeds)\n", subject.scenario.name, seeds);
+  fmt::print("  {:<20} {:>20} {:>18} {:>24}\n", "policy", "goodput /s", "in time %", "ttft p99 ms");
+  std::vector<PolicySummary> rows;
+  for (const PolicySamples& samples : subject.policies) rows.push_back(summary_of(samples));
+  std::ranges::sort(rows, std::ranges::greater{},
+                    [](const PolicySummary& row) { return row.goodput_rps.mean; });
+  for (const PolicySummary& row : rows) {
+    const Mean percent{row.attainment.mean * 100, row.attainment.ci95 * 100};
+    fmt::print("  {:<20} {:>20} {:>18} {:>24}\n", row.policy, pm(row.goodput_rps, 2),
+               pm(percent, 2), pm(row.ttft_ms_p99, 0));
+  }
+  fmt::print("  {}\n", verdict(standing_of(subject.policies, kSubject, kBound)));
+  std::fflush(stdout);
+}
+
+json::object json_of(const Mean& mean) {
+  json::object out{{"mean", mean.mean}, {"ci95", nullptr}};
+  if (std::isfinite(mean.ci95)) out["ci95"] = mean.ci95;
+  return out;
+}
+
+json::object json_of(const Subject& subject) {
+  json::object policies;
+  for (const PolicySamples& samples : subject.policies) {
+    const PolicySummary row = summary_of(samples);
+    policies[row.policy] = json::object{{"goodput_rps", json_of(row.goodput_rps)},
+                                        {"attainment", json_of(row.attainment)},
+                                        {"ttft_ms_p99", json_of(row.ttft_ms_p99)}};
+  }
+  const Standing standing = standing_of(subject.policies, kSubject, kBound);
+  json::object out{{"scenario", subject.scenario.name},
+                   {"place", to_string(standing.place)},
+                   {"best_baseline", nullptr},
+                   {"lead", nullptr},
+                   {"to_oracle", nullptr},
+                   {"policies", std::move(policies)}};
+  if (!standing.best.empty()) {
+    out["best_baseline"] = standing.best;
+    out["lead"] = json_of(standing.lead);
+  }
+  if (standing.has_bound) out["to_oracle"] = json_of(standing.to_bound);
+  return out;
+}
+
+Result<std::vector<const sim::PolicyEntry*>> chosen_policies(const Arguments& arguments) {
+  std::vector<const sim::PolicyEntry*> chosen;
+  for (const std::string& name : arguments.policies) {
+    const sim::PolicyEntry* entry = sim::find_policy(name);
+    if (entry == nullptr) return Error{Code::NotFound, "no policy is called '" + name + "'"};
+    chosen.push_back(entry);
+  }
+  if (!chosen.empty()) return chosen;
+  for (const sim::PolicyEntry& entry : sim::policies()) chosen.push_back(&entry);
+  return chosen;
+}
+
+// One moving line on a terminal, else a line now and then.
+void show_progress(std::size_t ended, std::size_t all, const Run& run) {
+  static const bool terminal = isatty(STDERR_FILENO) != 0;
+  const std::string line = fmt::format("{:>5} of {} runs: {}, {}, seed {}", ended, all,
+                                       run.scenario->name, run.policy->name, run.seed);
+  if (terminal) {
+    fmt::print(stderr, "\r\033[K{}", line);
+    if (ended == all) fmt::print(stderr, "\r\033[K");
+  } else if (ended == all || ended % std::max<std::size_t>(1, all / 50) == 0) {
+    fmt::print(stderr, "{}\n", line);
   }
 }
 
-// Runs what the arguments choose; the exit status.
+int compare(const Arguments& arguments) {
+  const auto policies = chosen_policies(arguments);
+  if (!policies) return fail(policies.error().message);
+  std::vector<std::string> overrides = arguments.overrides;
+  if (arguments.quick) overrides.insert(overrides.begin(), kQuickDuration);
+  std::vector<Subject> subjects;
+  for (const std::string& name : arguments.scenarios) {
+    auto scenario = sim::load_scenario(file_of(name), overrides);
+    if (!scenario) return fail(scenario.error().message);
+    subjects.push_back({.scenario = std::move(*scenario), .policies = {}, .missing = 0});
+  }
+  const auto seeds = static_cast<std::size_t>(arguments.seeds);
+  std::vector<Run> runs;
+  for (Subject& subject : subjects) {
+    for (std::size_t seed = 0; seed < seeds; ++seed) {
+      for (const sim::PolicyEntry* policy : *policies) {
+        runs.push_back({&subject.scenario, policy, arguments.first_seed + seed});
+      }
+    }
+    for (const sim::PolicyEntry* policy : *policies) {
+      subject.policies.push_back({std::string{policy->name}, std::vector<Sample>(seeds)});
+    }
+    subject.missing = seeds * policies->size();
+  }
+  std::size_t ended = 0;
+  std::size_t printed = 0;
+  const bool table = arguments.format == "table";
+  run_all(runs, arguments.threads, [&](std::size_t i, const sim::PolicyResult& result) {
+    const std::size_t of_subject = seeds * policies->size();
+    Subject& subject = subjects[i / of_subject];
+    subject.policies[i % policies->size()].seeds[i % of_subject / policies->size()] = {
+        result.goodput_rps, result.attainment, result.ttft_ms.p99};
+    --subject.missing;
+    show_progress(++ended, runs.size(), runs[i]);
+    while (table && printed < subjects.size() && subjects[printed].missing == 0) {
+      print_table(subjects[printed++], arguments.seeds);
+    }
+  });
+  if (table) return 0;
+  json::array scenarios;
+  for (const Subject& subject : subjects) scenarios.push_back(json_of(subject));
+  std::cout << json::object{{"benchmark", "routing"},
+                            {"seeds", arguments.seeds},
+                            {"first_seed", arguments.first_seed},
+                            {"quick", arguments.quick},
+                            {"scenarios", std::move(scenarios)}}
+            << '\n';
+  return 0;
+}
+
+int calibrate_all(const Arguments& arguments) {
+  const auto policies = chosen_policies(arguments);
+  if (!policies) return fail(policies.error().message);
+  json::array all;
+  for (const std::string& name : arguments.scenarios) {
+    CalibrationOptions options;
+    options.overrides = arguments.overrides;
+    options.attainment = arguments.attainment;
+    options.threads = arguments.threads;
+    for (const sim::PolicyEntry* policy : *policies) {
+      if (policy->name != kSubject && policy->name != kBound) options.baselines.push_back(policy);
+    }
+    options.tried = [&](double load, double attainment, const std::string& best) {
+      fmt::print(stderr, "{}: load {:.4f}: {:.1f} % by {}\n", name, load, attainment * 100, best);
+    };
+    const auto found = calibrate(file_of(name), std::move(options));
+    if (!found) return fail(found.error().message);
+    all.push_back(json::object{{"scenario", name},
+                               {"load", found->load},
+                               {"attainment", found->attainment},
+                               {"best_baseline", found->best}});
+    if (arguments.format == "table") {
+      fmt::print("{:<22} load {:.3f}  {:.1f} % by {}\n", name, found->load, found->attainment * 100,
+                 found->best);
+      std::fflush(stdout);
+    }
+  }
+  if (arguments.format == "json") {
+    std::cout << json::object{{"benchmark", "routing"}, {"calibration", std::move(all)}} << '\n';
+  }
+  return 0;
+}
+
 int run(int argc, char** argv) {
-  bool json = false;
-  std::vector<char*> arguments{argv[0]};
-  for (int i = 1; i < argc; ++i) {
-    if (std::string{argv[i]} == "-o" && i + 1 < argc) {
-      json = std::string{argv[++i]} == "json";
-    } else {
-      arguments.push_back(argv[i]);
-    }
-  }
-  int count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
-  Collector collector;
-  benchmark::RunSpecifiedBenchmarks(&collector);
-  json ? print_json(collector.rows) : print_table(collector.rows);
-  return collector.rows.empty() ? 1 : 0;
+  Arguments arguments;
+  CLI::App app{"All routing policies on all shipped scenarios, with several seeds",
+               "routing_bench"};
+  app.add_option("--seeds", arguments.seeds, "Seeds per scenario and policy")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--first-seed", arguments.first_seed, "The first of them")->capture_default_str();
+  app.add_option("--scenario", arguments.scenarios, "Files or names; default: all shipped")
+      ->delimiter(',');
+  app.add_option("--policy", arguments.policies, "Default: all")->delimiter(',');
+  app.add_option("--set", arguments.overrides, "Replace a key of each scenario: --set load=1.2");
+  app.add_option("--threads", arguments.threads, "Runs side by side")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--quick", arguments.quick, "Two seeds and two minutes of each scenario");
+  app.add_flag("--calibrate", arguments.calibrate,
+               "Print the load at which the best baseline serves --attainment in time");
+  app.add_option("--attainment", arguments.attainment, "For --calibrate")
+      ->check(CLI::Range(0.01, 0.99))
+      ->capture_default_str();
+  app.add_option("-o,--output", arguments.format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  if (arguments.scenarios.empty()) arguments.scenarios = shipped();
+  if (arguments.quick && app.count("--seeds") == 0) arguments.seeds = kQuickSeeds;
+  return arguments.calibrate ? calibrate_all(arguments) : compare(arguments);
 }
 
 }  // namespace
-}  // namespace perigee
+}  // namespace perigee::bench
 
-int main(int argc, char** argv) { return perigee::run(argc, argv); }
+int main(int argc, char** argv) { return perigee::bench::run(argc, argv); }

@@ -1,0 +1,36 @@
+// Finds the load at which a scenario tells routing policies apart. At low load all of them serve
+// everything in time, far beyond what the engines can do none serves anything. One rule for all
+// scenarios: the load at which the best baseline serves a given share in time. The policy that is
+// being judged takes no part in it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "sim/policy.h"
+
+namespace perigee::bench {
+
+struct CalibrationOptions {
+  std::vector<std::string> overrides;
+  std::vector<const sim::PolicyEntry*> baselines;
+  std::uint64_t seed = 1000;  // no seed of the comparison
+  double attainment = 0.85;
+  unsigned threads = 1;
+  std::function<void(double load, double attainment, const std::string& best)>
+      tried;  // may be empty
+};
+
+struct Calibration {
+  double load = 1;
+  double attainment = 0;
+  std::string best;
+};
+
+// Attainment is taken as falling with load. Baselines that are far behind at one load are not run
+// at the next. InvalidArgument when the scenario can't be read.
+Result<Calibration> calibrate(const std::string& file, CalibrationOptions options);
+
+}  // namespace perigee::bench
