@@ -23,16 +23,18 @@ Result<Calibration> attempt(const std::string& file, CalibrationOptions& options
   PERIGEE_TRY(scenario, sim::load_scenario(file, overrides));
   std::vector<Run> runs;
   for (const sim::PolicyEntry* policy : options.baselines) {
-    runs.push_back({&scenario, policy, options.seed});
+    for (const std::uint64_t seed : options.seeds) runs.push_back({&scenario, policy, seed});
   }
-  std::vector<double> attained(runs.size());
-  run_all(runs, options.threads,
-          [&](std::size_t i, const sim::PolicyResult& result) { attained[i] = result.attainment; });
+  std::vector<double> attained(options.baselines.size());
+  const std::size_t seeds = options.seeds.size();
+  run_all(runs, options.threads, [&](std::size_t i, const sim::PolicyResult& result) {
+    attained[i / seeds] += result.attainment / static_cast<double>(seeds);
+  });
   const auto best = std::ranges::max_element(attained) - attained.begin();
   const auto position = static_cast<std::size_t>(best);
   Calibration found{load, attained[position], std::string{options.baselines[position]->name}};
   std::vector<const sim::PolicyEntry*> kept;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
+  for (std::size_t i = 0; i < attained.size(); ++i) {
     if (attained[i] > found.attainment - kFarBehind) kept.push_back(options.baselines[i]);
   }
   options.baselines = std::move(kept);

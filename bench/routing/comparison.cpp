@@ -15,6 +15,10 @@ constexpr std::array<double, 30> kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.
                                           2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
 constexpr double kNormal = 1.960;
 
+double student(std::size_t freedom) {
+  return freedom <= kStudent.size() ? kStudent.at(freedom - 1) : kNormal;
+}
+
 template <class Get>
 Mean mean_by(const PolicySamples& samples, Get get) {
   std::vector<double> values;
@@ -27,12 +31,9 @@ const PolicySamples* find(std::span<const PolicySamples> policies, const std::st
   return found == policies.end() ? nullptr : &*found;
 }
 
-// Of a / b, seed by seed.
-std::vector<double> ratios(const PolicySamples& a, const PolicySamples& b) {
+std::vector<double> goodput(const PolicySamples& samples) {
   std::vector<double> all;
-  for (std::size_t i = 0; i < std::min(a.seeds.size(), b.seeds.size()); ++i) {
-    if (b.seeds[i].goodput_rps > 0) all.push_back(a.seeds[i].goodput_rps / b.seeds[i].goodput_rps);
-  }
+  for (const Sample& sample : samples.seeds) all.push_back(sample.goodput_rps);
   return all;
 }
 
@@ -48,14 +49,25 @@ Mean mean_of(std::span<const double> values) {
   double squares = 0;
   for (const double value : values) squares += (value - mean) * (value - mean);
   const std::size_t freedom = values.size() - 1;
-  const double t = freedom <= kStudent.size() ? kStudent.at(freedom - 1) : kNormal;
-  return {mean, t * std::sqrt(squares / static_cast<double>(freedom) / count)};
+  return {mean, student(freedom) * std::sqrt(squares / static_cast<double>(freedom) / count)};
+}
+
+Mean ratio_of(std::span<const double> a, std::span<const double> b) {
+  const double below = mean_of(b).mean;
+  if (below <= 0) return {0, std::numeric_limits<double>::infinity()};
+  const double ratio = mean_of(a).mean / below;
+  std::vector<double> residuals;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    residuals.push_back(a[i] - ratio * b[i]);
+  }
+  return {ratio, mean_of(residuals).ci95 / below};
 }
 
 PolicySummary summary_of(const PolicySamples& samples) {
   return {.policy = samples.policy,
           .goodput_rps = mean_by(samples, [](const Sample& s) { return s.goodput_rps; }),
           .attainment = mean_by(samples, [](const Sample& s) { return s.attainment; }),
+          .refused = mean_by(samples, [](const Sample& s) { return s.refused; }),
           .ttft_ms_p99 = mean_by(samples, [](const Sample& s) { return s.ttft_ms_p99; })};
 }
 
@@ -69,31 +81,30 @@ const char* to_string(Place place) {
   return "unknown";
 }
 
-Standing standing_of(std::span<const PolicySamples> policies, const std::string& subject,
-                     const std::string& bound) {
+Standing standing_of(std::span<const PolicySamples> policies, const Roles& roles) {
   Standing standing;
-  const PolicySamples* own = find(policies, subject);
+  const PolicySamples* own = find(policies, roles.subject);
   if (own == nullptr) return standing;
   const PolicySamples* best = nullptr;
   double best_rps = 0;
   for (const PolicySamples& other : policies) {
-    if (other.policy == subject || other.policy == bound) continue;
-    const double rps = summary_of(other).goodput_rps.mean;
+    const bool aside = std::ranges::find(roles.aside, other.policy) != roles.aside.end();
+    if (aside || other.policy == roles.subject || other.policy == roles.bound) continue;
+    const double rps = mean_of(goodput(other)).mean;
     if (best == nullptr || rps > best_rps) {
       best = &other;
       best_rps = rps;
     }
   }
-  if (const PolicySamples* limit = find(policies, bound)) {
+  if (const PolicySamples* bound = find(policies, roles.bound)) {
     standing.has_bound = true;
-    standing.to_bound = mean_of(ratios(*own, *limit));
+    standing.to_bound = ratio_of(goodput(*own), goodput(*bound));
   }
   if (best == nullptr) return standing;
   standing.best = best->policy;
-  std::vector<double> leads = ratios(*own, *best);
-  for (double& lead : leads) lead -= 1;
-  standing.lead = mean_of(leads);
-  if (leads.size() < 2) return standing;
+  standing.lead = ratio_of(goodput(*own), goodput(*best));
+  standing.lead.mean -= 1;
+  if (!std::isfinite(standing.lead.ci95)) return standing;
   standing.place = Place::Tied;
   if (standing.lead.mean > standing.lead.ci95) standing.place = Place::First;
   if (standing.lead.mean < -standing.lead.ci95) standing.place = Place::Behind;

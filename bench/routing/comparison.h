@@ -19,7 +19,8 @@ Mean mean_of(std::span<const double> values);
 // What one run with one seed showed.
 struct Sample {
   double goodput_rps = 0;
-  double attainment = 0;
+  double attainment = 0;  // share of all requests served in time
+  double refused = 0;     // share of all requests told so
   double ttft_ms_p99 = 0;
 };
 
@@ -33,6 +34,7 @@ struct PolicySummary {
   std::string policy;
   Mean goodput_rps;
   Mean attainment;
+  Mean refused;
   Mean ttft_ms_p99;
 };
 PolicySummary summary_of(const PolicySamples& samples);
@@ -40,17 +42,24 @@ PolicySummary summary_of(const PolicySamples& samples);
 enum class Place : std::uint8_t { First, Tied, Behind, Unknown };
 const char* to_string(Place place);
 
-// How `subject` stands. All policies ran the same seeds, so that what is compared is the
-// difference seed by seed: the noise that all of them share falls out.
+// Mean of `a` / mean of `b`, whose values belong together one by one: the noise that both share
+// falls out (ratio estimator). Infinite interval with one pair or when `b` is zero.
+Mean ratio_of(std::span<const double> a, std::span<const double> b);
+
+// How `subject` stands, by goodput. All policies ran the same seeds.
 struct Standing {
-  std::string best;              // baseline with the largest mean goodput
-  Mean lead;                     // mean of subject / best - 1
+  std::string best;              // baseline with the largest mean
+  Mean lead;                     // subject / best - 1
   Place place = Place::Unknown;  // First, Behind: the interval of `lead` is on one side of zero;
                                  // Tied: zero is in it; Unknown: one seed, or nothing to compare
   bool has_bound = false;
-  Mean to_bound;  // mean of subject / bound
+  Mean to_bound;  // subject / bound
 };
-Standing standing_of(std::span<const PolicySamples> policies, const std::string& subject,
-                     const std::string& bound);
+struct Roles {
+  std::string subject;
+  std::string bound;
+  std::vector<std::string> aside;  // shown, but neither subject nor baseline
+};
+Standing standing_of(std::span<const PolicySamples> policies, const Roles& roles);
 
 }  // namespace perigee::bench

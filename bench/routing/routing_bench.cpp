@@ -28,8 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-constexpr const char* kSubject = "perigee";
-constexpr const char* kBound = "oracle";
+const Roles kRoles{.subject = "perigee", .bound = "oracle", .aside = {"perigee_router"}};
 // --quick: a look, not a measurement.
 constexpr int kQuickSeeds = 2;
 constexpr const char* kQuickDuration = "duration_s = 120";
@@ -79,9 +78,9 @@ std::string pm(const Mean& mean, int digits) {
 std::string verdict(const Standing& standing) {
   if (standing.best.empty()) return "nothing to compare with";
   const Mean percent{standing.lead.mean * 100, standing.lead.ci95 * 100};
-  std::string text = fmt::format("{} {}: {} % against {}", kSubject, to_string(standing.place),
-                                 pm(percent, 2), standing.best);
-  if (standing.has_bound) text += fmt::format("; {} of {}", pm(standing.to_bound, 3), kBound);
+  std::string text = fmt::format("{} {}: {} % against {}", kRoles.subject,
+                                 to_string(standing.place), pm(percent, 2), standing.best);
+  if (standing.has_bound) text += fmt::format("; {} of {}", pm(standing.to_bound, 3), kRoles.bound);
   return text;
 }
 
@@ -94,10 +93,10 @@ void print_table(const Subject& subject, int seeds) {
                     [](const PolicySummary& row) { return row.goodput_rps.mean; });
   for (const PolicySummary& row : rows) {
     const Mean percent{row.attainment.mean * 100, row.attainment.ci95 * 100};
-    fmt::print("  {:<20} {:>20} {:>18} {:>24}\n", row.policy, pm(row.goodput_rps, 2),
-               pm(percent, 2), pm(row.ttft_ms_p99, 0));
+    fmt::print("  {:<20} {:>20} {:>18} {:>10.2f} {:>22}\n", row.policy, pm(row.goodput_rps, 2),
+               pm(percent, 2), row.refused.mean * 100, pm(row.ttft_ms_p99, 0));
   }
-  fmt::print("  {}\n", verdict(standing_of(subject.policies, kSubject, kBound)));
+  fmt::print("  {}\n", verdict(standing_of(subject.policies, kRoles)));
   std::fflush(stdout);
 }
 
@@ -113,9 +112,10 @@ json::object json_of(const Subject& subject) {
     const PolicySummary row = summary_of(samples);
     policies[row.policy] = json::object{{"goodput_rps", json_of(row.goodput_rps)},
                                         {"attainment", json_of(row.attainment)},
+                                        {"refused", json_of(row.refused)},
                                         {"ttft_ms_p99", json_of(row.ttft_ms_p99)}};
   }
-  const Standing standing = standing_of(subject.policies, kSubject, kBound);
+  const Standing standing = standing_of(subject.policies, kRoles);
   json::object out{{"scenario", subject.scenario.name},
                    {"place", to_string(standing.place)},
                    {"best_baseline", nullptr},
@@ -150,9 +150,15 @@ void show_progress(std::size_t ended, std::size_t all, const Run& run) {
   if (terminal) {
     fmt::print(stderr, "\r\033[K{}", line);
     if (ended == all) fmt::print(stderr, "\r\033[K");
-  } else if (ended == all || ended % std::max<std::size_t>(1, all / 50) == 0) {
+  } else if (ended == all || ended % std::max<std::size_t>(1, all / 20) == 0) {
     fmt::print(stderr, "{}\n", line);
   }
+}
+
+double refused_share(const sim::PolicyResult& result) {
+  if (result.requests == 0) return 0;
+  return static_cast<double>(result.refused + result.unlawful) /
+         static_cast<double>(result.requests);
 }
 
 int compare(const Arguments& arguments) {
@@ -186,7 +192,10 @@ int compare(const Arguments& arguments) {
     const std::size_t of_subject = seeds * policies->size();
     Subject& subject = subjects[i / of_subject];
     subject.policies[i % policies->size()].seeds[i % of_subject / policies->size()] = {
-        result.goodput_rps, result.attainment, result.ttft_ms.p99};
+        .goodput_rps = result.goodput_rps,
+        .attainment = result.attainment,
+        .refused = refused_share(result),
+        .ttft_ms_p99 = result.ttft_ms.p99};
     --subject.missing;
     show_progress(++ended, runs.size(), runs[i]);
     while (table && printed < subjects.size() && subjects[printed].missing == 0) {
@@ -205,6 +214,11 @@ int compare(const Arguments& arguments) {
   return 0;
 }
 
+bool is_baseline(std::string_view name) {
+  return name != kRoles.subject && name != kRoles.bound &&
+         std::ranges::find(kRoles.aside, name) == kRoles.aside.end();
+}
+
 int calibrate_all(const Arguments& arguments) {
   const auto policies = chosen_policies(arguments);
   if (!policies) return fail(policies.error().message);
@@ -215,7 +229,7 @@ int calibrate_all(const Arguments& arguments) {
     options.attainment = arguments.attainment;
     options.threads = arguments.threads;
     for (const sim::PolicyEntry* policy : *policies) {
-      if (policy->name != kSubject && policy->name != kBound) options.baselines.push_back(policy);
+      if (is_baseline(policy->name)) options.baselines.push_back(policy);
     }
     options.tried = [&](double load, double attainment, const std::string& best) {
       fmt::print(stderr, "{}: load {:.4f}: {:.1f} % by {}\n", name, load, attainment * 100, best);

@@ -9,6 +9,7 @@ namespace perigee::sim {
 namespace {
 
 constexpr PolicyTraits kPerigee{.views = false, .admission = true};
+constexpr PolicyTraits kRouter{.views = false};
 constexpr PolicyTraits kPlain{};
 constexpr PolicyTraits kPrefix{.prefixes = true};
 constexpr PolicyTraits kCentral{.central = true};
@@ -16,6 +17,8 @@ constexpr PolicyTraits kTruth{.truth = true};
 
 const std::array kPolicies{
     PolicyEntry{"perigee", "the production router and admission", kPerigee, make_perigee},
+    PolicyEntry{"perigee_router", "the production router; engines first come, first served",
+                kRouter, make_perigee},
     PolicyEntry{"round_robin", "each engine in turn (nginx)", kPlain, make_round_robin},
     PolicyEntry{"least_load", "fewest requests per engine, as last reported (shortest queue)",
                 kPlain, make_least_load},
