@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/usage_command.h"
 
 int main(int argc, char** argv) {
   using namespace perigee;
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
   cli::add_sim_command(app, exit_code);
   cli::add_plan_command(app, exit_code);
   cli::add_completion_command(app, exit_code);
+  cli::add_usage_command(app, exit_code);
   cli::add_version_command(app, exit_code);
   try {
     app.parse(argc, argv);

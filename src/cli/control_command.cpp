@@ -12,6 +12,7 @@
 #include "control/operator_key.h"
 #include "control/private_file.h"
 #include "directory/sqlite/sqlite_directory.h"
+#include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
 
 namespace perigee::cli {
@@ -48,6 +49,8 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
+  PERIGEE_TRY(usage, UsageStore::open(arguments.state_dir + "/usage.db"));
+  server->keep_usage(std::move(usage));
   PERIGEE_TRY(bound, server->listen(endpoint));
   log::info("control is listening", {{"url", "http://" + bound.to_string()},
                                      {"grid", server->table().snapshot().grid},

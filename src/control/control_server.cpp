@@ -12,6 +12,7 @@
 #include "api/headers.h"
 #include "base/log.h"
 #include "control/control_api.h"
+#include "control/usage_desk.h"
 #include "net/http_server.h"
 
 namespace perigee::control {
@@ -23,6 +24,7 @@ constexpr std::size_t kBodyBytesMax = 256 * 1024;
 constexpr std::size_t kHeadBytesMax = 16 * 1024;
 constexpr std::size_t kWriteBytesMax = 64 * 1024;
 constexpr std::string_view kWatchPath = "/control/v1/watch";
+constexpr std::string_view kUsagePath = "/control/v1/usage";
 constexpr std::string_view kJson = "application/json";
 
 net::ServerLimits server_limits(const ControlServerOptions& options) {
@@ -86,6 +88,7 @@ struct ControlServerState {
   std::unique_ptr<DirectoryTable> table;
   ControlApi api;
   ControlServerOptions options;
+  std::optional<UsageDesk> usage;
   std::set<Timer*> watchers;
   bool stopping = false;
   std::optional<net::HttpServer> server;  // its handlers hold this state
@@ -225,6 +228,24 @@ Task<void> watch(StatePtr state, net::Request& request, net::ResponseWriter& out
   co_await running.run(from);
 }
 
+Task<Result<ApiAnswer>> usage(StatePtr state, net::Request& request) {
+  auto caller = state->table->identity().authenticate(request.header("authorization"));
+  if (!caller) co_return caller.error();
+  if (!state->usage) co_return Error{Code::NotFound, "this control keeps no usage"};
+  const bool delivers = request.method == "POST" && caller->role == Role::Site;
+  const bool reads = request.method == "GET" && caller->role == Role::Operator;
+  if (delivers) {
+    std::string body{request.body};
+    co_return co_await state->usage->take(std::move(body), caller->site);
+  }
+  if (reads) {
+    std::string query{request.query};
+    co_return co_await state->usage->report(std::move(query));
+  }
+  co_return Error{Code::PermissionDenied,
+                  "a site delivers usage (POST), an operator reads it (GET)"};
+}
+
 Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& out) {
   if (request.path == kWatchPath && request.method == "GET") {
     co_await watch(std::move(state), request, out);
@@ -233,6 +254,8 @@ Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& ou
   Result<ApiAnswer> answer = Error{Code::NotFound, "no such path: see docs/control_api.md"};
   if (request.path == "/healthz" || request.path == "/readyz") {
     answer = ApiAnswer{200, R"({"status":"ok"})", 0};
+  } else if (request.path == kUsagePath) {
+    answer = co_await usage(state, request);
   } else if (request.path.starts_with(kPathPrefix)) {
     answer = state->api.answer({request.method, request.path, request.body,
                                 request.header("authorization"), request.header("if-match"),
@@ -266,6 +289,10 @@ ControlServer::~ControlServer() {
   state_->stopping = true;
   state_->wake_watchers();
   state_->server.reset();
+}
+
+void ControlServer::keep_usage(std::unique_ptr<UsageStore> store) {
+  state_->usage.emplace(state_->executor, std::move(store));
 }
 
 Result<> ControlServer::check_address(const net::Endpoint& endpoint) {

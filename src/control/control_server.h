@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/directory_table.h"
+#include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
 #include "net/task.h"
 
@@ -28,6 +29,10 @@ class ControlServer {
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
+
+  // Takes the usage records that sites deliver from now on; without it they are told 404 and keep
+  // theirs. Before listen().
+  void keep_usage(std::unique_ptr<UsageStore> store);
 
   // FailedPrecondition unless the address is on loopback: to know it before anything is opened.
   static Result<> check_address(const net::Endpoint& endpoint);

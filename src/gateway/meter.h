@@ -9,13 +9,17 @@
 
 namespace perigee {
 
-// Reserved before work starts; settles in its destructor (rule C1). `ledger` and `clock` must
-// outlive it.
+// Reserved before work starts; settles in its destructor (rule C1); between, a long stream notes
+// every kNoteInterval how far it is, which is what a crash of this site still bills. `ledger` and
+// `clock` must outlive it.
+inline constexpr std::int64_t kNoteInterval_us = 2'000'000;
+
 class Meter {
  public:
   static Result<Meter> open(Ledger& ledger, const Clock& clock,
                             std::unique_ptr<UsageRecord> record) {
-    PERIGEE_CHECK(ledger.reserve());
+    record->ended = record->started;
+    PERIGEE_CHECK(ledger.reserve(*record));
     return Meter{ledger, clock, std::move(record)};
   }
   Meter(Meter&& other) noexcept = default;
@@ -24,10 +28,16 @@ class Meter {
     if (record_ == nullptr) return;
     record_->ended = clock_->wall();
     if (record_->serving_site.str().empty()) record_->prompt_tokens = 0;  // nothing ran
-    ledger_->settle(std::move(*record_));
+    ledger_->settle(std::move(record_));
   }
 
-  void deliver(std::uint32_t tokens) { record_->completion_tokens += tokens; }
+  void deliver(std::uint32_t tokens) {
+    record_->completion_tokens += tokens;
+    const WallTime now = clock_->wall();
+    if (now.micros - record_->ended.micros < kNoteInterval_us) return;
+    record_->ended = now;
+    ledger_->note(*record_);
+  }
   void serve_at(SiteId site) { record_->serving_site = std::move(site); }
   void finish(const Usage& usage) {
     record_->prompt_tokens = usage.prompt_tokens;

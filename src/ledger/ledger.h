@@ -2,8 +2,11 @@
 // success, failure and abandonment alike (design, section 8). Pricing and shipping build on this.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,13 +19,18 @@ namespace perigee {
 
 enum class Outcome : std::uint8_t { Completed, Failed, Abandoned };
 std::string_view to_string(Outcome outcome);  // "completed", "failed", "abandoned"
+std::optional<Outcome> parse_outcome(std::string_view name);
+std::optional<Operation> parse_operation(std::string_view name);
 
 // Names a record for good, so that shipping it twice bills it once. Grows with time, so that a
 // store grows at its end. As text: 32 hexadecimal digits.
 struct RecordId {
   std::uint64_t time_us = 0;
   std::uint64_t chance = 0;
+  friend auto operator<=>(const RecordId&, const RecordId&) = default;
 };
+std::string to_string(const RecordId& id);
+std::optional<RecordId> parse_record_id(std::string_view text);
 
 // What one request consumed.
 struct UsageRecord {
@@ -42,15 +50,25 @@ struct UsageRecord {
   Outcome outcome = Outcome::Abandoned;
 };
 
-// Threads: reserve() and settle() on the IO thread, never blocking; an implementation that stores
-// does so on a thread of its own.
+// Whether `newer` takes the place of `stored`, which has the same id: one of them is billed. The
+// one that was completed, else the one that delivered more: in whatever order they come, the same
+// one stands.
+bool replaces(const UsageRecord& newer, const UsageRecord& stored);
+
+// Threads: all on the IO thread, never blocking; an implementation that stores does so on a thread
+// of its own. What is reserved and never settled, because the process died, is settled as abandoned
+// by the next one that opens the same store, with what it was told last.
 class Ledger {
  public:
   virtual ~Ledger() = default;
-  // Takes a place for one record, so that settle() can't fail. ResourceExhausted when full.
-  virtual Result<> reserve() = 0;
+  // Takes a place for a record that begins, so that settle() can't fail. ResourceExhausted when
+  // full.
+  virtual Result<> reserve(const UsageRecord& begun) = 0;
+  // What a reserved record stands at by now, so that a crash forgets less. May be left out when
+  // busy.
+  virtual void note(const UsageRecord& so_far) = 0;
   // Gives the place back with its record. Exactly once per successful reserve(). Never fails.
-  virtual void settle(UsageRecord&& record) noexcept = 0;
+  virtual void settle(std::unique_ptr<UsageRecord> record) noexcept = 0;
 };
 
 // What reserve() answers when full.

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "control/directory_follower.h"
+#include "control/usage_shipper.h"
 #include "engine/openai/http_engine.h"
 #include "gateway/gateway.h"
 #include "gateway/http_answer.h"
@@ -31,6 +32,7 @@ namespace {
 
 constexpr Duration kTick = seconds{1};
 constexpr Duration kSettleMax = seconds{2};
+constexpr Duration kShipMax = seconds{2};
 
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
@@ -95,6 +97,8 @@ struct Site::Parts {
         ticker(io.get_executor(), clock, kTick) {}
 
   Result<> build();
+  Result<> open_ledger(const std::string& credential);
+  void close_ledger();
   void build_gateway();
   Result<> build_view(const std::string& credential);
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
@@ -114,6 +118,7 @@ struct Site::Parts {
   SiteMetrics metrics{PERIGEE_VERSION};
   std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
   std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<control::UsageShipper> shipper;
   std::optional<Inference> inference;
   std::optional<Gateway> gateway;
   std::optional<LocalEngines> engines;
@@ -127,8 +132,7 @@ struct Site::Parts {
 Result<> Site::Parts::build() {
   PERIGEE_CHECK(make_private_folder(config.state_dir));
   PERIGEE_TRY(key, read_key(config.key_file));
-  PERIGEE_TRY(opened, SqliteLedger::open(config.state_dir + "/usage.db"));
-  ledger = std::move(opened);
+  PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
   inference.emplace(Inference::Parts{io.get_executor(), clock, router, engine_table, *ledger,
                                      ticker, metrics, [this] { return directory; }, random_seed()},
@@ -142,6 +146,34 @@ Result<> Site::Parts::build() {
   PERIGEE_TRY(bound, server->listen(config.listen));
   log::info("site listening", {{"site", config.name.str()}, {"address", bound.to_string()}});
   return {};
+}
+
+Result<> Site::Parts::open_ledger(const std::string& credential) {
+  const std::string file = config.state_dir + "/usage.db";
+  PERIGEE_TRY(opened, SqliteLedger::open(file));
+  if (opened->recovered() > 0) {
+    log::warning("requests that the last run left open are settled as abandoned",
+                 {{"requests", opened->recovered()}});
+  }
+  ledger = std::move(opened);
+  control::ShipperOptions shipping;
+  shipping.file = file;
+  shipping.url = config.control_url;
+  shipping.key = credential;
+  shipping.seed = random_seed();
+  PERIGEE_TRY(ship, control::UsageShipper::start(std::move(shipping), clock));
+  shipper = std::move(ship);
+  return {};
+}
+
+// After the last request: what is settled is stored, then delivered if control is there.
+void Site::Parts::close_ledger() {
+  ledger.reset();
+  if (!shipper->finish(kShipMax)) {
+    log::warning("usage records wait for the next start: control did not take them",
+                 {{"records", shipper->status().waiting}});
+  }
+  shipper.reset();
 }
 
 void Site::Parts::build_gateway() {
@@ -215,6 +247,7 @@ SiteStatus Site::Parts::status() const {
   status.requests = metrics.requests();
   status.engines = engines->status();
   status.peers = peers->status();
+  status.usage = shipper->status();
   return status;
 }
 
@@ -261,6 +294,7 @@ int Site::run() {
                    });
   });
   parts_->io.run();
+  if (parts_->inference->running() == 0) parts_->close_ledger();
   log::info("site stopped", {{"site", parts_->config.name.str()}});
   return 0;
 }

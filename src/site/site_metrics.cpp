@@ -34,7 +34,9 @@ SiteMetrics::SiteMetrics(std::string_view version)
                                              "Prompt tokens accepted and not yet prefilled",
                                              {"engine", "model"}})),
       peer_up_(registry_.gauge({"perigee_peer_up", "1: answers", {"peer"}})),
-      peer_rtt_(registry_.gauge({"perigee_peer_rtt_seconds", "Smoothed round trip", {"peer"}})) {
+      peer_rtt_(registry_.gauge({"perigee_peer_rtt_seconds", "Smoothed round trip", {"peer"}})),
+      usage_waiting_(registry_.gauge(
+          {"perigee_usage_records_waiting", "Usage records that control has not acknowledged"})) {
   registry_.add_build_info(version, "");
 }
 
@@ -79,6 +81,7 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   running_.with({}).set(static_cast<double>(status.streams));
   connections_.with({}).set(static_cast<double>(status.connections));
   connected_.with({}).set(status.connected ? 1 : 0);
+  usage_waiting_.with({}).set(static_cast<double>(status.usage.waiting));
   for (auto* family : {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
                        &peer_up_, &peer_rtt_}) {
     family->clear();

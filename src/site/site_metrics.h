@@ -51,6 +51,7 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Gauge>& engine_queued_tokens_;
   metrics::Family<metrics::Gauge>& peer_up_;
   metrics::Family<metrics::Gauge>& peer_rtt_;
+  metrics::Family<metrics::Gauge>& usage_waiting_;
   Recent recent_;
   std::uint64_t requests_ = 0;
 };

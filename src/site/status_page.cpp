@@ -51,6 +51,16 @@ json::object peer_json(const PeerStatus& peer, Instant now) {
   return object;
 }
 
+// Usage records that control has not acknowledged yet.
+json::object usage_json(const control::ShippingStatus& usage) {
+  json::object object{{"waiting", usage.waiting}, {"shipped", usage.shipped}};
+  if (usage.error.empty())
+    object["fault"] = nullptr;
+  else
+    object["fault"] = usage.error;
+  return object;
+}
+
 }  // namespace
 
 std::string status_body(const SiteStatus& status, Instant now) {
@@ -67,7 +77,8 @@ std::string status_body(const SiteStatus& status, Instant now) {
                     {"connections", status.connections},
                     {"requests", status.requests},
                     {"engines", std::move(engines)},
-                    {"peers", std::move(peers)}};
+                    {"peers", std::move(peers)},
+                    {"usage", usage_json(status.usage)}};
   return api::print_json(body);
 }
 

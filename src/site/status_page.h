@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/usage_shipper.h"
 #include "directory/records.h"
 #include "peer/peer_exchange.h"
 #include "site/local_engines.h"
@@ -22,6 +23,7 @@ struct SiteStatus {
   std::uint64_t requests = 0;  // ended since start
   std::vector<EngineStatus> engines;
   std::vector<PeerStatus> peers;
+  control::ShippingStatus usage;  // records on their way to control
 };
 
 std::string status_body(const SiteStatus& status, Instant now);

@@ -138,7 +138,8 @@ Result<> Database::set_up(Durability durability, const Layout& layout) {
     return Error{Code::FailedPrecondition, path_ + ": not a Perigee " + std::string{layout.what} +
                                                ": move it away or choose another folder"};
   }
-  if (!is_new && version != layout.schema_version) {
+  const bool is_old = !is_new && !layout.upgrade.empty() && version + 1 == layout.schema_version;
+  if (!is_new && !is_old && version != layout.schema_version) {
     return Error{Code::FailedPrecondition, path_ + ": written in layout " +
                                                std::to_string(version) + ", this program reads " +
                                                std::to_string(layout.schema_version) +
@@ -147,9 +148,9 @@ Result<> Database::set_up(Durability durability, const Layout& layout) {
   PERIGEE_CHECK(execute("PRAGMA journal_mode = WAL"));
   PERIGEE_CHECK(execute(durability == Durability::Full ? "PRAGMA synchronous = FULL"
                                                        : "PRAGMA synchronous = NORMAL"));
-  if (!is_new) return {};
+  if (!is_new && !is_old) return {};
   PERIGEE_TRY(transaction, Transaction::begin(*this));
-  PERIGEE_CHECK(execute(std::string{layout.schema}.c_str()));
+  PERIGEE_CHECK(execute(std::string{is_new ? layout.schema : layout.upgrade}.c_str()));
   PERIGEE_CHECK(execute(pragma_with("application_id", layout.application_id).c_str()));
   PERIGEE_CHECK(execute(pragma_with("user_version", layout.schema_version).c_str()));
   return transaction.commit();

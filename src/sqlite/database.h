@@ -61,7 +61,8 @@ class Database {
     std::int32_t application_id = 0;
     std::int32_t schema_version = 0;
     std::string_view schema;
-    std::string_view what;   // "directory", for messages
+    std::string_view what;          // "directory", for messages
+    std::string_view upgrade = {};  // turns the layout before this one into it; empty: none can
     bool exclusive = false;  // no other process may open the file meanwhile: it gets Unavailable
   };
   static Result<Database> open(const std::string& path, Durability durability,

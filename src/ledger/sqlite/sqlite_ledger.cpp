@@ -1,13 +1,15 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 
-#include <array>
+#include <algorithm>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
-#include "base/hex.h"
 #include "base/log.h"
+#include "ledger/sqlite/ledger_layout.h"
+#include "ledger/sqlite/usage_table.h"
 #include "sqlite/database.h"
 
 namespace perigee {
@@ -20,100 +22,101 @@ using sqlite::Transaction;
 
 constexpr std::size_t kBatchMax = 4096;
 
-constexpr Database::Layout kLayout{.application_id = 0x50476c65,  // "PGle"
-                                   .schema_version = 1,
-                                   .schema = R"(
-      CREATE TABLE usage (
-        id TEXT PRIMARY KEY, tenant TEXT NOT NULL, key_id TEXT NOT NULL, model TEXT NOT NULL,
-        ingress_site TEXT NOT NULL, serving_site TEXT NOT NULL, operation TEXT NOT NULL,
-        service_class TEXT NOT NULL, started_us INTEGER NOT NULL, ended_us INTEGER NOT NULL,
-        prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
-        completion_tokens INTEGER NOT NULL, outcome TEXT NOT NULL) WITHOUT ROWID;
-    )",
-                                   .what = "usage ledger"};
-// An index made by earlier versions: nobody reads by it here, and keeping it cost a quarter.
-constexpr const char* kDropIndex = "DROP INDEX IF EXISTS usage_tenant_ended";
+// What died with the process: abandoned, and free where nothing is known to have been delivered.
+constexpr const char* kRecover =
+    "INSERT INTO usage SELECT NULL, id, tenant, key_id, model, ingress_site, serving_site, "
+    "operation, service_class, started_us, ended_us, iif(serving_site = '', 0, prompt_tokens), "
+    "cached_tokens, completion_tokens, 'abandoned' FROM open_request ORDER BY id;"
+    "DELETE FROM open_request;";
 
-constexpr std::size_t kColumns = 14;
-// So many rows in one statement share its start, its end and the seek: half of what a row costs.
-constexpr std::size_t kRows = 16;
-
-std::string insert_sql(std::size_t rows) {
-  std::string sql = "INSERT OR IGNORE INTO usage VALUES ";
-  for (std::size_t row = 0; row < rows; ++row) {
-    sql += row == 0 ? "(?" : ",(?";
-    for (std::size_t column = 1; column < kColumns; ++column) sql += ",?";
-    sql += ')';
+Result<std::uint64_t> recover(Database& database) {
+  PERIGEE_TRY(transaction, Transaction::begin(database));
+  std::uint64_t open = 0;
+  {
+    PERIGEE_TRY(count, database.prepare("SELECT count(*) FROM open_request"));
+    PERIGEE_TRY(has_row, count.step());
+    if (has_row) open = static_cast<std::uint64_t>(count.column_int64(0));
   }
-  return sql;
+  if (open > 0) PERIGEE_CHECK(database.execute(kRecover));
+  PERIGEE_CHECK(transaction.commit());
+  return open;
 }
 
 }  // namespace
 
 class SqliteLedger::Store {
  public:
-  Store(Database database, Statement insert_one, Statement insert_rows)
+  Store(Database database, UsageInsert settle, UsageInsert open, Statement close)
       : database_(std::move(database)),
-        insert_one_(std::move(insert_one)),
-        insert_rows_(std::move(insert_rows)) {}
+        settle_(std::move(settle)),
+        open_(std::move(open)),
+        close_(std::move(close)) {}
 
-  Result<> write(std::span<const UsageRecord> batch) {
+  Result<> write(std::span<const Entry> batch) {
+    sort(batch);
     PERIGEE_TRY(transaction, Transaction::begin(database_));
-    for (; batch.size() >= kRows; batch = batch.subspan(kRows)) {
-      for (std::size_t row = 0; row < kRows; ++row) bind(insert_rows_, row, batch[row]);
-      PERIGEE_CHECK(insert_rows_.run());
+    PERIGEE_CHECK(open_.run(opened_));
+    PERIGEE_CHECK(settle_.run(settled_));
+    for (const UsageRecord* record : settled_) {
+      if (!on_disk_.contains(record->id)) continue;
+      const std::string id = to_string(record->id);
+      PERIGEE_CHECK(close_.bind_in_place(1, id).run());
     }
-    for (const UsageRecord& record : batch) {
-      bind(insert_one_, 0, record);
-      PERIGEE_CHECK(insert_one_.run());
-    }
-    return transaction.commit();
+    PERIGEE_CHECK(transaction.commit());
+    for (const UsageRecord* record : opened_) on_disk_.insert(record->id);
+    for (const UsageRecord* record : settled_) on_disk_.erase(record->id);
+    return {};
   }
 
  private:
-  // The record must live until the statement has run.
-  void bind(Statement& insert, std::size_t row, const UsageRecord& record) {
-    const int before = static_cast<int>(row * kColumns);
-    std::array<char, 2 * kHexDigits64>& id = ids_.at(row);
-    write_hex(record.id.time_us, id.data());
-    write_hex(record.id.chance, id.data() + kHexDigits64);
-    insert.bind_in_place(before + 1, {id.data(), id.size()})
-        .bind_in_place(before + 2, record.tenant.str())
-        .bind_in_place(before + 3, record.key_id)
-        .bind_in_place(before + 4, record.model.str())
-        .bind_in_place(before + 5, record.ingress_site.str())
-        .bind_in_place(before + 6, record.serving_site.str())
-        .bind_in_place(before + 7, to_string(record.operation))
-        .bind_in_place(before + 8, to_string(record.service_class))
-        .bind(before + 9, record.started.micros)
-        .bind(before + 10, record.ended.micros)
-        .bind(before + 11, std::int64_t{record.prompt_tokens})
-        .bind(before + 12, std::int64_t{record.cached_tokens})
-        .bind(before + 13, std::int64_t{record.completion_tokens})
-        .bind_in_place(before + 14, to_string(record.outcome));
+  // What is settled in this batch need not be opened first.
+  void sort(std::span<const Entry> batch) {
+    opened_.clear();
+    settled_.clear();
+    ended_.clear();
+    for (const Entry& entry : batch) {
+      if (!entry.settled) continue;
+      settled_.push_back(entry.record.get());
+      ended_.push_back(entry.record->id);
+    }
+    std::ranges::sort(ended_);
+    for (const Entry& entry : batch) {
+      if (!entry.settled && !std::ranges::binary_search(ended_, entry.record->id)) {
+        opened_.push_back(entry.record.get());
+      }
+    }
   }
+
   Database database_;
-  Statement insert_one_;
-  Statement insert_rows_;
-  std::array<std::array<char, 2 * kHexDigits64>, kRows> ids_{};
+  UsageInsert settle_;
+  UsageInsert open_;
+  Statement close_;
+  std::set<RecordId> on_disk_;  // as open requests; at most `places`
+  std::vector<const UsageRecord*> opened_;
+  std::vector<const UsageRecord*> settled_;
+  std::vector<RecordId> ended_;
 };
 
 Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const std::string& path,
                                                          SqliteLedgerOptions options) {
-  PERIGEE_TRY(database, Database::open(path, Durability::Full, kLayout));
-  PERIGEE_CHECK(database.execute(kDropIndex));
-  PERIGEE_TRY(insert_one, database.prepare(insert_sql(1)));
-  PERIGEE_TRY(insert_rows, database.prepare(insert_sql(kRows)));
-  auto store =
-      std::make_unique<Store>(std::move(database), std::move(insert_one), std::move(insert_rows));
-  return std::unique_ptr<SqliteLedger>{new SqliteLedger{std::move(store), options}};
+  PERIGEE_TRY(database, Database::open(path, Durability::Full, ledger_layout()));
+  PERIGEE_TRY(recovered, recover(database));
+  PERIGEE_TRY(settle, UsageInsert::prepare(database, "INSERT INTO usage"));
+  PERIGEE_TRY(opened, UsageInsert::prepare(database, "INSERT OR REPLACE INTO open_request"));
+  PERIGEE_TRY(close, database.prepare("DELETE FROM open_request WHERE id = ?"));
+  auto store = std::make_unique<Store>(std::move(database), std::move(settle), std::move(opened),
+                                       std::move(close));
+  return std::unique_ptr<SqliteLedger>{new SqliteLedger{std::move(store), recovered, options}};
 }
 
-SqliteLedger::SqliteLedger(std::unique_ptr<Store> store, SqliteLedgerOptions options)
+SqliteLedger::SqliteLedger(std::unique_ptr<Store> store, std::uint64_t recovered,
+                           SqliteLedgerOptions options)
     : options_(options),
+      recovered_(recovered),
       store_(std::move(store)),
-      queue_(options.places),
+      queue_(3 * options.places),
       places_left_(static_cast<std::int64_t>(options.places)),
+      notes_left_(static_cast<std::int64_t>(options.places)),
       writer_([this] { write_batches(); }) {}
 
 SqliteLedger::~SqliteLedger() {
@@ -121,26 +124,42 @@ SqliteLedger::~SqliteLedger() {
   writer_.join();
 }
 
-Result<> SqliteLedger::reserve() {
-  if (places_left_.fetch_sub(1, std::memory_order_relaxed) > 0) return {};
-  places_left_.fetch_add(1, std::memory_order_relaxed);
-  return ledger_full(options_.places);
+Result<> SqliteLedger::reserve(const UsageRecord& begun) {
+  if (places_left_.fetch_sub(1, std::memory_order_relaxed) <= 0) {
+    places_left_.fetch_add(1, std::memory_order_relaxed);
+    return ledger_full(options_.places);
+  }
+  Entry entry{std::make_unique<UsageRecord>(begun)};
+  const bool pushed = queue_.try_push(std::move(entry));
+  PERIGEE_ASSERT(pushed);
+  return {};
 }
 
-void SqliteLedger::settle(UsageRecord&& record) noexcept {
-  const bool pushed = queue_.try_push(std::move(record));
+void SqliteLedger::note(const UsageRecord& so_far) {
+  if (notes_left_.fetch_sub(1, std::memory_order_relaxed) <= 0) {
+    notes_left_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  Entry entry{std::make_unique<UsageRecord>(so_far), false, true};
+  const bool pushed = queue_.try_push(std::move(entry));
+  PERIGEE_ASSERT(pushed);
+}
+
+void SqliteLedger::settle(std::unique_ptr<UsageRecord> record) noexcept {
+  Entry entry{std::move(record), true};
+  const bool pushed = queue_.try_push(std::move(entry));
   PERIGEE_ASSERT(pushed);  // its place was reserved
 }
 
 void SqliteLedger::write_batches() {
-  std::vector<UsageRecord> batch;
+  std::vector<Entry> batch;
   bool closing = false;
   while (queue_.wait_for_value()) {
     closing = queue_.wait_for_close(options_.batch_time);
     while (batch.size() < kBatchMax) {
-      std::optional<UsageRecord> record = queue_.try_pop();
-      if (!record) break;
-      batch.push_back(std::move(*record));
+      std::optional<Entry> entry = queue_.try_pop();
+      if (!entry) break;
+      batch.push_back(std::move(*entry));
     }
     for (;;) {
       const Result<> written = store_->write(batch);
@@ -151,9 +170,20 @@ void SqliteLedger::write_batches() {
       if (closing) break;  // tried once more than before; the log tells what is lost
       closing = queue_.wait_for_close(options_.retry_time);
     }
-    places_left_.fetch_add(static_cast<std::int64_t>(batch.size()), std::memory_order_relaxed);
+    give_back(batch);
     batch.clear();
   }
+}
+
+void SqliteLedger::give_back(const std::vector<Entry>& batch) {
+  std::int64_t places = 0;
+  std::int64_t notes = 0;
+  for (const Entry& entry : batch) {
+    places += entry.settled ? 1 : 0;
+    notes += entry.noted ? 1 : 0;
+  }
+  places_left_.fetch_add(places, std::memory_order_relaxed);
+  notes_left_.fetch_add(notes, std::memory_order_relaxed);
 }
 
 }  // namespace perigee

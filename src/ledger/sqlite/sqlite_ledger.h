@@ -1,14 +1,19 @@
 // SqliteLedger: usage records in one SQLite file, written by a thread of its own.
 //
-// The IO thread counts places and moves a record into a queue; the writer takes what has gathered
-// and commits it as one transaction. A record given to settle() is on the disk within
-// `batch_time` plus one commit; destruction stores all that is queued. When the disk fails, the
-// writer keeps its batch and tries again, the places fill, and reserve() refuses new work: nothing
-// is served that can't be billed.
+// The IO thread counts places and moves what is reserved, noted and settled into a queue; the
+// writer takes what has gathered and commits it as one transaction. A request that begins and ends
+// within one batch is one row; one that lasts longer is a row of `open_request` until it is
+// settled. When the disk fails, the writer keeps its batch and tries again, the places fill, and
+// reserve() refuses new work: nothing is served that can't be billed.
 //
-// A crash of the process loses what was queued (at most `batch_time` of traffic) and what was
-// reserved and not settled. Recovering those needs a journal of reservations: `open_requests` of a
-// later layout, written where reserve() is now a count.
+// What a crash of the process loses: what was given within the last `batch_time` plus one commit.
+// What is found open at the next start is settled as abandoned, with what was noted last; where
+// nothing had been delivered, nothing is billed. The file is never torn: one transaction a batch,
+// in a write-ahead log (docs/reliability.md).
+//
+//   usage         sequence -> a settled record; numbers grow with settlement: shipping follows them
+//   open_request  id -> a record that was reserved and not yet settled
+//   shipping      the last sequence that control has acknowledged (usage_outbox.h)
 #pragma once
 
 #include <atomic>
@@ -29,24 +34,37 @@ struct SqliteLedgerOptions {
   Duration retry_time = seconds{1};  // between two tries on a failing disk
 };
 
-// reserve() and settle() on any thread, never waiting.
+// reserve(), note() and settle() on any thread, never waiting. One record's calls come in order.
 class SqliteLedger final : public Ledger {
  public:
-  // Opens or creates the file (0600); errors as sqlite::Database::open.
+  // Opens or creates the file (0600), and settles what a crash left open: `recovered` says how many
+  // that were. One process a file. Errors as sqlite::Database::open.
   static Result<std::unique_ptr<SqliteLedger>> open(const std::string& path,
                                                     SqliteLedgerOptions options = {});
   ~SqliteLedger() override;
-  Result<> reserve() override;
-  void settle(UsageRecord&& record) noexcept override;
+  Result<> reserve(const UsageRecord& begun) override;
+  void note(const UsageRecord& so_far) override;
+  void settle(std::unique_ptr<UsageRecord> record) noexcept override;
+  std::uint64_t recovered() const { return recovered_; }
 
  private:
   class Store;
-  SqliteLedger(std::unique_ptr<Store> store, SqliteLedgerOptions options);
+  struct Entry {
+    std::unique_ptr<UsageRecord> record;
+    bool settled = false;
+    bool noted = false;
+  };
+  SqliteLedger(std::unique_ptr<Store> store, std::uint64_t recovered, SqliteLedgerOptions options);
   void write_batches();
+  void give_back(const std::vector<Entry>& batch);
   const SqliteLedgerOptions options_;
+  const std::uint64_t recovered_;
   std::unique_ptr<Store> store_;  // the writer's
-  BoundedQueue<UsageRecord> queue_;
+  // A place has one reservation and one settlement in the queue at most; notes have their own
+  // count.
+  BoundedQueue<Entry> queue_;
   std::atomic<std::int64_t> places_left_;
+  std::atomic<std::int64_t> notes_left_;
   std::thread writer_;  // last: starts when all else is ready
 };
 

@@ -1,0 +1,10 @@
+// `perigee usage` (commands.h says how subcommands are added).
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace perigee::cli {
+
+void add_usage_command(CLI::App& app, int& exit_code);
+
+}  // namespace perigee::cli

@@ -1,0 +1,11 @@
+// The layout of a site's usage.db (sqlite_ledger.h says what each table holds). Internal to
+// ledger/sqlite.
+#pragma once
+
+#include "sqlite/database.h"
+
+namespace perigee {
+
+const sqlite::Database::Layout& ledger_layout();
+
+}  // namespace perigee
