@@ -28,6 +28,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::create(const Model& model, const C
 Result<> Scheduler::warm_up() {
   constexpr std::uint32_t kPrompt = 64;
   constexpr std::uint32_t kAnswer = 8;
+  constexpr std::uint32_t kRounds = 3;
   std::uint32_t position = 0;
   const auto run = [&](std::uint32_t count) -> Result<> {
     for (std::uint32_t i = 0; i < count; ++i, ++position) {
@@ -38,22 +39,28 @@ Result<> Scheduler::warm_up() {
     return decoder_->run();
   };
   const std::uint32_t prompt = std::min(kPrompt, options_.batch);
+  std::vector<Duration> prefill_steps;
   std::vector<Duration> decode_steps;
-  for (const bool measured : {false, true}) {
-    const Instant before = clock_.now();
-    PERIGEE_CHECK(run(prompt));
-    if (measured) meter_.add_step(clock_.now() - before, 0, prompt);
-    for (std::uint32_t i = 0; measured && i < kAnswer; ++i) {
-      const Instant start = clock_.now();
-      PERIGEE_CHECK(run(1));
-      decode_steps.push_back(clock_.now() - start);
-    }
+  const auto measure = [&](std::uint32_t count, std::vector<Duration>& steps) -> Result<> {
+    const Instant start = clock_.now();
+    PERIGEE_CHECK(run(count));
+    steps.push_back(clock_.now() - start);
+    return {};
+  };
+  PERIGEE_CHECK(run(prompt));  // the first touches all memory: it says nothing
+  for (std::uint32_t round = 0; round < kRounds; ++round) {
     decoder_->trim(0, 0);
     position = 0;
+    PERIGEE_CHECK(measure(prompt, prefill_steps));
+    for (std::uint32_t i = 0; i < kAnswer; ++i) PERIGEE_CHECK(measure(1, decode_steps));
   }
-  // One step may have been interrupted: the median says what a step takes.
-  std::nth_element(decode_steps.begin(), decode_steps.begin() + kAnswer / 2, decode_steps.end());
-  meter_.add_step(decode_steps[kAnswer / 2], 1, 0);
+  decoder_->trim(0, 0);
+  // Engines of one machine warm up together, and what interrupts a step makes it longer, never
+  // shorter: so the shortest prompt, and the median of the many short steps.
+  meter_.add_step(*std::ranges::min_element(prefill_steps), 0, prompt);
+  const auto middle = decode_steps.begin() + kRounds * kAnswer / 2;
+  std::nth_element(decode_steps.begin(), middle, decode_steps.end());
+  meter_.add_step(*middle, 1, 0);
   return {};
 }
 
