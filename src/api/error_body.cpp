@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "api/json_reader.h"
 #include "api/json_text.h"
@@ -26,37 +27,22 @@ struct Shape {
 
 Shape shape_of(Code code) {
   switch (code) {
-    case Code::InvalidArgument:
-      return {400, kInvalidRequest, ""};
-    case Code::Unauthenticated:
-      return {401, kInvalidRequest, "invalid_api_key"};
-    case Code::PermissionDenied:
-      return {403, "permission_error", "permission_denied"};
-    case Code::DataResidency:
-      return {403, "permission_error", "data_residency_mismatch"};
-    case Code::NotFound:
-      return {404, kInvalidRequest, "not_found"};
-    case Code::MethodNotAllowed:
-      return {405, kInvalidRequest, "method_not_allowed"};
-    case Code::AlreadyExists:
-      return {409, kInvalidRequest, "already_exists"};
-    case Code::FailedPrecondition:
-      return {412, kInvalidRequest, "failed_precondition"};
-    case Code::PayloadTooLarge:
-      return {413, kInvalidRequest, "payload_too_large"};
-    case Code::ResourceExhausted:
-      return {429, "rate_limit_error", "rate_limit_exceeded"};
-    case Code::DeadlineExceeded:
-      return {504, kServerError, "deadline_exceeded"};
-    case Code::Cancelled:
-      return {499, "request_cancelled", "request_cancelled"};
-    case Code::Unavailable:
-      return {503, kServerError, "service_unavailable"};
-    case Code::Protocol:
-      return {502, kServerError, "bad_gateway"};
+    case Code::InvalidArgument: return {400, kInvalidRequest, ""};
+    case Code::Unauthenticated: return {401, kInvalidRequest, "invalid_api_key"};
+    case Code::PermissionDenied: return {403, "permission_error", "permission_denied"};
+    case Code::DataResidency: return {403, "permission_error", "data_residency_mismatch"};
+    case Code::NotFound: return {404, kInvalidRequest, "not_found"};
+    case Code::MethodNotAllowed: return {405, kInvalidRequest, "method_not_allowed"};
+    case Code::AlreadyExists: return {409, kInvalidRequest, "already_exists"};
+    case Code::FailedPrecondition: return {412, kInvalidRequest, "failed_precondition"};
+    case Code::PayloadTooLarge: return {413, kInvalidRequest, "payload_too_large"};
+    case Code::ResourceExhausted: return {429, "rate_limit_error", "rate_limit_exceeded"};
+    case Code::DeadlineExceeded: return {504, kServerError, "deadline_exceeded"};
+    case Code::Cancelled: return {499, "request_cancelled", "request_cancelled"};
+    case Code::Unavailable: return {503, kServerError, "service_unavailable"};
+    case Code::Protocol: return {502, kServerError, "bad_gateway"};
     case Code::DataLoss:
-    case Code::Internal:
-      break;
+    case Code::Internal: break;
   }
   return {500, kServerError, "server_error"};
 }
@@ -73,6 +59,7 @@ struct UpstreamError {
   std::string message;
   std::string param;
   std::string code;
+  std::string type;
 };
 
 void take_text(json::ondemand::value value, std::string& out, std::size_t bytes_max) {
@@ -103,6 +90,8 @@ bool read_level(json::ondemand::object object, UpstreamError& out, bool inside) 
       take_text(value, out.param, kParamBytesMax);
     } else if (text && inside && key == "code") {
       take_text(value, out.code, kParamBytesMax);
+    } else if (text && inside && key == "type") {
+      take_text(value, out.type, kParamBytesMax);
     } else if (*type == json::ondemand::json_type::object && key == "error" && !inside) {
       json::ondemand::object nested;
       if (value.get_object().get(nested) || !read_level(nested, out, true)) return false;
@@ -145,34 +134,20 @@ int http_status(const Error& error) { return shape_of(error).status; }
 
 Code code_of_status(int status) {
   switch (status) {
-    case 401:
-      return Code::Unauthenticated;
-    case 403:
-      return Code::PermissionDenied;
-    case 404:
-      return Code::NotFound;
-    case 405:
-      return Code::MethodNotAllowed;
-    case 408:
-      return Code::Unavailable;
-    case 409:
-      return Code::AlreadyExists;
-    case 412:
-      return Code::FailedPrecondition;
-    case 413:
-      return Code::PayloadTooLarge;
-    case 429:
-      return Code::ResourceExhausted;
-    case 499:
-      return Code::Cancelled;
-    case 500:
-      return Code::Internal;
-    case 502:
-      return Code::Protocol;
-    case 504:
-      return Code::DeadlineExceeded;
-    default:
-      break;
+    case 401: return Code::Unauthenticated;
+    case 403: return Code::PermissionDenied;
+    case 404: return Code::NotFound;
+    case 405: return Code::MethodNotAllowed;
+    case 408: return Code::Unavailable;
+    case 409: return Code::AlreadyExists;
+    case 412: return Code::FailedPrecondition;
+    case 413: return Code::PayloadTooLarge;
+    case 429: return Code::ResourceExhausted;
+    case 499: return Code::Cancelled;
+    case 500: return Code::Internal;
+    case 502: return Code::Protocol;
+    case 504: return Code::DeadlineExceeded;
+    default: break;
   }
   return status >= 400 && status < 500 ? Code::InvalidArgument : Code::Unavailable;
 }
@@ -197,6 +172,28 @@ std::string error_body(const Error& error) {
   }
   out += "}}";
   return out;
+}
+
+namespace {
+
+// What an error within a stream means: there the status has gone out before it.
+std::optional<Code> code_of_event(const UpstreamError& upstream) {
+  for (const Code code : {Code::ResourceExhausted, Code::DeadlineExceeded, Code::Unavailable,
+                          Code::FailedPrecondition}) {
+    if (upstream.code == shape_of(code).code) return code;
+  }
+  if (upstream.type == kInvalidRequest) return Code::InvalidArgument;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Error parse_error_event(std::string_view json) {
+  constexpr int kStatus = 502;  // where the error itself tells nothing
+  Error error = parse_error_body(kStatus, json);
+  if (error.code != code_of_status(kStatus)) return error;
+  error.code = code_of_event(read_upstream(json)).value_or(error.code);
+  return error;
 }
 
 Error parse_error_body(int status, std::string_view body) {

@@ -46,5 +46,8 @@ std::string error_body(const Error& error);
 // sentence about the status. The code follows from the status, and from an OpenAI `code` where that
 // says more (context_length_exceeded, data_residency_mismatch, model_not_found).
 Error parse_error_body(int status, std::string_view body);
+// The same for an error that comes as an event of a stream, without a status: its code and type say
+// what it means; Protocol when they don't.
+Error parse_error_event(std::string_view json);
 
 }  // namespace perigee::api

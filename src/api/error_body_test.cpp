@@ -89,5 +89,15 @@ TEST(ErrorBody, SurvivesDeepNesting) {
   EXPECT_EQ(parse_error_body(400, deep).message, "The engine answered HTTP 400.");
 }
 
+TEST(ErrorBody, AnErrorWithinAStreamKeepsItsMeaning) {
+  for (const Code code : {Code::ResourceExhausted, Code::DeadlineExceeded, Code::Unavailable,
+                          Code::FailedPrecondition, Code::InvalidArgument}) {
+    EXPECT_EQ(parse_error_event(error_body(Error{code, "why"})).code, code);
+  }
+  EXPECT_EQ(parse_error_event(R"({"error":{"message":"x","type":"odd","code":7}})").code,
+            Code::Protocol);
+  EXPECT_EQ(parse_error_event("{").code, Code::Protocol);
+}
+
 }  // namespace
 }  // namespace perigee::api

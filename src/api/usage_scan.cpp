@@ -12,7 +12,6 @@ using json::JsonWalk;
 using json::Place;
 
 constexpr std::size_t kDepthMax = 65;
-constexpr int kStatusOfStreamError = 502;  // where the error itself tells none
 
 Place read_usage(JsonWalk& walk, Place at, std::optional<Usage>& out) {
   if (walk.peek(at) != '{') return walk.skip(at);
@@ -110,7 +109,7 @@ std::optional<ChunkFacts> scan_chunk(std::string_view json) {
   });
   if (!walk.ends(end)) return std::nullopt;
   facts.usage_only = empty && facts.usage.has_value();
-  if (failed) facts.error = parse_error_body(kStatusOfStreamError, json);
+  if (failed) facts.error = parse_error_event(json);
   return facts;
 }
 

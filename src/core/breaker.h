@@ -39,6 +39,10 @@ class Breaker {
   bool started(Instant now);
   void succeeded(bool probe, Instant now);
   void failed(bool probe, Instant now);
+  // The candidate was away and is back, by its own word or an exchange: one attempt may ask it now.
+  void returned() {
+    if (open_) open_until_ = Instant::min();
+  }
   void released(bool probe);  // ended without saying anything about the candidate
 
  private:

@@ -119,6 +119,7 @@ Result<CandidateIndex> CandidateTable::update(const CandidateState& state,
   jurisdictions_.release(stored.jurisdiction.str());
   candidate.jurisdiction = jurisdiction;
   candidate.local = state.local;
+  if (state.healthy && !candidate.healthy) candidate.breaker.returned();
   candidate.healthy = state.healthy;
   candidate.drained = state.drained;
   candidate.rtt_ms = state.rtt > Duration::zero() ? to_ms(state.rtt) : 0;

@@ -11,80 +11,90 @@ constexpr std::size_t kFrameBytes = 40;  // about "perigee: choice=1 ids=\ndata:
 
 }  // namespace
 
-EventStream::EventStream(Executor executor, bool relay_field)
-    : notifier_(executor), relay_field_(relay_field) {}
+void EventStream::Batch::add(const Chunk& chunk, bool relay_field) {
+  // One allocation for a chunk that stays alone, as most do; what joins it makes the text double.
+  if (bytes.empty()) bytes.reserve(kFrameBytes + chunk.json.size() + chunk.token_ids.size());
+  if (relay_field) {
+    api::StreamField field;
+    field.choice = chunk.choice;
+    field.token_ids = chunk.token_ids;
+    field.ends = chunk.ends;
+    field.more = chunk.more;
+    api::append_event_line(bytes, field);
+  }
+  std::string_view rest = chunk.json;
+  for (std::size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
+    bytes.append("data: ").append(rest.substr(0, end)).append("\n");  // it came in several lines
+  }
+  bytes.append("data: ").append(rest).append("\n\n");
+  tokens += chunk.tokens;
+  const bool unknown = chunk.token_ids.empty() && chunk.tokens > 0;
+  if (chunk.token_ids.empty() && !chunk.ends && !unknown) return;
+  ids += chunk.token_ids;
+  marks.push_back({.choice = chunk.choice,
+                   .ids_bytes = static_cast<std::uint32_t>(chunk.token_ids.size()),
+                   .ends = chunk.ends,
+                   .unknown = unknown});
+}
+
+void EventStream::Batch::add(Batch&& later) {
+  if (bytes.empty()) {
+    *this = std::move(later);
+    return;
+  }
+  bytes += later.bytes;
+  ids += later.ids;
+  marks.insert(marks.end(), later.marks.begin(), later.marks.end());
+  tokens += later.tokens;
+}
+
+EventStream::EventStream(RequestEvents& events, bool relay_field)
+    : events_(events), relay_field_(relay_field) {}
 
 void EventStream::on_head(const Head& head) {
   if (!head.site.empty() || head.load) head_ = std::make_unique<const Head>(head);
 }
 
 bool EventStream::on_chunk(const Chunk& chunk) {
-  // One allocation for a chunk that stays alone, as most do; what joins it makes the text double.
-  if (bytes_.empty()) bytes_.reserve(kFrameBytes + chunk.json.size() + chunk.token_ids.size());
-  if (relay_field_) {
-    api::StreamField field;
-    field.choice = chunk.choice;
-    field.token_ids = chunk.token_ids;
-    field.ends = chunk.ends;
-    field.more = chunk.more;
-    api::append_event_line(bytes_, field);
+  const bool grouped = group_ != nullptr || chunk.more;
+  if (grouped && group_ == nullptr) group_ = std::make_unique<Batch>();
+  (grouped ? *group_ : ready_).add(chunk, relay_field_);
+  if (grouped && (!chunk.more || group_->bytes.size() >= kBufferBytesMax)) {
+    ready_.add(std::move(*group_));
+    group_.reset();
   }
-  std::string_view rest = chunk.json;
-  for (std::size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
-    bytes_.append("data: ").append(rest.substr(0, end)).append("\n");  // it came in several lines
-  }
-  bytes_.append("data: ").append(rest).append("\n\n");
-  tokens_ += chunk.tokens;
-  paused_ = bytes_.size() >= kBufferBytesMax;
-  notifier_.notify();
+  paused_ = ready_.bytes.size() >= kBufferBytesMax;
+  events_.notify();
   return !paused_;
 }
 
 void EventStream::on_finished(Finished finished) {
+  if (group_ != nullptr) ready_.add(std::move(*std::exchange(group_, nullptr)));
   if (end_.index() == 0) end_ = std::move(finished);
-  notifier_.notify();
+  events_.notify();
 }
 
 void EventStream::on_error(Error error) {
+  group_.reset();
   if (end_.index() == 0) end_ = std::move(error);
-  notifier_.notify();
+  events_.notify();
 }
 
-void EventStream::client_left() {
-  left_ = true;
-  notifier_.notify();
-}
-
-void EventStream::tick(Instant now) {
-  if (now >= expect_by_ && end_.index() == 0 && bytes_.empty()) {
-    on_error(Error{Code::DeadlineExceeded, "the engine did not answer in time"});
+std::string EventStream::take_bytes(std::uint32_t& tokens, Delivered& delivered) {
+  std::string_view ids = ready_.ids;
+  for (const Mark& mark : ready_.marks) {
+    if (mark.unknown) delivered.lose_track();
+    if (mark.ids_bytes > 0) delivered.add(mark.choice, ids.substr(0, mark.ids_bytes));
+    if (mark.ends) delivered.finish(mark.choice);
+    ids.remove_prefix(mark.ids_bytes);
   }
-  if (now >= next_heartbeat_) {
-    next_heartbeat_ = now + heartbeat_interval_;
-    heartbeat_due_ = true;
-    notifier_.notify();
-  }
-}
-
-void EventStream::beat_every(Duration interval, Instant now) {
-  heartbeat_interval_ = interval;
-  next_heartbeat_ = now + interval;
-}
-
-bool EventStream::take_heartbeat() { return std::exchange(heartbeat_due_, false); }
-
-std::string EventStream::take_bytes(std::uint32_t& tokens) {
-  tokens = std::exchange(tokens_, 0);
+  tokens += std::exchange(ready_.tokens, 0);
   paused_ = false;
-  return std::exchange(bytes_, {});
-}
-
-void EventStream::restart() {
-  bytes_.clear();
-  tokens_ = 0;
-  paused_ = false;
-  head_.reset();
-  end_ = std::monostate{};
+  constexpr std::size_t kMarksKept = 2;  // a stream that waits holds little
+  if (ready_.marks.capacity() > kMarksKept) ready_.marks = {};
+  ready_.marks.clear();
+  ready_.ids = {};
+  return std::exchange(ready_.bytes, {});
 }
 
 }  // namespace perigee

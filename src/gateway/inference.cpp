@@ -1,7 +1,6 @@
 #include "gateway/inference.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "api/error_body.h"
@@ -10,8 +9,7 @@
 #include "api/resume_field.h"
 #include "base/hex.h"
 #include "base/secret.h"
-#include "gateway/attempt_report.h"
-#include "gateway/event_stream.h"
+#include "gateway/attempts.h"
 #include "gateway/meter.h"
 
 namespace perigee {
@@ -22,12 +20,6 @@ std::uint64_t hash64(std::string_view text) {
   std::uint64_t value = 0;
   std::memcpy(&value, digest.data(), sizeof value);
   return value == 0 ? 1 : value;  // 0 means none
-}
-
-// Another engine may do better: the fault is not the request's.
-bool may_retry(Code code) {
-  return code == Code::Unavailable || code == Code::ResourceExhausted || code == Code::Protocol ||
-         code == Code::DeadlineExceeded || code == Code::Internal;
 }
 
 // Some servers report no usage: then what was estimated and counted on the way stands.
@@ -55,48 +47,30 @@ Result<std::vector<JurisdictionId>> both(const std::vector<JurisdictionId>& tena
 
 }  // namespace
 
-// All of a request that must survive until its first byte went out: what a retry needs.
-struct Inference::Prepared {
-  struct Candidate {
-    CandidateIndex index = 0;
-    std::string_view reason;
-  };
-  Job job;
-  RouteRequest route;
-  std::array<Candidate, AttemptList::kMax> candidates;
-  std::size_t candidate_count = 0;
-  std::optional<Meter> meter;  // until Run::take()
-};
-
 // What one serve() keeps until its answer has ended: a stream may be silent for minutes and there
 // are thousands, so nothing that is done with stays.
 struct Inference::Run {
-  // The engine that is at it. Dropping it cancels the job, then reports the attempt.
-  struct Attempt {
-    Attempt(const Parts& parts, CandidateIndex index, const RouteRequest& route)
-        : candidate(index), report(parts.router, parts.clock, index, route) {}
-    CandidateIndex candidate;
-    AttemptReport report;
-    std::unique_ptr<Generation> generation;
-  };
-
-  Run(const Parts& parts, const InferenceCall& call)
-      : events(parts.executor, call.caller.role == Role::Site),
-        ticking(parts.ticker, events),
-        began(parts.clock.now()),
+  Run(Inference& inference, const InferenceCall& call)
+      : events(inference.parts_.executor, inference.parts_.ticker),
+        began(inference.parts_.clock.now()),
         head(std::make_unique<AnswerHead>()),
+        place(inference.runs_.insert(inference.runs_.end(), this)),
+        runs(inference.runs_),
         operation(call.operation),
         from_site(call.caller.role == Role::Site) {}
-  void take(Prepared& prepared);
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() { runs.erase(place); }
 
-  EventStream events;
-  Ticker::Registration ticking;
-  std::optional<Attempt> attempt;
-  std::optional<Meter> meter;         // none for a peer: its ingress meters
-  Instant deadline = Instant::max();  // the client's own
+  RequestEvents events;
+  std::unique_ptr<Attempts> attempts;
+  std::optional<Meter> meter;  // none for a peer: its ingress meters
+  Instant next_beat = Instant::max();
   std::optional<Duration> first_token;
   Instant began;
   std::unique_ptr<AnswerHead> head;  // until a stream has begun
+  std::list<Run*>::iterator place;
+  std::list<Run*>& runs;
   ModelId model;
   Usage usage;
   Operation operation;
@@ -104,18 +78,16 @@ struct Inference::Run {
   bool streaming = false;
 };
 
-void Inference::Run::take(Prepared& prepared) {
-  const Job& job = prepared.job;
-  head->request_id = job.context.request_id;
-  model = job.model;
-  streaming = job.stream;
-  deadline = job.context.deadline.value_or(Instant::max());
-  if (prepared.meter) meter.emplace(std::move(*prepared.meter));
-  prepared.meter.reset();
-}
-
 Inference::Inference(Parts parts, InferenceOptions options)
-    : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {}
+    : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {
+  stream_failover_.first_token_max = options_.first_token_timeout;
+  whole_failover_.first_token_max = options_.answer_timeout;
+  // Whoever forwarded it knows more engines: it waits, hedges and overtakes.
+  forwarded_failover_.first_token_max = options_.first_token_timeout;
+  forwarded_failover_.resume_within = Duration{};
+  forwarded_failover_.hedge = false;
+  forwarded_failover_.overtake = false;
+}
 
 Inference::~Inference() = default;
 
@@ -158,28 +130,50 @@ Result<RouteRequest> Inference::route_request(const InferenceCall& call) const {
   return make_route_request(call, summary);
 }
 
-Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceCall& call) {
-  if (running_ >= options_.requests_max) {
-    return Error{Code::ResourceExhausted, "This site is serving as many requests as it may.", "",
-                 1000};
-  }
-  auto prepared = std::make_unique<Prepared>();
-  Job& job = prepared->job;
-  const bool from_site = call.caller.role == Role::Site;
-  RequestContext& context = job.context;
-  context.cache_salt =
-      from_site ? call.hints.cache_salt : salts_.find(parts_.directory()->grid, call.caller.tenant);
-  PERIGEE_TRY(summary,
-              api::summarize(call.operation, call.body, context.cache_salt, options_.summary));
-  if (summary.resume_span.size > 0 && !from_site) {
+const FailoverOptions& Inference::failover(const Run& run) const {
+  if (!run.streaming) return whole_failover_;
+  return run.from_site ? forwarded_failover_ : stream_failover_;
+}
+
+// What a peer says that the client has already.
+Result<Delivered> Inference::delivered_before(const InferenceCall& call, BodySpan span) {
+  if (span.size == 0) return Delivered{};
+  if (call.caller.role != Role::Site) {
     return Error{Code::InvalidArgument, "'perigee_resume' is for sites: leave it out.",
                  std::string{api::kResumeField}};
   }
+  return api::parse_resume(call.body.substr(span.offset, span.size));
+}
+
+RequestContext Inference::make_context(const InferenceCall& call, const RouteRequest& route,
+                                       std::string session) {
+  RequestContext context;
+  context.request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
+  context.tenant = route.tenant;
+  context.service_class = route.service_class;
+  context.deadline = route.deadline;
+  context.jurisdictions = route.jurisdictions;
+  context.session = std::move(session);
+  context.traceparent = call.hints.traceparent;
+  context.hop = call.hints.hop;
+  context.seed = call.hints.seed ? *call.hints.seed : random_.next();
+  context.created =
+      call.hints.created > 0 ? call.hints.created : parts_.clock.wall().micros / 1'000'000;
+  return context;
+}
+
+Result<> Inference::prepare(const InferenceCall& call, Run& run) {
+  if (runs_.size() > options_.requests_max) {
+    return Error{Code::ResourceExhausted, "This site is serving as many requests as it may.", "",
+                 1000};
+  }
+  Job job;
+  std::string salt = run.from_site ? call.hints.cache_salt
+                                   : salts_.find(parts_.directory()->grid, call.caller.tenant);
+  PERIGEE_TRY(summary, api::summarize(call.operation, call.body, salt, options_.summary));
+  PERIGEE_TRY(before, delivered_before(call, summary.resume_span));
   PERIGEE_TRY(route, make_route_request(call, summary));
   PERIGEE_TRY(plan, parts_.router.plan(route, parts_.clock.now()));
-  for (const PlannedAttempt& attempt : plan.attempts) {
-    prepared->candidates.at(prepared->candidate_count++) = {attempt.candidate, attempt.reason};
-  }
   job.operation = call.operation;
   job.model = std::move(summary.model);
   job.body = std::make_shared<const std::string>(call.body);
@@ -188,23 +182,23 @@ Result<std::unique_ptr<Inference::Prepared>> Inference::prepare(const InferenceC
   job.model_span = summary.model_span;
   job.stream_options_span = summary.stream_options_span;
   job.resume_span = summary.resume_span;
-  context.request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
-  context.tenant = route.tenant;
-  context.service_class = route.service_class;
-  context.deadline = route.deadline;
-  context.jurisdictions = route.jurisdictions;
-  context.session = call.hints.session.empty() ? summary.session : call.hints.session;
-  context.traceparent = call.hints.traceparent;
-  context.hop = call.hints.hop;
-  context.seed = call.hints.seed ? *call.hints.seed : random_.next();
-  context.created =
-      call.hints.created > 0 ? call.hints.created : parts_.clock.wall().micros / 1'000'000;
-  prepared->route = std::move(route);
-  if (!from_site) {  // the ingress meters
+  job.context = make_context(
+      call, route, call.hints.session.empty() ? std::move(summary.session) : call.hints.session);
+  job.context.cache_salt = std::move(salt);
+  if (!run.from_site) {  // the ingress meters
     PERIGEE_TRY(meter, open_meter(call, job, summary.prompt_tokens));
-    prepared->meter.emplace(std::move(meter));
+    run.meter.emplace(std::move(meter));
   }
-  return prepared;
+  run.head->request_id = job.context.request_id;
+  if (summary.resume_span.size > 0) run.head->resumed = before.tokens();
+  run.model = job.model;
+  run.streaming = job.stream;
+  run.usage.prompt_tokens = route.prompt_tokens;  // until the engine says better
+  const Attempts::Parts parts{parts_.clock, parts_.router, parts_.engines, parts_.observer,
+                              run.events};
+  run.attempts = std::make_unique<Attempts>(parts, failover(run), std::move(job), std::move(route),
+                                            plan, std::move(before), run.from_site);
+  return {};
 }
 
 Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
@@ -223,36 +217,24 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
 }
 
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
-  struct Count {
-    explicit Count(std::size_t& counter) : n(counter) { ++n; }
-    Count(const Count&) = delete;
-    Count& operator=(const Count&) = delete;
-    ~Count() { --n; }
-    std::size_t& n;
-  };
-  Run run{parts_, *call};
-  Result<> served{};
-  std::unique_ptr<Prepared> prepared;
-  if (auto ready = prepare(*call)) {
-    prepared = std::move(*ready);
-    run.take(*prepared);
-  } else {
-    served = std::move(ready).error();
+  Run run{*this, *call};
+  Result<> served = prepare(*call, run);
+  if (!served) {
     run.head->request_id =
         call->hints.request_id.empty() ? new_request_id() : call->hints.request_id;
   }
   call.reset();
   answer.release_request();
-  const Count count{running_};
   if (served) {
     answer.watch_client([&run] { run.events.client_left(); });
-    served = co_await await_first_event(*prepared, answer, run);
-    prepared.reset();  // nothing is repeated from here on
-    if (served && run.streaming) served = co_await begin_stream(answer, run);
-    if (served && run.streaming) served = co_await relay_stream(answer, run);
-    if (served && !run.streaming) served = co_await relay_whole(answer, run);
+    if (run.streaming) {
+      run.next_beat = run.began + options_.heartbeat;
+      served = co_await relay_stream(answer, run);
+    } else {
+      served = co_await relay_whole(answer, run);
+    }
     answer.watch_client(nullptr);
-    learn_end(run, served);
+    settle(run, served);
   }
   if (!served && served.error().code != Code::Cancelled) {
     served = co_await tell(answer, run, std::move(served).error());
@@ -262,95 +244,26 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
                           run.first_token, run.usage);
 }
 
-// Tries the candidates in turn, until one has something to tell.
-Task<Result<>> Inference::await_first_event(Prepared& prepared, Answer& answer, Run& run) {
-  if (run.streaming) run.events.beat_every(options_.heartbeat, parts_.clock.now());
-  Result<> begun =
-      Error{Code::Unavailable, "No engine could be tried; repeat the request.", "", 1000};
-  for (std::size_t i = 0; i < prepared.candidate_count; ++i) {
-    run.events.restart();
-    begun = attempt(prepared, i, run);
-    for (bool told = false; begun && !told;) {
-      co_await run.events.wait();
-      if (run.events.left()) {
-        begun = client_left();
-      } else if (Error* error = run.events.error()) {
-        if (!too_late(run)) run.attempt->report.failed(*error);
-        begun = std::move(*error);
-      } else if (run.events.take_heartbeat()) {
-        begun = co_await beat(answer, run);
-      }
-      told = run.events.has_bytes() || run.events.finished() != nullptr;
-    }
-    if (begun) {
-      learn_start(prepared, run);
-      break;
-    }
-    run.attempt.reset();
-    if (!may_retry(begun.error().code) || too_late(run)) break;
-    parts_.observer.on_retry(run.model, begun.error().code);
+void Inference::leave_local_engines() {
+  for (Run* run : runs_) {
+    if (run->attempts != nullptr) run->attempts->leave_local();
   }
-  co_return begun;
 }
 
-// Starts the job at one candidate.
-Result<> Inference::attempt(const Prepared& prepared, std::size_t index, Run& run) {
-  const Prepared::Candidate candidate = prepared.candidates.at(index);
-  Engine* engine = parts_.engines.find(candidate.index);
-  if (engine == nullptr) {
-    return Error{Code::Unavailable, "The engine has gone; repeat the request.", "", 1000};
-  }
-  const CandidateState* state = parts_.router.candidate(candidate.index);
-  run.head->site = state != nullptr ? state->id.site.str() : std::string{};
-  run.head->route = candidate.reason;
-  run.attempt.emplace(parts_, candidate.index, prepared.route);
-  const Instant now = parts_.clock.now();
-  const Duration patience = run.streaming ? options_.first_token_timeout : options_.answer_timeout;
-  run.events.expect_by(std::min(now + patience, run.deadline));
-  run.attempt->generation = engine->start(prepared.job, run.events);
-  return {};
+// Somebody serves it, or somebody else from now on.
+void Inference::learn_server(Run& run) {
+  const std::unique_ptr<const Attempts::Server> server = run.attempts->take_server();
+  if (server == nullptr) return;
+  if (!run.first_token) run.first_token = parts_.clock.now() - run.began;
+  if (run.meter) run.meter->serve_at(SiteId{server->site});
+  if (run.head == nullptr) return;
+  run.head->site = server->site;
+  run.head->route = server->reason;
+  if (run.from_site) run.head->load = server->load;
 }
 
-// A sign of life while no engine has answered.
-Task<Result<>> Inference::beat(Answer& answer, Run& run) {
-  if (!answer.started()) {
-    AnswerHead early;  // who will serve it is not known yet
-    early.request_id = run.head->request_id;
-    auto begun = co_await answer.begin_stream(early);
-    if (!begun) co_return client_left();
-  }
-  auto beaten = co_await answer.write(": keep-alive\n\n");
-  if (!beaten) co_return client_left();
-  co_return Result<>{};
-}
-
-// The first event is there.
-void Inference::learn_start(const Prepared& prepared, Run& run) {
-  run.usage.prompt_tokens = prepared.route.prompt_tokens;  // until the engine says better
-  run.events.expect_by(Instant::max());
-  run.attempt->report.first_token();
-  run.first_token = parts_.clock.now() - run.began;
-  if (const auto head = run.events.take_head(); head != nullptr) {
-    if (!head->site.empty()) run.head->site = head->site.str();
-    if (head->load) learn_load(run.attempt->candidate, *head->load);
-    if (run.from_site) run.head->load = head->load;
-  }
-  if (run.meter) run.meter->serve_at(SiteId{run.head->site});
-}
-
-// What the router and the ledger learn from how it ended.
-void Inference::learn_end(Run& run, const Result<>& served) {
-  if (run.attempt) {
-    if (const Finished* finished = run.events.finished(); finished && finished->load) {
-      learn_load(run.attempt->candidate, *finished->load);
-    }
-    if (served) {
-      run.attempt->report.served(run.events.finished()->usage);
-    } else if (!too_late(run)) {
-      run.attempt->report.failed(served.error());
-    }
-    run.attempt.reset();
-  }
+void Inference::settle(Run& run, const Result<>& served) {
+  run.attempts.reset();
   if (!run.meter) return;
   if (served) {
     run.meter->finish(run.usage);
@@ -368,22 +281,17 @@ Task<Result<>> Inference::tell(Answer& answer, const Run& run, Error error) {
   co_return error;
 }
 
-// The client's deadline has come: that says nothing about an engine, and no other can do better.
-// The slack is for an upstream whose clock ran out a moment before ours.
-bool Inference::too_late(const Run& run) const {
-  constexpr Duration kSlack = milliseconds{50};
-  return parts_.clock.now() + kSlack >= run.deadline;
-}
-
-// News of a candidate's load that came with its answer: fresher than its last digest.
-void Inference::learn_load(CandidateIndex candidate, const EngineLoad& load) {
-  const CandidateState* known = parts_.router.candidate(candidate);
-  if (known == nullptr) return;
-  parts_.router.report(candidate, load, parts_.clock.now() - known->rtt / 2);
-}
-
 Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
-  Finished& finished = *run.events.finished();
+  Attempts& attempts = *run.attempts;
+  Attempts::State state = attempts.advance();
+  for (; state == Attempts::State::Waiting; state = attempts.advance()) {
+    run.events.wake_at(attempts.wake_at());
+    co_await run.events.wait();
+    if (run.events.left()) co_return client_left();
+  }
+  if (state == Attempts::State::Failed) co_return std::move(attempts.error());
+  learn_server(run);
+  Finished& finished = attempts.finished();
   if (is_known(finished.usage)) run.usage = finished.usage;
   if (run.from_site) {
     run.head->usage = run.usage;
@@ -394,40 +302,69 @@ Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
   co_return Result<>{};
 }
 
-Task<Result<>> Inference::begin_stream(Answer& answer, Run& run) {
+// From the first event to the last, whoever yields them.
+Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
+  Attempts& attempts = *run.attempts;
+  for (;;) {
+    const Attempts::State state = attempts.advance();
+    if (state == Attempts::State::Failed) co_return std::move(attempts.error());
+    if (state == Attempts::State::Finished) break;
+    if (state == Attempts::State::Bytes) {
+      auto handed = co_await hand_on(answer, run);
+      if (!handed) co_return client_left();
+    } else {
+      run.events.wake_at(std::min(attempts.wake_at(), run.next_beat));
+      co_await run.events.wait();
+    }
+    if (run.events.left()) co_return client_left();
+    if (parts_.clock.now() >= run.next_beat && state == Attempts::State::Waiting) {
+      auto beaten = co_await beat(answer, run);
+      if (!beaten) co_return client_left();
+    }
+  }
+  co_return co_await end_stream(answer, run);
+}
+
+// What has come goes to the client in one piece.
+Task<Result<>> Inference::hand_on(Answer& answer, Run& run) {
+  learn_server(run);
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
     if (!begun) co_return client_left();
   }
   run.head.reset();
+  std::uint32_t tokens = 0;
+  const std::string bytes = run.attempts->take(tokens);
+  auto written = co_await answer.write(bytes);
+  if (!written) co_return client_left();
+  run.usage.completion_tokens += tokens;
+  if (run.meter) run.meter->deliver(tokens);
+  run.attempts->written();
   co_return Result<>{};
 }
 
-// From the first event to the last.
-Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
-  EventStream& events = run.events;
-  for (;;) {
-    if (events.has_bytes()) {
-      const bool was_paused = events.paused();
-      std::uint32_t tokens = 0;
-      const std::string bytes = events.take_bytes(tokens);
-      auto written = co_await answer.write(bytes);
-      if (!written) co_return client_left();
-      run.usage.completion_tokens += tokens;
-      if (run.meter) run.meter->deliver(tokens);
-      if (was_paused) run.attempt->generation->resume();
-      continue;
-    }
-    if (events.left()) co_return client_left();
-    if (Error* error = events.error()) co_return std::move(*error);
-    if (events.finished() != nullptr) break;
-    co_await events.wait();
-    if (events.take_heartbeat() && !events.has_bytes()) {
-      auto beaten = co_await answer.write(": keep-alive\n\n");
-      if (!beaten) co_return client_left();
-    }
+// A sign of life while no engine has anything to say.
+Task<Result<>> Inference::beat(Answer& answer, Run& run) {
+  run.next_beat = parts_.clock.now() + options_.heartbeat;
+  if (!answer.started()) {
+    AnswerHead early;  // who will serve it is not known yet
+    early.request_id = run.head->request_id;
+    early.resumed = run.head->resumed;
+    auto begun = co_await answer.begin_stream(early);
+    if (!begun) co_return client_left();
   }
-  const Finished& finished = *events.finished();
+  auto beaten = co_await answer.write(": keep-alive\n\n");
+  if (!beaten) co_return client_left();
+  co_return Result<>{};
+}
+
+Task<Result<>> Inference::end_stream(Answer& answer, Run& run) {
+  learn_server(run);
+  if (!answer.started()) {
+    auto begun = co_await answer.begin_stream(*run.head);
+    if (!begun) co_return client_left();
+  }
+  const Finished& finished = run.attempts->finished();
   if (is_known(finished.usage)) run.usage = finished.usage;
   std::string last;
   if (run.from_site) {

@@ -5,18 +5,22 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "api/request_summary.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "core/failover.h"
 #include "core/router.h"
 #include "directory/records.h"
+#include "engine/engine.h"
 #include "gateway/answer.h"
 #include "gateway/cache_salt.h"
 #include "gateway/client_hints.h"
 #include "gateway/engine_table.h"
+#include "gateway/inference_observer.h"
 #include "gateway/ticker.h"
 #include "identity/identity.h"
 #include "ledger/ledger.h"
@@ -32,15 +36,6 @@ struct InferenceOptions {
   Duration first_token_timeout = seconds{60};  // of one attempt
   Duration answer_timeout = seconds{600};      // of one non-streaming attempt
   std::size_t requests_max = 20'000;           // at once
-};
-
-// Told of what happened; implemented by the site's metrics. Names are label values.
-class InferenceObserver {
- public:
-  virtual ~InferenceObserver() = default;
-  virtual void on_done(Operation operation, const ModelId& model, int status, Duration took,
-                       std::optional<Duration> first_token, const Usage& usage) = 0;
-  virtual void on_retry(const ModelId& model, Code why) = 0;
 };
 
 // A request as it arrives, before anything of it is trusted. `body` must be readable for 64 bytes
@@ -75,35 +70,42 @@ class Inference {
   // Steps 2 and 3 only, for `route explain`.
   Result<RouteRequest> route_request(const InferenceCall& call) const;
 
-  std::size_t running() const { return running_; }
+  std::size_t running() const { return runs_.size(); }
+  // Ends what runs at engines of this site: streams of own clients go on elsewhere, those of peers
+  // end with an error (429) that their ingress resumes from, and that counts against nobody's
+  // breaker. For draining, once the router knows these engines as drained.
+  void leave_local_engines();
   // For x-request-id, when the client gave none.
   std::string new_request_id();
 
  private:
-  struct Prepared;
   struct Run;
-  Result<std::unique_ptr<Prepared>> prepare(const InferenceCall& call);
+  Result<> prepare(const InferenceCall& call, Run& run);
+  const FailoverOptions& failover(const Run& run) const;
+  static Result<Delivered> delivered_before(const InferenceCall& call, BodySpan span);
+  RequestContext make_context(const InferenceCall& call, const RouteRequest& route,
+                              std::string session);
   // Takes the prefix blocks out of `summary`.
   Result<RouteRequest> make_route_request(const InferenceCall& call,
                                           api::RequestSummary& summary) const;
   Result<Meter> open_meter(const InferenceCall& call, const Job& job, std::uint32_t prompt_tokens);
-  Task<Result<>> await_first_event(Prepared& prepared, Answer& answer, Run& run);
-  Result<> attempt(const Prepared& prepared, std::size_t index, Run& run);
-  Task<Result<>> beat(Answer& answer, Run& run);
-  void learn_start(const Prepared& prepared, Run& run);
   Task<Result<>> relay_whole(Answer& answer, Run& run);
-  Task<Result<>> begin_stream(Answer& answer, Run& run);
   Task<Result<>> relay_stream(Answer& answer, Run& run);
-  void learn_end(Run& run, const Result<>& served);
+  Task<Result<>> hand_on(Answer& answer, Run& run);
+  Task<Result<>> beat(Answer& answer, Run& run);
+  Task<Result<>> end_stream(Answer& answer, Run& run);
+  void learn_server(Run& run);
+  void settle(Run& run, const Result<>& served);
   Task<Result<>> tell(Answer& answer, const Run& run, Error error);
-  bool too_late(const Run& run) const;
-  void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
   Parts parts_;
   InferenceOptions options_;
+  FailoverOptions stream_failover_;
+  FailoverOptions forwarded_failover_;
+  FailoverOptions whole_failover_;
   Random random_;
   CacheSaltTable salts_;
-  std::size_t running_ = 0;
+  std::list<Run*> runs_;  // under way
 };
 
 }  // namespace perigee

@@ -22,6 +22,16 @@ SiteMetrics::SiteMetrics(std::string_view version)
       retries_(registry_.counter({"perigee_retries_total",
                                   "Attempts that failed before the first byte",
                                   {"model", "why"}})),
+      resumes_(registry_.counter({"perigee_stream_resumes_total",
+                                  "Streams that went on at another engine",
+                                  {"model", "why"}})),
+      gap_(registry_.histogram({"perigee_stream_gap_seconds",
+                                "From the last token before such a switch to the next one",
+                                {"model"}},
+                               metrics::kTimeToFirstTokenBuckets)),
+      hedges_(registry_.counter({"perigee_hedges_total",
+                                 "Second attempts beside a late first one, by who answered first",
+                                 {"model", "won"}})),
       running_(registry_.gauge({"perigee_requests_running", "Inference requests under way"})),
       connections_(registry_.gauge({"perigee_connections", "Open client connections"})),
       connected_(registry_.gauge({"perigee_control_connected", "1: follows control, 0: island"})),
@@ -75,6 +85,15 @@ void SiteMetrics::on_done(Operation operation, const ModelId& model, int status,
 
 void SiteMetrics::on_retry(const ModelId& model, Code why) {
   retries_.with({model.str(), to_string(why)}).add();
+}
+
+void SiteMetrics::on_resumed(const ModelId& model, Code why, Duration gap) {
+  resumes_.with({model.str(), to_string(why)}).add();
+  gap_.with({model.str()}).observe(to_seconds(gap));
+}
+
+void SiteMetrics::on_hedged(const ModelId& model, bool second_won) {
+  hedges_.with({model.str(), second_won ? "second" : "first"}).add();
 }
 
 std::string SiteMetrics::exposition(const SiteStatus& status) {

@@ -16,6 +16,8 @@ class SiteMetrics final : public InferenceObserver {
   void on_done(Operation operation, const ModelId& model, int status, Duration took,
                std::optional<Duration> first_token, const Usage& usage) override;
   void on_retry(const ModelId& model, Code why) override;
+  void on_resumed(const ModelId& model, Code why, Duration gap) override;
+  void on_hedged(const ModelId& model, bool second_won) override;
   std::uint64_t requests() const { return requests_; }  // ended since start
   // Gauges are taken from `status` now.
   std::string exposition(const SiteStatus& status);
@@ -42,6 +44,9 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Histogram>& first_token_;
   metrics::Family<metrics::Counter>& tokens_;
   metrics::Family<metrics::Counter>& retries_;
+  metrics::Family<metrics::Counter>& resumes_;
+  metrics::Family<metrics::Histogram>& gap_;
+  metrics::Family<metrics::Counter>& hedges_;
   metrics::Family<metrics::Gauge>& running_;
   metrics::Family<metrics::Gauge>& connections_;
   metrics::Family<metrics::Gauge>& connected_;

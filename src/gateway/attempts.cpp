@@ -1,0 +1,247 @@
+#include "gateway/attempts.h"
+
+#include <utility>
+
+#include "base/log.h"
+
+namespace perigee {
+
+// One try at one engine. Destroying it cancels the job, then reports how it went.
+struct Attempts::Attempt {
+  Attempt(const Parts& parts, CandidateIndex index, const RouteRequest& route, bool relay_field)
+      : stream(parts.events, relay_field),
+        report(parts.router, parts.clock, index, route),
+        candidate(index) {}
+
+  EventStream stream;
+  AttemptReport report;
+  CandidateIndex candidate;
+  std::string_view reason;
+  bool resumes = false;  // goes on after what another has made
+  bool hedges = false;
+  bool shown = false;
+  std::unique_ptr<Generation> generation;
+};
+
+namespace {
+
+AttemptForecast forecast_of(const Prediction& prediction) {
+  return {.ttft_ms = prediction.ttft_ms,
+          .uncertainty_ms = prediction.uncertainty_ms,
+          .tpot_ms = prediction.tpot_ms};
+}
+
+Error too_slow() { return Error{Code::DeadlineExceeded, "the engine did not answer in time"}; }
+
+}  // namespace
+
+Attempts::Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
+                   const RoutePlan& plan, Delivered before, bool relay_field)
+    : parts_(parts),
+      failover_(
+          options,
+          {.service_class = route.service_class, .deadline = route.deadline, .streams = job.stream},
+          parts.clock.now()),
+      job_(std::move(job)),
+      route_(std::move(route)),
+      delivered_(std::move(before)),
+      shown_(parts.clock.now()),
+      relay_field_(relay_field) {
+  const PlannedAttempt& planned = plan.attempts.front();
+  planned_ = std::make_unique<First>(
+      First{planned.candidate, planned.reason, forecast_of(planned.prediction), plan.hedge_after});
+}
+
+Attempts::~Attempts() = default;
+
+Attempts::State Attempts::advance() {
+  for (;;) {
+    if (const std::optional<State> state = look(Side::First)) return *state;
+    if (const std::optional<State> state = look(Side::Second)) return *state;
+    const Instant now = parts_.clock.now();
+    const Failover::Decision next = failover_.decide(now);
+    switch (next.action) {
+      case Failover::Action::Wait: wake_at_ = next.until; return State::Waiting;
+      case Failover::Action::Start: start(Side::First, now); break;
+      case Failover::Action::StartBeside: start(Side::Second, now); break;
+      case Failover::Action::DropFirst: drop(Side::First, too_slow(), true); break;
+      case Failover::Action::DropSecond: drop(Side::Second, too_slow(), true); break;
+      case Failover::Action::GiveUp: return give_up(now);
+    }
+  }
+}
+
+Attempts::State Attempts::give_up(Instant now) {
+  second_.reset();
+  first_.reset();
+  if (error_ == nullptr || (route_.deadline && now >= *route_.deadline)) {
+    error_ = std::make_unique<Error>(Error{Code::DeadlineExceeded, "the deadline is past"});
+  }
+  return State::Failed;
+}
+
+// What one attempt has yielded; null: nothing that ends the wait.
+std::optional<Attempts::State> Attempts::look(Side side) {
+  for (;;) {
+    Attempt* attempt = (side == Side::First ? first_ : second_).get();
+    if (attempt == nullptr) return std::nullopt;
+    EventStream& stream = attempt->stream;
+    // Before anything was shown, what a failed attempt has sent is not needed: the next begins
+    // anew.
+    if (stream.error() != nullptr && (!failover_.begun() || !stream.has_bytes())) {
+      drop(side, std::move(*stream.error()), !too_late(parts_.clock.now()));
+      continue;
+    }
+    if (side == Side::First && failover_.holds_first()) return std::nullopt;
+    if (!stream.has_bytes() && stream.finished() == nullptr) return std::nullopt;
+    show(side);
+    return first_->stream.has_bytes() ? State::Bytes : State::Finished;
+  }
+}
+
+// The client gets what this attempt yields: it is the first one from now on, and the only one.
+void Attempts::show(Side side) {
+  const Instant now = parts_.clock.now();
+  const bool begun = failover_.begun();
+  if (second_ != nullptr && second_->hedges) {
+    parts_.observer.on_hedged(job_.model, side == Side::Second);
+  }
+  const bool blamed = failover_.showed(side, now);
+  if (side == Side::Second) {
+    if (blamed) {
+      first_->report.failed(too_slow());
+      error_ = std::make_unique<Error>(too_slow());
+    }
+    first_ = std::move(second_);
+  }
+  second_.reset();
+  if (!first_->shown) {
+    first_->shown = true;
+    first_->report.first_token();
+    if (begun) {
+      const Code why = error_ != nullptr ? error_->code : Code::Unavailable;
+      parts_.observer.on_resumed(job_.model, why, now - shown_);
+    }
+    tell_server();
+    if (begun) {
+      log::info("a stream goes on at another engine", {{"request_id", job_.context.request_id},
+                                                       {"site", server_->site},
+                                                       {"gap_ms", to_ms(now - shown_)}});
+    }
+  }
+  shown_ = now;
+}
+
+void Attempts::tell_server() {
+  auto server = std::make_unique<Server>();
+  const CandidateState* state = parts_.router.candidate(first_->candidate);
+  if (state != nullptr) server->site = state->id.site.str();
+  server->reason = first_->reason;
+  if (const auto head = first_->stream.take_head(); head != nullptr) {
+    if (!head->site.empty()) server->site = head->site.str();
+    server->load = head->load;
+    if (head->load) learn_load(first_->candidate, *head->load);
+  }
+  server_ = std::move(server);
+}
+
+// An attempt is over without a good end.
+void Attempts::drop(Side side, Error error, bool blamed) {
+  if (blamed) (side == Side::First ? first_ : second_)->report.failed(error);
+  const Instant now = parts_.clock.now();
+  failover_.failed(side, error.code, now);
+  if (too_late(now)) failover_.give_up();
+  if (side == Side::Second) {
+    second_.reset();
+    return;
+  }
+  error_ = std::make_unique<Error>(std::move(error));
+  first_ = std::move(second_);
+}
+
+void Attempts::start(Side side, Instant now) {
+  if (planned_ != nullptr) {
+    const std::unique_ptr<const First> planned = std::move(planned_);
+    launch(side, *planned, now);
+    return;
+  }
+  route_.tried = failover_.tried();
+  auto plan = parts_.router.plan(route_, now);
+  if (!plan) {
+    if (error_ == nullptr) error_ = std::make_unique<Error>(std::move(plan).error());
+    failover_.no_candidate(now);
+    return;
+  }
+  if (!failover_.begun() && !(side == Side::Second && failover_.hedges())) {
+    parts_.observer.on_retry(job_.model, error_ ? error_->code : Code::DeadlineExceeded);
+  }
+  const PlannedAttempt& planned = plan->attempts.front();
+  launch(side, {planned.candidate, planned.reason, forecast_of(planned.prediction), std::nullopt},
+         now);
+}
+
+// Starts the job at one candidate.
+void Attempts::launch(Side side, const First& planned, Instant now) {
+  std::unique_ptr<Attempt>& attempt = side == Side::First ? first_ : second_;
+  attempt = std::make_unique<Attempt>(parts_, planned.candidate, route_, relay_field_);
+  attempt->reason = planned.reason;
+  attempt->resumes = failover_.begun();
+  attempt->hedges = side == Side::Second && failover_.hedges();
+  failover_.started(side, planned.candidate, planned.forecast, planned.hedge_after, now);
+  Engine* engine = parts_.engines.find(planned.candidate);
+  if (engine == nullptr) {
+    attempt->stream.on_error(Error{Code::Unavailable, "The engine has gone; repeat the request."});
+    return;
+  }
+  if (attempt->resumes) job_.delivered = std::make_shared<const Delivered>(delivered_);
+  attempt->generation = engine->start(job_, attempt->stream);
+}
+
+std::string Attempts::take(std::uint32_t& tokens) {
+  const bool paused = first_->stream.paused();
+  std::string bytes = first_->stream.take_bytes(tokens, delivered_);
+  resume_ = paused;
+  if (!delivered_.complete()) failover_.lost_track();
+  return bytes;
+}
+
+void Attempts::written() {
+  failover_.showed(Side::First, parts_.clock.now());  // a slow client is no slow engine
+  if (std::exchange(resume_, false) && first_->generation != nullptr) first_->generation->resume();
+}
+
+Finished& Attempts::finished() {
+  Finished& end = *first_->stream.finished();
+  if (end.load) learn_load(first_->candidate, *end.load);
+  // The usage of an answer that began elsewhere is not what this attempt did.
+  first_->report.served(first_->resumes ? Usage{} : end.usage);
+  return end;
+}
+
+void Attempts::leave_local() {
+  for (const Side side : {Side::Second, Side::First}) {
+    const Attempt* attempt = (side == Side::First ? first_ : second_).get();
+    if (attempt == nullptr) continue;
+    const CandidateState* state = parts_.router.candidate(attempt->candidate);
+    if (state == nullptr || !state->local) continue;
+    drop(side, Error{Code::ResourceExhausted, "this site is being drained: go on elsewhere"}, true);
+    if (route_.local_only) failover_.give_up();
+  }
+  parts_.events.notify();
+}
+
+// The client's deadline has come: that says nothing about an engine, and no other can do better.
+// The slack is for an upstream whose clock ran out a moment before ours.
+bool Attempts::too_late(Instant now) const {
+  constexpr Duration kSlack = milliseconds{50};
+  return route_.deadline && now + kSlack >= *route_.deadline;
+}
+
+// News of a candidate's load that came with its answer: fresher than its last digest.
+void Attempts::learn_load(CandidateIndex candidate, const EngineLoad& load) {
+  const CandidateState* known = parts_.router.candidate(candidate);
+  if (known == nullptr) return;
+  parts_.router.report(candidate, load, parts_.clock.now() - known->rtt / 2);
+}
+
+}  // namespace perigee

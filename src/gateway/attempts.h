@@ -1,0 +1,109 @@
+// Attempts: the attempts of one request, from the first to the one that ends it. What is tried, and
+// when, is core/failover's to say; this starts the jobs, looks at what they yield, and keeps what a
+// resume needs.
+//
+// What counts as delivered: bytes become the client's when take() hands them out, and at the same
+// moment their tokens are noted. What an engine has sent and nobody has taken is dropped with its
+// attempt, and made anew by the next one. So no token is lost and none is repeated: a write that
+// fails later ends the request, and nothing is resumed then.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "core/failover.h"
+#include "core/router.h"
+#include "engine/engine.h"
+#include "gateway/attempt_report.h"
+#include "gateway/engine_table.h"
+#include "gateway/event_stream.h"
+#include "gateway/inference_observer.h"
+
+namespace perigee {
+
+// Lives as long as its request and is kept small: thousands of streams wait.
+class Attempts {
+ public:
+  // All must outlive it.
+  struct Parts {
+    const Clock& clock;
+    Router& router;
+    EngineTable& engines;
+    InferenceObserver& observer;
+    RequestEvents& events;
+  };
+  // Who serves the answer from now on.
+  struct Server {
+    std::string site;
+    std::string_view reason;  // static
+    std::optional<EngineLoad> load;
+  };
+  enum class State : std::uint8_t {
+    Waiting,   // look again when `events` were notified, or at wake_at()
+    Bytes,     // take() them
+    Finished,  // see finished()
+    Failed,    // see error(); nothing more will be tried
+  };
+
+  // `plan` is that of `route`; its first attempt is started by the first advance(). `before`: what
+  // the client had before this site was asked (a peer's resume). `options` must outlive it.
+  Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
+           const RoutePlan& plan, Delivered before, bool relay_field);
+  ~Attempts();
+
+  // Starts, drops and looks; never waits.
+  State advance();
+  Instant wake_at() const { return wake_at_; }
+  // After Bytes: framed SSE events; adds the tokens in them. Then written(), once they are.
+  std::string take(std::uint32_t& tokens);
+  void written();
+  // Once per server, when what it yields is first handed out; null else.
+  std::unique_ptr<const Server> take_server() { return std::move(server_); }
+  // After Finished: the end, which the router has learned from.
+  Finished& finished();
+  Error& error() { return *error_; }
+
+  // Ends the attempts at engines of this site, as if refused for load: the answer goes on
+  // elsewhere, and that of a peer ends with an error (429) that lets its ingress go on. For a site
+  // that is being drained: its engines must be known as drained before.
+  void leave_local();
+
+ private:
+  using Side = Failover::Side;
+  struct Attempt;
+  struct First {  // of the plan that came with the request
+    CandidateIndex candidate = 0;
+    std::string_view reason;
+    AttemptForecast forecast;
+    std::optional<Duration> hedge_after;
+  };
+  std::optional<State> look(Side side);
+  State give_up(Instant now);
+  void start(Side side, Instant now);
+  void launch(Side side, const First& planned, Instant now);
+  void show(Side side);
+  void tell_server();
+  void drop(Side side, Error error, bool blamed);
+  bool too_late(Instant now) const;
+  void learn_load(CandidateIndex candidate, const EngineLoad& load);
+
+  Parts parts_;
+  Failover failover_;
+  Job job_;
+  RouteRequest route_;
+  std::unique_ptr<First> planned_;  // until it is started
+  Delivered delivered_;
+  std::unique_ptr<Attempt> first_;
+  std::unique_ptr<Attempt> second_;
+  std::unique_ptr<const Server> server_;
+  std::unique_ptr<Error> error_;  // the last one
+  Instant wake_at_ = Instant::max();
+  Instant shown_;
+  bool relay_field_;
+  bool resume_ = false;  // the engine was asked to pause
+};
+
+}  // namespace perigee
