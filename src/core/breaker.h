@@ -39,9 +39,12 @@ class Breaker {
   bool started(Instant now);
   void succeeded(bool probe, Instant now);
   void failed(bool probe, Instant now);
-  // The candidate was away and is back, by its own word or an exchange: one attempt may ask it now.
+  // The candidate was not healthy and is again: what failed was another run of it. It starts
+  // closed; if it fails all the same, it is left alone for longer than the last time.
   void returned() {
-    if (open_) open_until_ = Instant::min();
+    const std::uint32_t opened = opened_in_row_;
+    *this = Breaker{};
+    opened_in_row_ = opened;
   }
   void released(bool probe);  // ended without saying anything about the candidate
 

@@ -86,16 +86,14 @@ TEST(Breaker, IsNotMovedByAttemptsFromBeforeItOpened) {
   EXPECT_EQ(breaker.state(kStart + seconds{1}), BreakerState::Open);
 }
 
-TEST(Breaker, AsksAtOnceWhoWasAwayAndIsBack) {
+TEST(Breaker, StartsClosedWhenItsCandidateWasAwayAndIsBack) {
   Breaker breaker;
   const Instant now{seconds{100}};
   for (int i = 0; i < 3; ++i) breaker.failed(false, now);
   ASSERT_EQ(breaker.state(now), BreakerState::Open);
   breaker.returned();
-  ASSERT_EQ(breaker.state(now), BreakerState::HalfOpen);
-  EXPECT_TRUE(breaker.started(now));
-  EXPECT_FALSE(breaker.admits(now)) << "one at a time";
-  breaker.failed(true, now);
+  ASSERT_EQ(breaker.state(now), BreakerState::Closed);
+  for (int i = 0; i < 3; ++i) breaker.failed(false, now);
   EXPECT_EQ(breaker.state(now + kOpenFirst), BreakerState::Open) << "longer than the first time";
 }
 

@@ -40,8 +40,11 @@ std::vector<CandidateIndex> Failover::tried() const {
   return all;
 }
 
+Instant Failover::latest() const {
+  return shown_ + (begun_ ? options_->resume_within : options_->begin_within);
+}
+
 bool Failover::exhausted() const {
-  if (!begun_) return attempts_ >= options_->first_attempts_max;
   return attempts_ >= options_->attempts_max || fruitless_ >= options_->fruitless_max;
 }
 
@@ -74,11 +77,10 @@ Failover::Decision Failover::decide(Instant now) const {
       begun_ && deadline_ != Instant::max() ? deadline_ + kDeadlineSlack : deadline_;
   if (now >= end) return {.action = Action::GiveUp};
   if (!first_) {
-    const Instant latest = begun_ ? shown_ + options_->resume_within : Instant::max();
     if (exhausted()) return {.action = Action::GiveUp};
     if (now >= not_before_) return {.action = Action::Start};
-    if (now >= latest) return {.action = Action::GiveUp};
-    return {.action = Action::Wait, .until = std::min({not_before_, latest, end})};
+    if (now >= latest()) return {.action = Action::GiveUp};
+    return {.action = Action::Wait, .until = std::min({not_before_, latest(), end})};
   }
   if (now >= first_->drop_at) return {.action = Action::DropFirst};
   if (second_) {
@@ -117,15 +119,12 @@ void Failover::started(Side side, CandidateIndex candidate, const AttemptForecas
   second_ = running;
 }
 
-void Failover::no_candidate(Instant now) {
+void Failover::no_candidate(Duration ready_in, Instant now) {
   if (first_) {  // nobody to overtake it: look again when it was silent for as long once more
     not_before_ = now + first_->patience;
     return;
   }
-  if (!begun_) {
-    over_ = true;
-    return;
-  }
+  over_ = over_ || (!begun_ && (refused_ || now + ready_in >= latest()));
   failed_.clear();  // whoever failed may be back by then
   const auto doublings = std::min(waits_, kPauseDoublings);
   not_before_ = now + std::min(kPauseFirst * (1U << doublings), kPauseMost);
@@ -167,6 +166,7 @@ void Failover::failed(Side side, Code code, Instant now) {
     overtaken_ = 0;
     return;
   }
+  refused_ = code == Code::ResourceExhausted;
   const bool resumes = begun_ && resumable_;
   if (begun_ && !resumable_) over_ = true;
   if (!may_retry(code)) {

@@ -36,12 +36,14 @@
 namespace perigee {
 
 struct FailoverOptions {
-  std::uint32_t first_attempts_max = 3;  // while the client has got nothing
-  std::uint32_t attempts_max = 32;       // of a request in all
-  std::uint32_t fruitless_max = 12;      // in a row that showed nothing
+  // Attempts in a row that showed nothing. Few, because some requests may be what kills engines.
+  std::uint32_t fruitless_max = 6;
+  std::uint32_t attempts_max = 32;  // of a request in all
   // An attempt that shows nothing for so long is dropped even when there is no other.
   Duration first_token_max = seconds{60};
-  // So long may a stream that has begun stand still without any engine to go on.
+  // So long a request waits for an engine to come back when nobody can take it: before its first
+  // token (an engine's restart is not the client's business), and for a stream that has begun.
+  Duration begin_within = seconds{2};
   Duration resume_within = seconds{30};
   bool hedge = true;     // act on RoutePlan::hedge_after
   bool overtake = true;  // start a second attempt beside one that is silent for too long
@@ -80,8 +82,10 @@ class Failover {
   // An attempt has begun. `hedge_after` is that of its plan.
   void started(Side side, CandidateIndex candidate, const AttemptForecast& forecast,
                std::optional<Duration> hedge_after, Instant now);
-  // The plan for Start or StartBeside found nobody.
-  void no_candidate(Instant now);
+  // The plan for Start or StartBeside found nobody. `ready_in`: when a breaker may let one in; 0:
+  // not known. What has not begun is not kept waiting for longer than it may be, nor when it was
+  // refused for load.
+  void no_candidate(Duration ready_in, Instant now);
   // The client gets something of this attempt. The other one, if any, is over: drop it. Returns
   // whether it is to be blamed (reported as failed, not as abandoned).
   bool showed(Side side, Instant now);
@@ -113,6 +117,7 @@ class Failover {
     Duration patience{};  // for each token after the first
   };
   bool exhausted() const;
+  Instant latest() const;
   Instant beside_at() const;
   Duration first_patience(const AttemptForecast& forecast) const;
   Duration next_patience(const AttemptForecast& forecast) const;
@@ -132,6 +137,7 @@ class Failover {
   bool streams_;
   bool begun_ = false;
   bool resumable_ = true;
+  bool refused_ = false;  // the last failure was for load
   bool over_ = false;
 };
 

@@ -39,24 +39,45 @@ class FailoverTest : public testing::Test {
 
 TEST_F(FailoverTest, TriesOthersWhileNothingWasShownAndThenGivesUp) {
   Failover failover = make(ServiceClass::Standard);
-  for (CandidateIndex i = 1; i <= 3; ++i) {
+  std::vector<CandidateIndex> all;
+  for (CandidateIndex i = 1; i <= options_.fruitless_max; ++i) {
     start(failover, i);
     failover.failed(Side::First, Code::Unavailable, now_);
+    all.push_back(i);
   }
-  EXPECT_EQ(failover.tried(), (std::vector<CandidateIndex>{1, 2, 3}));
+  EXPECT_EQ(failover.tried(), all);
   EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
 }
 
-TEST_F(FailoverTest, GivesUpAtOnceWhenTheRequestIsAtFaultOrNobodyIsLeft) {
-  Failover at_fault = make(ServiceClass::Standard);
-  start(at_fault, 1);
-  at_fault.failed(Side::First, Code::InvalidArgument, now_);
-  EXPECT_EQ(at_fault.decide(now_).action, Action::GiveUp);
-  Failover alone = make(ServiceClass::Standard);
-  start(alone, 1);
-  alone.failed(Side::First, Code::Unavailable, now_);
-  alone.no_candidate(now_);
-  EXPECT_EQ(alone.decide(now_).action, Action::GiveUp);
+TEST_F(FailoverTest, GivesUpAtOnceWhenTheRequestIsAtFault) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  failover.failed(Side::First, Code::InvalidArgument, now_);
+  EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
+}
+
+TEST_F(FailoverTest, WaitsAMomentForAnEngineToComeBackBeforeTheFirstToken) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  failover.failed(Side::First, Code::Unavailable, now_);
+  const Instant failed_at = now_;
+  while (failover.decide(now_).action == Action::Start) {
+    failover.no_candidate(Duration{}, now_);
+    after_waiting(failover);
+  }
+  EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
+  EXPECT_EQ(now_ - failed_at, options_.begin_within);
+}
+
+TEST_F(FailoverTest, DoesNotKeepAClientWaitingForNothing) {
+  Failover refused = make(ServiceClass::Standard);
+  start(refused, 1);
+  refused.failed(Side::First, Code::ResourceExhausted, now_);
+  refused.no_candidate(Duration{}, now_);
+  EXPECT_EQ(refused.decide(now_).action, Action::GiveUp) << "full: that takes longer";
+  Failover open = make(ServiceClass::Standard);
+  open.no_candidate(seconds{5}, now_);
+  EXPECT_EQ(open.decide(now_).action, Action::GiveUp) << "it is known to be away for longer";
 }
 
 TEST_F(FailoverTest, ResumesAndWaitsForAnEngineToComeBack) {
@@ -68,7 +89,7 @@ TEST_F(FailoverTest, ResumesAndWaitsForAnEngineToComeBack) {
   int plans = 0;
   while (failover.decide(now_).action == Action::Start) {
     ++plans;
-    failover.no_candidate(now_);
+    failover.no_candidate(Duration{}, now_);
     EXPECT_TRUE(failover.tried().empty()) << "whoever failed may be back";
     if (after_waiting(failover) == Action::GiveUp) break;
     EXPECT_GE(waited_, milliseconds{100});
@@ -150,7 +171,7 @@ TEST_F(FailoverTest, WaitsLongerForWhatIsPredictedToTakeLong) {
                    std::nullopt, now_);
   EXPECT_EQ(after_waiting(failover), Action::StartBeside);
   EXPECT_EQ(waited_, seconds{20});
-  failover.no_candidate(now_);
+  failover.no_candidate(Duration{}, now_);
   failover.showed(Side::First, now_);
   EXPECT_EQ(after_waiting(failover), Action::StartBeside);
   EXPECT_EQ(waited_, seconds{10});
@@ -202,7 +223,7 @@ TEST_F(FailoverTest, DropsAnEngineThatIsSilentForAllItsTime) {
   start(failover, 1);
   failover.showed(Side::First, now_);
   const Instant shown = now_;
-  while (after_waiting(failover) == Action::StartBeside) failover.no_candidate(now_);
+  while (after_waiting(failover) == Action::StartBeside) failover.no_candidate(Duration{}, now_);
   EXPECT_EQ(failover.decide(now_).action, Action::DropFirst);
   EXPECT_EQ(now_ - shown, options_.first_token_max);
 }
@@ -216,8 +237,8 @@ TEST_F(FailoverTest, GivesUpAtTheDeadline) {
   start(begun, 1);
   begun.showed(Side::First, now_);
   begun.failed(Side::First, Code::Unavailable, now_);
-  begun.no_candidate(now_);
-  while (after_waiting(begun) == Action::Start) begun.no_candidate(now_);
+  begun.no_candidate(Duration{}, now_);
+  while (after_waiting(begun) == Action::Start) begun.no_candidate(Duration{}, now_);
   EXPECT_EQ(begun.decide(now_).action, Action::GiveUp);
 }
 
@@ -238,7 +259,7 @@ TEST_F(FailoverTest, AForwardedRequestDoesNotWaitForAnEngine) {
   failover.showed(Side::First, now_);
   failover.failed(Side::First, Code::Unavailable, now_);
   ASSERT_EQ(failover.decide(now_).action, Action::Start) << "another engine of this site";
-  failover.no_candidate(now_);
+  failover.no_candidate(Duration{}, now_);
   EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
 }
 

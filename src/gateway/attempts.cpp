@@ -36,7 +36,7 @@ Error too_slow() { return Error{Code::DeadlineExceeded, "the engine did not answ
 }  // namespace
 
 Attempts::Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
-                   const RoutePlan& plan, Delivered before, bool relay_field)
+                   Result<RoutePlan> plan, Delivered before, bool relay_field)
     : parts_(parts),
       failover_(
           options,
@@ -47,9 +47,13 @@ Attempts::Attempts(const Parts& parts, const FailoverOptions& options, Job job, 
       delivered_(std::move(before)),
       shown_(parts.clock.now()),
       relay_field_(relay_field) {
-  const PlannedAttempt& planned = plan.attempts.front();
+  if (!plan) {
+    none(std::move(plan).error(), shown_);
+    return;
+  }
+  const PlannedAttempt& planned = plan->attempts.front();
   planned_ = std::make_unique<First>(
-      First{planned.candidate, planned.reason, forecast_of(planned.prediction), plan.hedge_after});
+      First{planned.candidate, planned.reason, forecast_of(planned.prediction), plan->hedge_after});
 }
 
 Attempts::~Attempts() = default;
@@ -168,8 +172,7 @@ void Attempts::start(Side side, Instant now) {
   route_.tried = failover_.tried();
   auto plan = parts_.router.plan(route_, now);
   if (!plan) {
-    if (error_ == nullptr) error_ = std::make_unique<Error>(std::move(plan).error());
-    failover_.no_candidate(now);
+    none(std::move(plan).error(), now);
     return;
   }
   if (!failover_.begun() && !(side == Side::Second && failover_.hedges())) {
@@ -178,6 +181,12 @@ void Attempts::start(Side side, Instant now) {
   const PlannedAttempt& planned = plan->attempts.front();
   launch(side, {planned.candidate, planned.reason, forecast_of(planned.prediction), std::nullopt},
          now);
+}
+
+// Nobody can take it now.
+void Attempts::none(Error error, Instant now) {
+  failover_.no_candidate(milliseconds{error.retry_after_ms}, now);
+  if (error_ == nullptr) error_ = std::make_unique<Error>(std::move(error));
 }
 
 // Starts the job at one candidate.

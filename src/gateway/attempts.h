@@ -48,10 +48,11 @@ class Attempts {
     Failed,    // see error(); nothing more will be tried
   };
 
-  // `plan` is that of `route`; its first attempt is started by the first advance(). `before`: what
-  // the client had before this site was asked (a peer's resume). `options` must outlive it.
+  // `plan` is that of `route`, or why there is none now; its first attempt is started by the first
+  // advance(). `before`: what the client had before this site was asked (a peer's resume).
+  // `options` must outlive it.
   Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
-           const RoutePlan& plan, Delivered before, bool relay_field);
+           Result<RoutePlan> plan, Delivered before, bool relay_field);
   ~Attempts();
 
   // Starts, drops and looks; never waits.
@@ -83,6 +84,7 @@ class Attempts {
   std::optional<State> look(Side side);
   State give_up(Instant now);
   void start(Side side, Instant now);
+  void none(Error error, Instant now);
   void launch(Side side, const First& planned, Instant now);
   void show(Side side);
   void tell_server();

@@ -80,13 +80,17 @@ struct Inference::Run {
 
 Inference::Inference(Parts parts, InferenceOptions options)
     : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {
-  stream_failover_.first_token_max = options_.first_token_timeout;
-  whole_failover_.first_token_max = options_.answer_timeout;
-  // Whoever forwarded it knows more engines: it waits, hedges and overtakes.
-  forwarded_failover_.first_token_max = options_.first_token_timeout;
-  forwarded_failover_.resume_within = Duration{};
-  forwarded_failover_.hedge = false;
-  forwarded_failover_.overtake = false;
+  for (std::size_t i = 0; i < failover_.size(); ++i) {
+    FailoverOptions& each = failover_.at(i);
+    const bool streams = (i & kStreams) != 0;
+    each.first_token_max = streams ? options_.first_token_timeout : options_.answer_timeout;
+    if ((i & kForwarded) == 0) continue;
+    // Whoever forwarded it knows more engines: it waits, hedges and overtakes.
+    each.begin_within = Duration{};
+    each.resume_within = Duration{};
+    each.hedge = false;
+    each.overtake = false;
+  }
 }
 
 Inference::~Inference() = default;
@@ -131,8 +135,7 @@ Result<RouteRequest> Inference::route_request(const InferenceCall& call) const {
 }
 
 const FailoverOptions& Inference::failover(const Run& run) const {
-  if (!run.streaming) return whole_failover_;
-  return run.from_site ? forwarded_failover_ : stream_failover_;
+  return failover_.at((run.streaming ? kStreams : 0) | (run.from_site ? kForwarded : 0));
 }
 
 // What a peer says that the client has already.
@@ -173,7 +176,8 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   PERIGEE_TRY(summary, api::summarize(call.operation, call.body, salt, options_.summary));
   PERIGEE_TRY(before, delivered_before(call, summary.resume_span));
   PERIGEE_TRY(route, make_route_request(call, summary));
-  PERIGEE_TRY(plan, parts_.router.plan(route, parts_.clock.now()));
+  auto plan = parts_.router.plan(route, parts_.clock.now());
+  if (!plan && plan.error().code != Code::Unavailable) return std::move(plan).error();
   job.operation = call.operation;
   job.model = std::move(summary.model);
   job.body = std::make_shared<const std::string>(call.body);
@@ -197,7 +201,7 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   const Attempts::Parts parts{parts_.clock, parts_.router, parts_.engines, parts_.observer,
                               run.events};
   run.attempts = std::make_unique<Attempts>(parts, failover(run), std::move(job), std::move(route),
-                                            plan, std::move(before), run.from_site);
+                                            std::move(plan), std::move(before), run.from_site);
   return {};
 }
 

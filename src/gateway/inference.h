@@ -3,6 +3,7 @@
 // the router's; this carries values between the steps.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -100,9 +101,9 @@ class Inference {
 
   Parts parts_;
   InferenceOptions options_;
-  FailoverOptions stream_failover_;
-  FailoverOptions forwarded_failover_;
-  FailoverOptions whole_failover_;
+  static constexpr std::size_t kStreams = 1;
+  static constexpr std::size_t kForwarded = 2;
+  std::array<FailoverOptions, 4> failover_;  // by what the request is
   Random random_;
   CacheSaltTable salts_;
   std::list<Run*> runs_;  // under way

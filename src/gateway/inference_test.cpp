@@ -111,6 +111,7 @@ TEST_F(InferenceTest, HoldsNoSlowClientAgainstAnEngine) {
 }
 
 TEST_F(InferenceTest, LeavesAnEngineThatFailsFourTimes) {
+  let_time_pass(milliseconds{100});
   add("near", 1, {FakeEngine::Fail{Error{Code::Unavailable, "down"}}});
   EXPECT_EQ(breaker_after_four(), BreakerState::Open);
 }
