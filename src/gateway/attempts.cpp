@@ -8,8 +8,9 @@ namespace perigee {
 
 // One try at one engine. Destroying it cancels the job, then reports how it went.
 struct Attempts::Attempt {
-  Attempt(const Parts& parts, CandidateIndex index, const RouteRequest& route, bool relay_field)
-      : stream(parts.events, relay_field),
+  Attempt(const Parts& parts, RequestEvents& events, CandidateIndex index,
+          const RouteRequest& route, bool relay_field)
+      : stream(events, relay_field),
         report(parts.router, parts.clock, index, route),
         candidate(index) {}
 
@@ -35,9 +36,11 @@ Error too_slow() { return Error{Code::DeadlineExceeded, "the engine did not answ
 
 }  // namespace
 
-Attempts::Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
-                   Result<RoutePlan> plan, Delivered before, bool relay_field)
+Attempts::Attempts(const Parts& parts, RequestEvents& events, const FailoverOptions& options,
+                   Job job, RouteRequest route, Result<RoutePlan> plan, Delivered before,
+                   bool relay_field)
     : parts_(parts),
+      events_(events),
       failover_(
           options,
           {.service_class = route.service_class, .deadline = route.deadline, .streams = job.stream},
@@ -47,13 +50,11 @@ Attempts::Attempts(const Parts& parts, const FailoverOptions& options, Job job, 
       delivered_(std::move(before)),
       shown_(parts.clock.now()),
       relay_field_(relay_field) {
-  if (!plan) {
+  if (plan) {
+    launch(Side::First, plan->attempts.front(), plan->hedge_after, shown_);
+  } else {
     none(std::move(plan).error(), shown_);
-    return;
   }
-  const PlannedAttempt& planned = plan->attempts.front();
-  planned_ = std::make_unique<First>(
-      First{planned.candidate, planned.reason, forecast_of(planned.prediction), plan->hedge_after});
 }
 
 Attempts::~Attempts() = default;
@@ -121,7 +122,7 @@ void Attempts::show(Side side) {
   second_.reset();
   if (!first_->shown) {
     first_->shown = true;
-    first_->report.first_token();
+    if (job_.stream) first_->report.first_token();  // else it is the last one, too
     if (begun) {
       const Code why = error_ != nullptr ? error_->code : Code::Unavailable;
       parts_.observer.on_resumed(job_.model, why, now - shown_);
@@ -164,11 +165,6 @@ void Attempts::drop(Side side, Error error, bool blamed) {
 }
 
 void Attempts::start(Side side, Instant now) {
-  if (planned_ != nullptr) {
-    const std::unique_ptr<const First> planned = std::move(planned_);
-    launch(side, *planned, now);
-    return;
-  }
   route_.tried = failover_.tried();
   auto plan = parts_.router.plan(route_, now);
   if (!plan) {
@@ -178,9 +174,7 @@ void Attempts::start(Side side, Instant now) {
   if (!failover_.begun() && !(side == Side::Second && failover_.hedges())) {
     parts_.observer.on_retry(job_.model, error_ ? error_->code : Code::DeadlineExceeded);
   }
-  const PlannedAttempt& planned = plan->attempts.front();
-  launch(side, {planned.candidate, planned.reason, forecast_of(planned.prediction), std::nullopt},
-         now);
+  launch(side, plan->attempts.front(), std::nullopt, now);
 }
 
 // Nobody can take it now.
@@ -190,13 +184,14 @@ void Attempts::none(Error error, Instant now) {
 }
 
 // Starts the job at one candidate.
-void Attempts::launch(Side side, const First& planned, Instant now) {
+void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Duration> hedge_after,
+                      Instant now) {
   std::unique_ptr<Attempt>& attempt = side == Side::First ? first_ : second_;
-  attempt = std::make_unique<Attempt>(parts_, planned.candidate, route_, relay_field_);
+  attempt = std::make_unique<Attempt>(parts_, events_, planned.candidate, route_, relay_field_);
   attempt->reason = planned.reason;
   attempt->resumes = failover_.begun();
   attempt->hedges = side == Side::Second && failover_.hedges();
-  failover_.started(side, planned.candidate, planned.forecast, planned.hedge_after, now);
+  failover_.started(side, planned.candidate, forecast_of(planned.prediction), hedge_after, now);
   Engine* engine = parts_.engines.find(planned.candidate);
   if (engine == nullptr) {
     attempt->stream.on_error(Error{Code::Unavailable, "The engine has gone; repeat the request."});
@@ -204,6 +199,7 @@ void Attempts::launch(Side side, const First& planned, Instant now) {
   }
   if (attempt->resumes) job_.delivered = std::make_shared<const Delivered>(delivered_);
   attempt->generation = engine->start(job_, attempt->stream);
+  job_.delivered.reset();
 }
 
 std::string Attempts::take(std::uint32_t& tokens) {
@@ -236,7 +232,7 @@ void Attempts::leave_local() {
     drop(side, Error{Code::ResourceExhausted, "this site is being drained: go on elsewhere"}, true);
     if (route_.local_only) failover_.give_up();
   }
-  parts_.events.notify();
+  events_.notify();
 }
 
 // The client's deadline has come: that says nothing about an engine, and no other can do better.

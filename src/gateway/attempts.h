@@ -27,13 +27,12 @@ namespace perigee {
 // Lives as long as its request and is kept small: thousands of streams wait.
 class Attempts {
  public:
-  // All must outlive it.
+  // The same for all requests; it and all in it must outlive them.
   struct Parts {
     const Clock& clock;
     Router& router;
     EngineTable& engines;
     InferenceObserver& observer;
-    RequestEvents& events;
   };
   // Who serves the answer from now on.
   struct Server {
@@ -48,11 +47,11 @@ class Attempts {
     Failed,    // see error(); nothing more will be tried
   };
 
-  // `plan` is that of `route`, or why there is none now; its first attempt is started by the first
-  // advance(). `before`: what the client had before this site was asked (a peer's resume).
-  // `options` must outlive it.
-  Attempts(const Parts& parts, const FailoverOptions& options, Job job, RouteRequest route,
-           Result<RoutePlan> plan, Delivered before, bool relay_field);
+  // Starts the first attempt of `plan`, which is that of `route`, or why there is none now.
+  // `before`: what the client had before this site was asked (a peer's resume). `options` and
+  // `events` must outlive it.
+  Attempts(const Parts& parts, RequestEvents& events, const FailoverOptions& options, Job job,
+           RouteRequest route, Result<RoutePlan> plan, Delivered before, bool relay_field);
   ~Attempts();
 
   // Starts, drops and looks; never waits.
@@ -75,28 +74,23 @@ class Attempts {
  private:
   using Side = Failover::Side;
   struct Attempt;
-  struct First {  // of the plan that came with the request
-    CandidateIndex candidate = 0;
-    std::string_view reason;
-    AttemptForecast forecast;
-    std::optional<Duration> hedge_after;
-  };
   std::optional<State> look(Side side);
   State give_up(Instant now);
   void start(Side side, Instant now);
   void none(Error error, Instant now);
-  void launch(Side side, const First& planned, Instant now);
+  void launch(Side side, const PlannedAttempt& planned, std::optional<Duration> hedge_after,
+              Instant now);
   void show(Side side);
   void tell_server();
   void drop(Side side, Error error, bool blamed);
   bool too_late(Instant now) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
-  Parts parts_;
+  const Parts& parts_;
+  RequestEvents& events_;
   Failover failover_;
   Job job_;
   RouteRequest route_;
-  std::unique_ptr<First> planned_;  // until it is started
   Delivered delivered_;
   std::unique_ptr<Attempt> first_;
   std::unique_ptr<Attempt> second_;

@@ -70,13 +70,15 @@ bool EventStream::on_chunk(const Chunk& chunk) {
 
 void EventStream::on_finished(Finished finished) {
   if (group_ != nullptr) ready_.add(std::move(*std::exchange(group_, nullptr)));
-  if (end_.index() == 0) end_ = std::move(finished);
+  if (finished_ == nullptr && error_ == nullptr) {
+    finished_ = std::make_unique<Finished>(std::move(finished));
+  }
   events_.notify();
 }
 
 void EventStream::on_error(Error error) {
   group_.reset();
-  if (end_.index() == 0) end_ = std::move(error);
+  if (finished_ == nullptr && error_ == nullptr) error_ = std::make_unique<Error>(std::move(error));
   events_.notify();
 }
 

@@ -10,7 +10,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "engine/engine.h"
@@ -41,8 +40,8 @@ class EventStream final : public EventSink {
   // un-pauses.
   std::string take_bytes(std::uint32_t& tokens, Delivered& delivered);
   // Null until it ended so.
-  Finished* finished() { return std::get_if<Finished>(&end_); }
-  Error* error() { return std::get_if<Error>(&end_); }
+  Finished* finished() { return finished_.get(); }
+  Error* error() { return error_.get(); }
 
  private:
   // What is delivered with some bytes, in order.
@@ -65,7 +64,8 @@ class EventStream final : public EventSink {
   Batch ready_;
   std::unique_ptr<Batch> group_;  // begun, not whole
   std::unique_ptr<const Head> head_;
-  std::variant<std::monostate, Finished, Error> end_;  // the first end that came
+  std::unique_ptr<Finished> finished_;  // one of the two: the first end that came
+  std::unique_ptr<Error> error_;
   bool relay_field_;
   bool paused_ = false;
 };

@@ -54,13 +54,19 @@ struct Inference::Run {
       : events(inference.parts_.executor, inference.parts_.ticker),
         began(inference.parts_.clock.now()),
         head(std::make_unique<AnswerHead>()),
-        place(inference.runs_.insert(inference.runs_.end(), this)),
         runs(inference.runs_),
+        place(inference.runs_.size()),
         operation(call.operation),
-        from_site(call.caller.role == Role::Site) {}
+        from_site(call.caller.role == Role::Site) {
+    runs.push_back(this);
+  }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
-  ~Run() { runs.erase(place); }
+  ~Run() {
+    runs.back()->place = place;
+    runs[place] = runs.back();
+    runs.pop_back();
+  }
 
   RequestEvents events;
   std::unique_ptr<Attempts> attempts;
@@ -69,8 +75,8 @@ struct Inference::Run {
   std::optional<Duration> first_token;
   Instant began;
   std::unique_ptr<AnswerHead> head;  // until a stream has begun
-  std::list<Run*>::iterator place;
-  std::list<Run*>& runs;
+  std::vector<Run*>& runs;
+  std::size_t place;  // in `runs`
   ModelId model;
   Usage usage;
   Operation operation;
@@ -79,7 +85,10 @@ struct Inference::Run {
 };
 
 Inference::Inference(Parts parts, InferenceOptions options)
-    : parts_(std::move(parts)), options_(std::move(options)), random_(parts_.seed) {
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      random_(parts_.seed),
+      attempt_parts_{parts_.clock, parts_.router, parts_.engines, parts_.observer} {
   for (std::size_t i = 0; i < failover_.size(); ++i) {
     FailoverOptions& each = failover_.at(i);
     const bool streams = (i & kStreams) != 0;
@@ -198,10 +207,9 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   run.model = job.model;
   run.streaming = job.stream;
   run.usage.prompt_tokens = route.prompt_tokens;  // until the engine says better
-  const Attempts::Parts parts{parts_.clock, parts_.router, parts_.engines, parts_.observer,
-                              run.events};
-  run.attempts = std::make_unique<Attempts>(parts, failover(run), std::move(job), std::move(route),
-                                            std::move(plan), std::move(before), run.from_site);
+  run.attempts = std::make_unique<Attempts>(attempt_parts_, run.events, failover(run),
+                                            std::move(job), std::move(route), std::move(plan),
+                                            std::move(before), run.from_site);
   return {};
 }
 

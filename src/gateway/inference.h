@@ -6,9 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/request_summary.h"
 #include "base/clock.h"
@@ -18,6 +18,7 @@
 #include "directory/records.h"
 #include "engine/engine.h"
 #include "gateway/answer.h"
+#include "gateway/attempts.h"
 #include "gateway/cache_salt.h"
 #include "gateway/client_hints.h"
 #include "gateway/engine_table.h"
@@ -106,7 +107,8 @@ class Inference {
   std::array<FailoverOptions, 4> failover_;  // by what the request is
   Random random_;
   CacheSaltTable salts_;
-  std::list<Run*> runs_;  // under way
+  Attempts::Parts attempt_parts_;
+  std::vector<Run*> runs_;  // under way
 };
 
 }  // namespace perigee
