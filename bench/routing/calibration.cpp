@@ -10,11 +10,11 @@
 namespace perigee::bench {
 namespace {
 
-constexpr double kStep = 1.25;  // of the load, until the wanted share is between two
+constexpr double kStep = 1.1;  // of the load, until the wanted share is between two
 constexpr double kLoadLeast = 0.1;
 constexpr double kLoadMost = 16;
-constexpr double kNear = 0.01;    // of the wanted share
-constexpr double kFinest = 1.01;  // ratio of two loads that need no telling apart
+constexpr double kNear = 0.01;     // of the wanted share
+constexpr double kFinest = 1.005;  // ratio of two loads that need no telling apart
 constexpr double kFarBehind = 0.2;
 
 Result<Calibration> attempt(const std::string& file, CalibrationOptions& options, double load) {
@@ -33,12 +33,13 @@ Result<Calibration> attempt(const std::string& file, CalibrationOptions& options
   const auto best = std::ranges::max_element(attained) - attained.begin();
   const auto position = static_cast<std::size_t>(best);
   Calibration found{load, attained[position], std::string{options.baselines[position]->name}};
+  if (options.tried) options.tried(found.load, found.attainment, found.best);
+  if (found.attainment < options.attainment) return found;
   std::vector<const sim::PolicyEntry*> kept;
   for (std::size_t i = 0; i < attained.size(); ++i) {
     if (attained[i] > found.attainment - kFarBehind) kept.push_back(options.baselines[i]);
   }
   options.baselines = std::move(kept);
-  if (options.tried) options.tried(found.load, found.attainment, found.best);
   return found;
 }
 

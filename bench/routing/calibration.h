@@ -30,8 +30,8 @@ struct Calibration {
   std::string best;
 };
 
-// Attainment is taken as falling with load. Baselines that are far behind at one load are not run
-// at the next. InvalidArgument when the scenario can't be read.
+// Attainment is taken as falling with load. Baselines that are far behind at a load that the best
+// one bears are not run again. InvalidArgument when the scenario can't be read.
 Result<Calibration> calibrate(const std::string& file, CalibrationOptions options);
 
 }  // namespace perigee::bench
