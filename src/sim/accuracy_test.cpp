@@ -129,11 +129,14 @@ double clamped_normal(Random& random, const CsvTable& table, std::size_t row, st
   return std::clamp(drawn, *table.number(row, first + 2), *table.number(row, first + 3));
 }
 
-// Another simulator's case of a model that has a measured table here.
+// Another simulator's cases of a model that has a measured table here. Its requests come evenly
+// spaced: 300 of them at 10/s always last 30 s and one answer, and the 99th percentile of the time
+// to first token is that of one prompt of the greatest length, alone.
 TEST(Accuracy, AgreesWithBlisOnItsGoldenCases) {
   const auto table = CsvTable::read(PERIGEE_DATA "/reference/blis_golden.csv");
   ASSERT_TRUE(table);
-  for (std::size_t row = 0; row < 1; ++row) {
+  for (std::size_t row = 0; row < 2; ++row) {
+    const bool long_prompts = row == 1;
     const auto column = [&](std::string_view title) {
       return *table->number(row, *table->column(title));
     };
@@ -148,7 +151,7 @@ TEST(Accuracy, AgreesWithBlisOnItsGoldenCases) {
     Random random{42};
     double at = 0;
     for (int i = 0; i < 3'000; ++i) {
-      at += draw_exponential(random) * 1000 / column("rate");
+      at += 1000 / column("rate");
       const double in = clamped_normal(random, *table, row, *table->column("prompt_tokens"));
       const double out = clamped_normal(random, *table, row, *table->column("output_tokens"));
       bench.submit({.prompt_tokens = static_cast<std::uint32_t>(in + column("prefix_tokens")),
@@ -159,17 +162,24 @@ TEST(Accuracy, AgreesWithBlisOnItsGoldenCases) {
                    nanos_from_ms(at));
     }
     bench.drain();
+    double ttft = 0;
     double e2e = 0;
     double itl = 0;
     double tokens = 0;
     for (const Served& s : bench.served) {
+      ttft += s.ttft_ms() / 3'000;
       e2e += s.e2e_ms() / 3'000;
       itl += s.e2e_ms() - s.ttft_ms();
       tokens += s.output_tokens - 1;
     }
     itl /= tokens;
-    EXPECT_NEAR(itl / column("itl_mean_ms"), 1, 0.10);
-    EXPECT_NEAR(e2e / column("e2e_mean_ms"), 1, 0.10);
+    // docs/sim.md, section 4, says why neither has all three.
+    if (long_prompts) {
+      EXPECT_NEAR(ttft / column("ttft_mean_ms"), 1, 0.10);
+    } else {
+      EXPECT_NEAR(itl / column("itl_mean_ms"), 1, 0.10);
+      EXPECT_NEAR(e2e / column("e2e_mean_ms"), 1, 0.10);
+    }
   }
 }
 
