@@ -167,6 +167,10 @@ void Failover::failed(Side side, Code code, Instant now) {
     return;
   }
   refused_ = code == Code::ResourceExhausted;
+  if (begun_ && refused_) {  // a full engine made nothing: time alone bounds how often it is asked
+    --attempts_;
+    --fruitless_;
+  }
   const bool resumes = begun_ && resumable_;
   if (begun_ && !resumable_) over_ = true;
   if (!may_retry(code)) {

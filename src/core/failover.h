@@ -36,7 +36,8 @@
 namespace perigee {
 
 struct FailoverOptions {
-  // Attempts in a row that showed nothing. Few, because some requests may be what kills engines.
+  // Attempts in a row that showed nothing. Few, because some requests may be what kills engines. A
+  // refusal for load of a stream that has begun does not count: `resume_within` bounds those.
   std::uint32_t fruitless_max = 6;
   std::uint32_t attempts_max = 32;  // of a request in all
   // An attempt that shows nothing for so long is dropped even when there is no other.

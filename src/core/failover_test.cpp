@@ -120,6 +120,25 @@ TEST_F(FailoverTest, BoundsAttemptsThatShowNothingAndAllTogether) {
   EXPECT_EQ(fruitful.attempts(), options_.attempts_max);
 }
 
+TEST_F(FailoverTest, WaitsForRoomWhenEverybodyIsFull) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  failover.showed(Side::First, now_);
+  failover.failed(Side::First, Code::Unavailable, now_);
+  const Instant failed_at = now_;
+  int refusals = 0;
+  while (failover.decide(now_).action == Action::Start) {
+    for (CandidateIndex full = 2; full < 6; ++full, ++refusals) {
+      start(failover, full);
+      failover.failed(Side::First, Code::ResourceExhausted, now_);
+    }
+    failover.no_candidate(Duration{}, now_);
+    after_waiting(failover);
+  }
+  EXPECT_GT(refusals, 100);
+  EXPECT_EQ(now_ - failed_at, options_.resume_within);
+}
+
 TEST_F(FailoverTest, TriesOnceMoreWhenAResumeIsRefusedAsWrong) {
   Failover failover = make(ServiceClass::Standard);
   start(failover, 1);
