@@ -441,8 +441,35 @@ TEST(HttpServer, ShutsDownOnceRunningResponsesEnded) {
     asio::co_spawn(server.io().executor(), shut(server.server(), done), asio::detached);
     return 0;
   });
-  EXPECT_EQ(idle.read_to_end(), "");
   EXPECT_FALSE(RawPeer{server.endpoint()}.connected());
+  busy.close();
+  done.get_future().wait();
+  EXPECT_EQ(idle.read_to_end(), "");
+}
+
+// A client that was promised a kept connection may send its next request at any instant.
+TEST(HttpServer, ServesWhatComesOnAKeptConnectionWhileItShutsDown) {
+  Leaving* current = nullptr;
+  TestServer server{[&current](Request& request, ResponseWriter& out) {
+    return request.path == "/wait" ? wait_for_leave(*current, out) : echo(request, out);
+  }};
+  Leaving leaving{server.io().executor(), {}, {}};
+  current = &leaving;
+  RawPeer kept = server.connect();
+  kept.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(kept.read_until("/one").find("Connection: close"), std::string::npos);
+  RawPeer busy = server.connect();
+  busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  leaving.arrived.get_future().wait();
+  std::promise<void> done;
+  server.io().call([&] {
+    asio::co_spawn(server.io().executor(), shut(server.server(), done), asio::detached);
+    return 0;
+  });
+  kept.send("GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string last = kept.read_to_end();
+  EXPECT_NE(last.find("Connection: close"), std::string::npos) << last;
+  EXPECT_NE(last.find("/two"), std::string::npos) << last;
   busy.close();
   done.get_future().wait();
 }

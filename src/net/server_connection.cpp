@@ -78,8 +78,7 @@ Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self) {
 bool ServerConnection::end_exchange() {
   watch_client(nullptr);
   block_.clear();
-  if (answer_ != Answer::Done || !keep_alive_ || core_->draining() || !socket_.is_open())
-    return false;
+  if (answer_ != Answer::Done || !keep_alive_ || !socket_.is_open()) return false;
   answer_ = Answer::None;
   phase_ = Phase::Idle;
   in_is_new_ = !in_.empty();

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cerrno>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kAcceptsPerTurn = 64;
 constexpr Duration kRetryAfter = milliseconds{100};
+constexpr Duration kDrainLook = milliseconds{20};
 constexpr std::string_view kFull =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 113\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
@@ -164,13 +166,11 @@ void ServerCore::remove(ServerConnection& connection) {
   last->index = connection.index;
   connections_[connection.index] = last;
   connections_.pop_back();
-  if (connections_.empty() && draining_) drained_.cancel();
 }
 
-void ServerCore::close_idle() {
-  for (ServerConnection* connection : connections_) {
-    if (connection->idle()) connection->cut();
-  }
+bool ServerCore::busy() const {
+  return std::ranges::any_of(
+      connections_, [](const ServerConnection* connection) { return !connection->idle(); });
 }
 
 void ServerCore::close_all() {
@@ -179,9 +179,9 @@ void ServerCore::close_all() {
 
 Task<void> ServerCore::shut_down(std::shared_ptr<ServerCore> self, Duration grace) {
   self->stop_listening();
-  self->close_idle();
-  if (!self->connections_.empty()) {
-    self->drained_.expires_after(grace);
+  self->drain_until_ = std::min(self->drain_until_, self->clock.now() + grace);
+  while (self->busy() && self->clock.now() < self->drain_until_) {
+    self->drained_.expires_after(kDrainLook);
     auto waited = co_await self->drained_.async_wait(kAwait);
     static_cast<void>(waited);
   }

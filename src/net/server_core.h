@@ -24,7 +24,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
   Result<Endpoint> listen(Endpoint endpoint);
   void stop_listening();
-  void close_idle();
   void close_all();
   static Task<void> shut_down(std::shared_ptr<ServerCore> self, Duration grace);
 
@@ -53,6 +52,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void take(int fd, bool loopback);
   void refuse_for_want_of_descriptors(Listener& listener);
   void retry_later();
+  bool busy() const;
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<ServerConnection*> connections_;
@@ -61,6 +61,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
       retry_timer_, drained_;
   std::string date_;
   std::int64_t date_second_ = -1;
+  Instant drain_until_ = Instant::max();
   Instant warned_ = Instant::min();
   int spare_fd_ = -1;  // given up to accept and refuse when the process has no descriptor left
   bool draining_ = false;

@@ -57,9 +57,12 @@ struct PeerExchange::Peer {
   std::shared_ptr<Engine> engine;
   bool stopped = false;  // the loop must touch nothing of PeerExchange any more
   bool dirty = false;    // our digest has changed since it was sent
+  bool asking = false;   // an exchange is under way
   bool sleeping = false;
   PeerState state = PeerState::Gone;
+  Instant since{};  // of the state
   int failures = 0;
+  std::string fault;
   std::optional<Duration> rtt;
   Instant heard{};
   Instant load_as_of{};
@@ -108,6 +111,7 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
         parts_.executor, record,
         address == options_.addresses.end() ? url->endpoint : address->second);
     peer->engine = parts_.make_engine(peer->endpoint);
+    peer->since = parts_.clock.now();
     peers_.emplace(id, peer);
     asio::co_spawn(parts_.executor, loop(peer), [](const std::exception_ptr& thrown) {
       if (thrown != nullptr) log::error("a peer's loop ended by an exception: a defect", {});
@@ -122,6 +126,13 @@ void PeerExchange::changed() {
   }
 }
 
+bool PeerExchange::all_told() const {
+  return std::ranges::none_of(peers_, [](const auto& entry) {
+    const Peer& peer = *entry.second;
+    return peer.state == PeerState::Up && (peer.dirty || peer.asking);
+  });
+}
+
 void PeerExchange::heard(const Digest& digest) {
   const auto found = peers_.find(digest.site);
   if (found == peers_.end()) return;
@@ -133,7 +144,14 @@ void PeerExchange::heard(const Digest& digest) {
 std::vector<PeerStatus> PeerExchange::status() const {
   std::vector<PeerStatus> all;
   for (const auto& [id, peer] : peers_) {
-    PeerStatus status{id, peer->state, peer->rtt.value_or(Duration{}), peer->heard, {}};
+    PeerStatus status{id,
+                      peer->state,
+                      peer->rtt.value_or(Duration{}),
+                      peer->heard,
+                      {},
+                      peer->since,
+                      peer->failures,
+                      peer->fault};
     for (const ModelDigest& model : peer->digest.models) {
       if (model.ready) status.models.push_back(model.model);
     }
@@ -146,9 +164,13 @@ Task<> PeerExchange::loop(std::shared_ptr<Peer> peer) {
   while (!peer->stopped) {
     Instant sent{};
     peer->dirty = false;
+    peer->asking = true;
     auto digest = co_await exchange(*peer, sent);
+    peer->asking = false;
     if (peer->stopped) co_return;
-    Duration pause = options_.interval;
+    // A silent peer took its time already: it is asked as often as one that answers, so that it is
+    // found again within an interval.
+    Duration pause = std::max(kExchangeGap, options_.interval - (parts_.clock.now() - sent));
     if (digest) {
       const Instant now = parts_.clock.now();
       const Duration sample = now - sent;
@@ -158,11 +180,12 @@ Task<> PeerExchange::loop(std::shared_ptr<Peer> peer) {
       if (peer->state != PeerState::Up) {
         log::info("peer is up", {{"peer", peer->record.id.str()}, {"rtt_ms", to_ms(*peer->rtt)}});
         peer->state = PeerState::Up;
+        peer->since = now;
       }
       learn(*peer, *digest, sent + sample / 2);
     } else {
       missed(*peer, digest.error());
-      if (peer->failures < options_.suspect_after) pause = 2 * kExchangeGap;
+      if (peer->failures < options_.suspect_after) pause = std::min(pause, 2 * kExchangeGap);
     }
     peer->timer.expires_after(kExchangeGap);
     co_await peer->timer.async_wait(kAwait);
@@ -206,6 +229,7 @@ void PeerExchange::learn(Peer& peer, const Digest& digest, Instant when) {
 
 void PeerExchange::missed(Peer& peer, const Error& error) {
   ++peer.failures;
+  peer.fault = error.message;
   const PeerState before = peer.state;
   if (peer.failures >= options_.gone_after) {
     peer.state = PeerState::Gone;
@@ -213,6 +237,7 @@ void PeerExchange::missed(Peer& peer, const Error& error) {
     peer.state = PeerState::Suspect;
   }
   if (peer.state == before) return;
+  peer.since = parts_.clock.now();
   log::warning(
       "peer does not answer",
       {{"peer", peer.record.id.str()}, {"state", to_string(peer.state)}, {"why", error.message}});

@@ -42,6 +42,9 @@ struct PeerStatus {
   Duration rtt{};
   Instant heard{};              // the last digest; zero: never
   std::vector<ModelId> models;  // ready there
+  Instant since{};              // of this state
+  int failures = 0;             // exchanges failed in a row
+  std::string fault;            // why the last one failed; empty: none did
 };
 
 // IO thread. Everything given must outlive it. Destroying it ends its loops.
@@ -63,6 +66,8 @@ class PeerExchange {
   void follow(const DirectorySnapshot& directory);
   // This site's load or state has changed: tell the peers soon.
   void changed();
+  // Every peer that is up has this site's newest state.
+  bool all_told() const;
   // A peer's digest arrived at our /grid/v1/digest: fresher news of one we follow.
   void heard(const Digest& digest);
   std::vector<PeerStatus> status() const;

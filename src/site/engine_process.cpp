@@ -43,6 +43,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
 
   Result<> spawn() {
     net::ChildOptions options;
+    options.own_group = true;  // Ctrl-C is for the site, which ends it when its work has ended
     options.arguments = {parts.program, "engine",
                          "--model",     spec.model_path,
                          "--name",      spec.model.str(),

@@ -103,10 +103,7 @@ std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory)
 
 void LocalEngines::follow(const DirectorySnapshot& directory) {
   const auto self = directory.sites.find(config_.name);
-  if (self != directory.sites.end()) {
-    jurisdiction_ = self->second.jurisdiction;
-    drained_ = self->second.drained;
-  }
+  if (self != directory.sites.end()) jurisdiction_ = self->second.jurisdiction;
   const std::vector<EngineSpec> specs = wanted(directory);
   for (auto it = processes_.begin(); it != processes_.end();) {
     const EngineSpec& running = it->second->spec();
@@ -138,6 +135,12 @@ void LocalEngines::follow(const DirectorySnapshot& directory) {
     else
       start_external(engine);
   }
+}
+
+void LocalEngines::set_drained(bool drained) {
+  drained_ = drained;
+  for (const auto& [name, process] : processes_) publish(*process);
+  for (const auto& [name, external] : externals_) publish(*external);
 }
 
 void LocalEngines::start_external(const ExternalEngine& engine) {
@@ -241,7 +244,7 @@ std::vector<EngineStatus> LocalEngines::status() const {
   std::vector<EngineStatus> all;
   for (const auto& [name, process] : processes_) {
     all.push_back({name, process->spec().model, false, process->state(), process->restarts(),
-                   process->last_fault(), process->pid(), process->load()});
+                   process->last_fault(), process->pid(), process->load(), process->load_as_of()});
   }
   for (const auto& [name, external] : externals_) {
     EngineStatus status;
@@ -279,6 +282,15 @@ std::vector<ModelDigest> LocalEngines::digest() const {
   std::vector<ModelDigest> all;
   for (auto& [id, digest] : models) all.push_back(std::move(digest));
   return all;
+}
+
+std::size_t LocalEngines::running() const {
+  std::size_t requests = 0;
+  for (const EngineStatus& engine : status()) {
+    const auto index = parts_.router.find(CandidateId{config_.name, engine.name, engine.model});
+    if (index) requests += parts_.router.in_flight(*index).requests;
+  }
+  return requests;
 }
 
 bool LocalEngines::any_ready() const {

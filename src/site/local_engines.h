@@ -27,6 +27,7 @@ struct EngineStatus {
   std::string last_fault;
   int pid = 0;
   EngineLoad load;
+  Instant heard{};  // when it last told its load; zero: never, or external
 };
 
 // IO thread. Destroying it kills the processes.
@@ -47,9 +48,13 @@ class LocalEngines {
 
   // Starts, stops and replaces engines so that they match the directory.
   void follow(const DirectorySnapshot& directory);
+  // Tells the router of all again: `drained` no new work is planned here.
+  void set_drained(bool drained);
   std::vector<EngineStatus> status() const;
   // What peers are told: per model, ready or not, and the summed load.
   std::vector<ModelDigest> digest() const;
+  // Requests that run on them, whoever sent them.
+  std::size_t running() const;
   // Some engine is ready.
   bool any_ready() const;
 

@@ -9,7 +9,9 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "base/log.h"
 #include "base/secret.h"
@@ -22,6 +24,8 @@
 #include "identity/api_keys/api_keys.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 #include "peer/peer_exchange.h"
+#include "site/breaker_watch.h"
+#include "site/drain.h"
 #include "site/local_engines.h"
 #include "site/site_endpoints.h"
 #include "site/site_metrics.h"
@@ -31,6 +35,10 @@ namespace perigee {
 namespace {
 
 constexpr Duration kTick = seconds{1};
+constexpr Duration kToldMax = milliseconds{500};  // for peers to hear that this site stops
+constexpr Duration kLook = milliseconds{20};
+constexpr Duration kWarmingMax = seconds{5};
+constexpr Duration kHurry = milliseconds{200};  // for last words
 constexpr Duration kSettleMax = seconds{2};
 constexpr Duration kShipMax = seconds{2};
 
@@ -94,7 +102,9 @@ struct Site::Parts {
         router(router_options(random_seed())),
         engine_client(io.get_executor(), clock, engine_limits(config)),
         keys(clock),
-        ticker(io.get_executor(), clock, kTick) {}
+        ticker(io.get_executor(), clock, kTick),
+        drain(io.get_executor(), config.drain_grace, [this] { inference->leave_local_engines(); }) {
+  }
 
   Result<> build();
   Result<> open_ledger(const std::string& credential);
@@ -102,9 +112,20 @@ struct Site::Parts {
   void build_gateway();
   Result<> build_view(const std::string& credential);
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
-  SiteStatus status() const;
+  std::vector<BreakerReport> look_at_breakers();
+  SiteStatus status();
   Digest digest() const;
+  bool drained() const;
+  void follow_drain();
+  void on_signal(int signal);
   Task<> stop(int signal);
+  Task<> hurry();
+  Task<> wait_while(bool (Parts::*condition)() const, Duration at_most);
+  bool peers_untold() const { return !peers->all_told(); }
+  bool serving() const { return inference->running() > 0; }
+  bool nowhere_to_run() const;
+  Task<> handle(net::Request& request, net::ResponseWriter& out);
+  Task<> handle_once_warm(net::Request& request, net::ResponseWriter& out);
 
   SiteConfig config;
   std::string program;
@@ -115,6 +136,8 @@ struct Site::Parts {
   net::HttpClient engine_client;
   ApiKeys keys;
   Ticker ticker;
+  Drain drain;
+  BreakerWatch breakers{router};
   SiteMetrics metrics{PERIGEE_VERSION};
   std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
   std::unique_ptr<Ledger> ledger;
@@ -127,6 +150,7 @@ struct Site::Parts {
   std::optional<net::HttpServer> server;
   Instant started{};
   bool stopping = false;
+  bool warm = false;  // it has had somewhere to run a request, or waited long enough for it
 };
 
 Result<> Site::Parts::build() {
@@ -139,10 +163,9 @@ Result<> Site::Parts::build() {
                     inference_options(config));
   build_gateway();
   PERIGEE_CHECK(build_view(key));
-  server.emplace(io.get_executor(), clock, config.http,
-                 [this](net::Request& request, net::ResponseWriter& out) {
-                   return gateway->handle(request, out);
-                 });
+  server.emplace(
+      io.get_executor(), clock, config.http,
+      [this](net::Request& request, net::ResponseWriter& out) { return handle(request, out); });
   PERIGEE_TRY(bound, server->listen(config.listen));
   log::info("site listening", {{"site", config.name.str()}, {"address", bound.to_string()}});
   return {};
@@ -213,7 +236,10 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                                                                           engine_client,
                                                                           std::move(engine));
                                     },
-                                    [this] { return digest(); }},
+                                    [this] {
+                                      if (peers) look_at_breakers();
+                                      return digest();
+                                    }},
                 std::move(options));
   control::FollowerOptions following;
   following.url = config.control_url;
@@ -231,22 +257,47 @@ void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& s
   keys.update(*snapshot);
   engines->follow(*snapshot);
   peers->follow(*snapshot);
+  follow_drain();
   peers->changed();
 }
 
-SiteStatus Site::Parts::status() const {
+bool Site::Parts::drained() const {
+  const auto self = directory->sites.find(config.name);
+  return self != directory->sites.end() && self->second.drained;
+}
+
+void Site::Parts::follow_drain() {
+  if (!stopping) drain.set(drained());
+  engines->set_drained(stopping || drained());
+}
+
+std::vector<BreakerReport> Site::Parts::look_at_breakers() {
+  std::vector<CandidateId> candidates;
+  for (const EngineStatus& engine : engines->status()) {
+    candidates.push_back({config.name, engine.name, engine.model});
+  }
+  for (const PeerStatus& peer : peers->status()) {
+    for (const ModelId& model : peer.models) candidates.push_back({peer.site, EngineId{}, model});
+  }
+  return breakers.look(candidates, clock.now());
+}
+
+SiteStatus Site::Parts::status() {
   SiteStatus status;
   status.site = config.name;
   status.revision = directory->revision;
   status.connected = follower->link().connected;
-  const auto self = directory->sites.find(config.name);
-  status.drained = self != directory->sites.end() && self->second.drained;
+  status.drained = drained();
+  status.stopping = stopping;
+  status.running = engines->running();
   status.uptime = clock.now() - started;
   status.streams = inference->running();
   status.connections = server->connections();
   status.requests = metrics.requests();
   status.engines = engines->status();
   status.peers = peers->status();
+  status.breakers = look_at_breakers();
+  status.control_fault = follower->link().connected ? std::string{} : follower->link().error;
   status.usage = shipper->status();
   return status;
 }
@@ -255,26 +306,76 @@ Digest Site::Parts::digest() const {
   Digest digest;
   digest.site = config.name;
   digest.revision = directory->revision;
-  const auto self = directory->sites.find(config.name);
-  digest.drained = stopping || (self != directory->sites.end() && self->second.drained);
+  digest.drained = stopping || drained();
   digest.models = engines->digest();
   return digest;
 }
 
-// Peers are told first, so that nothing new is sent here while the last requests end.
-Task<> Site::Parts::stop(int signal) {
-  log::info("site stopping", {{"signal", signal}});
-  stopping = true;
-  peers->changed();
-  co_await server->shut_down(config.drain_grace);
-  // What was cut must still settle its usage record.
-  const Instant latest = clock.now() + kSettleMax;
+bool Site::Parts::nowhere_to_run() const {
+  if (directory->revision == 0) return true;
+  if (engines->any_ready()) return false;
+  return std::ranges::none_of(peers->status(), [](const PeerStatus& peer) {
+    return peer.state == PeerState::Up && !peer.models.empty();
+  });
+}
+
+// Not a coroutine: one more frame would be held for as long as the answer takes.
+Task<> Site::Parts::handle(net::Request& request, net::ResponseWriter& out) {
+  const bool for_engines = request.method == "POST" && request.path.starts_with("/v1/");
+  return warm || !for_engines ? gateway->handle(request, out) : handle_once_warm(request, out);
+}
+
+// A site that has just started knows no engine and no peer for a moment: who calls in it waits, as
+// if the connection had taken longer, instead of being refused.
+Task<> Site::Parts::handle_once_warm(net::Request& request, net::ResponseWriter& out) {
+  co_await wait_while(&Parts::nowhere_to_run, kWarmingMax);
+  warm = true;
+  co_await gateway->handle(request, out);
+}
+
+// Waits while it holds, at most so long.
+Task<> Site::Parts::wait_while(bool (Parts::*condition)() const, Duration at_most) {
+  const Instant latest = clock.now() + at_most;
   Timer timer{io.get_executor()};
-  while (inference->running() > 0 && clock.now() < latest) {
-    timer.expires_after(milliseconds{10});
+  while ((this->*condition)() && clock.now() < latest) {
+    timer.expires_after(kLook);
     co_await timer.async_wait(kAwait);
   }
+}
+
+// 1. Not ready any more, and peers hear that nothing new is to come; what comes is still served.
+// 2. Nothing is accepted; what runs may end. Shortly before the grace is over, what runs on
+//    its engines goes on elsewhere. 3. What is left is cut and settled.
+Task<> Site::Parts::stop(int signal) {
+  log::info("site stopping", {{"signal", signal}, {"running", inference->running()}});
+  const Duration last = std::min<Duration>(config.drain_grace / 4, seconds{1});
+  follow_drain();
+  peers->changed();
+  co_await wait_while(&Parts::peers_untold, kToldMax);
+  Timer moving{io.get_executor()};
+  moving.expires_after(config.drain_grace - last);
+  moving.async_wait([this](boost::system::error_code cancelled) {
+    if (!cancelled) inference->leave_local_engines();
+  });
+  co_await server->shut_down(config.drain_grace);
+  moving.cancel();
+  co_await wait_while(&Parts::serving, kSettleMax);  // what was cut must still settle its record
   io.stop();
+}
+
+// The second signal: whoever asks twice wants no more patience.
+Task<> Site::Parts::hurry() {
+  log::warning("site stopping at once: asked again", {{"running", inference->running()}});
+  inference->leave_local_engines();
+  co_await server->shut_down(kHurry);
+}
+
+void Site::Parts::on_signal(int signal) {
+  const bool again = std::exchange(stopping, true);
+  asio::co_spawn(io.get_executor(), again ? hurry() : stop(signal),
+                 [](const std::exception_ptr& thrown) {
+                   if (thrown != nullptr) log::error("stopping failed: a defect", {});
+                 });
 }
 
 Site::Site(SiteConfig config, std::string program)
@@ -286,13 +387,14 @@ Result<> Site::start() { return parts_->build(); }
 
 int Site::run() {
   asio::basic_signal_set<Executor> signals{parts_->io.get_executor(), SIGTERM, SIGINT};
-  signals.async_wait([this](boost::system::error_code error, int signal) {
-    if (error) return;
-    asio::co_spawn(parts_->io.get_executor(), parts_->stop(signal),
-                   [](const std::exception_ptr& thrown) {
-                     if (thrown != nullptr) log::error("stopping failed: a defect", {});
-                   });
-  });
+  std::function<void()> watch = [&] {
+    signals.async_wait([&](boost::system::error_code error, int signal) {
+      if (error) return;
+      parts_->on_signal(signal);
+      watch();
+    });
+  };
+  watch();
   parts_->io.run();
   if (parts_->inference->running() == 0) parts_->close_ledger();
   log::info("site stopped", {{"site", parts_->config.name.str()}});

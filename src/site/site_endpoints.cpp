@@ -85,7 +85,11 @@ Task<> readyz(Parts parts, GatewayCall call) {
   for (const PeerStatus& peer : status.peers) {
     can_run |= peer.state == PeerState::Up && !peer.models.empty();
   }
-  if (status.revision == 0)
+  if (status.stopping)
+    missing = "This site is stopping.";
+  else if (status.drained)
+    missing = "This site is drained: perigee sites undrain.";
+  else if (status.revision == 0)
     missing = "The directory is not known yet: is control running?";
   else if (!can_run)
     missing = "No engine here or at a peer is ready yet.";

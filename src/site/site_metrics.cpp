@@ -45,6 +45,12 @@ SiteMetrics::SiteMetrics(std::string_view version)
                                              {"engine", "model"}})),
       peer_up_(registry_.gauge({"perigee_peer_up", "1: answers", {"peer"}})),
       peer_rtt_(registry_.gauge({"perigee_peer_rtt_seconds", "Smoothed round trip", {"peer"}})),
+      peer_failures_(registry_.gauge(
+          {"perigee_peer_failures", "Exchanges failed in a row; 2: suspect, 10: gone", {"peer"}})),
+      breaker_open_(registry_.gauge({"perigee_breaker_open",
+                                     "0: closed, 0.5: half open, 1: open",
+                                     {"site", "engine", "model"}})),
+      draining_(registry_.gauge({"perigee_draining", "1: takes no new work"})),
       usage_waiting_(registry_.gauge(
           {"perigee_usage_records_waiting", "Usage records that control has not acknowledged"})) {
   registry_.add_build_info(version, "");
@@ -100,9 +106,10 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   running_.with({}).set(static_cast<double>(status.streams));
   connections_.with({}).set(static_cast<double>(status.connections));
   connected_.with({}).set(status.connected ? 1 : 0);
+  draining_.with({}).set(status.drained || status.stopping ? 1 : 0);
   usage_waiting_.with({}).set(static_cast<double>(status.usage.waiting));
   for (auto* family : {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
-                       &peer_up_, &peer_rtt_}) {
+                       &peer_up_, &peer_rtt_, &peer_failures_, &breaker_open_}) {
     family->clear();
   }
   for (const EngineStatus& engine : status.engines) {
@@ -116,6 +123,15 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   for (const PeerStatus& peer : status.peers) {
     peer_up_.with({peer.site.str()}).set(peer.state == PeerState::Up ? 1 : 0);
     peer_rtt_.with({peer.site.str()}).set(to_seconds(peer.rtt));
+    peer_failures_.with({peer.site.str()}).set(peer.failures);
+  }
+  for (const BreakerReport& report : status.breakers) {
+    const CandidateId& id = report.candidate;
+    const BreakerState state = report.state;
+    breaker_open_.with({id.site.str(), id.engine.str(), id.model.str()})
+        .set(state == BreakerState::Closed ? 0
+             : state == BreakerState::Open ? 1
+                                           : 0.5);
   }
   return registry_.exposition();
 }

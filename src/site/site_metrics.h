@@ -56,6 +56,9 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Gauge>& engine_queued_tokens_;
   metrics::Family<metrics::Gauge>& peer_up_;
   metrics::Family<metrics::Gauge>& peer_rtt_;
+  metrics::Family<metrics::Gauge>& peer_failures_;
+  metrics::Family<metrics::Gauge>& breaker_open_;
+  metrics::Family<metrics::Gauge>& draining_;
   metrics::Family<metrics::Gauge>& usage_waiting_;
   Recent recent_;
   std::uint64_t requests_ = 0;

@@ -1,5 +1,6 @@
 #include "site/status_page.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 
@@ -22,7 +23,7 @@ json::object load_json(const EngineLoad& load) {
                       {"decode_ms", rounded(load.decode_ms)}};
 }
 
-json::object engine_json(const EngineStatus& engine) {
+json::object engine_json(const EngineStatus& engine, Instant now) {
   json::object object{{"name", engine.name.str()},   {"model", engine.model.str()},
                       {"external", engine.external}, {"state", to_string(engine.state)},
                       {"restarts", engine.restarts}, {"load", load_json(engine.load)}};
@@ -30,6 +31,10 @@ json::object engine_json(const EngineStatus& engine) {
     object["last_fault"] = nullptr;
   else
     object["last_fault"] = engine.last_fault;
+  if (engine.heard == Instant{})  // an external engine, or one that never answered
+    object["silent_ms"] = nullptr;
+  else
+    object["silent_ms"] = rounded(to_ms(now - engine.heard));
   if (engine.pid == 0)
     object["pid"] = nullptr;
   else
@@ -48,7 +53,29 @@ json::object peer_json(const PeerStatus& peer, Instant now) {
     object["age_ms"] = nullptr;
   else
     object["age_ms"] = rounded(to_ms(now - peer.heard));
+  object["since_ms"] = rounded(to_ms(now - peer.since));
+  object["failures"] = peer.failures;
+  if (peer.state == PeerState::Up || peer.fault.empty())
+    object["fault"] = nullptr;
+  else
+    object["fault"] = peer.fault;
   return object;
+}
+
+// Only those that are not simply closed: most never are otherwise.
+json::array breakers_json(const SiteStatus& status, Instant now) {
+  json::array all;
+  for (const BreakerReport& report : status.breakers) {
+    if (report.state == BreakerState::Closed) continue;
+    json::object object{{"site", report.candidate.site.str()},
+                        {"engine", nullptr},
+                        {"model", report.candidate.model.str()},
+                        {"state", to_string(report.state)},
+                        {"since_ms", rounded(to_ms(now - report.since))}};
+    if (!report.candidate.engine.empty()) object["engine"] = report.candidate.engine.str();
+    all.emplace_back(std::move(object));
+  }
+  return all;
 }
 
 // Usage records that control has not acknowledged yet.
@@ -65,20 +92,25 @@ json::object usage_json(const control::ShippingStatus& usage) {
 
 std::string status_body(const SiteStatus& status, Instant now) {
   json::array engines;
-  for (const EngineStatus& engine : status.engines) engines.emplace_back(engine_json(engine));
+  for (const EngineStatus& engine : status.engines) engines.emplace_back(engine_json(engine, now));
   json::array peers;
   for (const PeerStatus& peer : status.peers) peers.emplace_back(peer_json(peer, now));
   json::object body{{"site", status.site.str()},
                     {"revision", status.revision},
                     {"control", status.connected ? "connected" : "island"},
+                    {"control_fault", nullptr},
                     {"drained", status.drained},
+                    {"stopping", status.stopping},
+                    {"running", status.running},
                     {"uptime_s", rounded(to_seconds(status.uptime))},
                     {"streams", status.streams},
                     {"connections", status.connections},
                     {"requests", status.requests},
                     {"engines", std::move(engines)},
                     {"peers", std::move(peers)},
+                    {"breakers", breakers_json(status, now)},
                     {"usage", usage_json(status.usage)}};
+  if (!status.control_fault.empty()) body["control_fault"] = status.control_fault;
   return api::print_json(body);
 }
 
