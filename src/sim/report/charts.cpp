@@ -146,7 +146,7 @@ std::string comparison_section(const RunResult& run) {
     const PolicyResult& p = run.policies[i];
     goodput.push_back(
         {p.policy, i, p.goodput_rps,
-         format_value(p.goodput_rps, Unit::PerSecond) + "  " + format_share(p.attainment)});
+         format_value(p.goodput_rps, Unit::PerSecond) + ", " + format_share(p.attainment)});
     slow.push_back({p.policy, i, p.cost_per_mtok, format_number(p.cost_per_mtok)});
     ttft.push_back({p.policy, i, p.ttft_ms});
     e2e.push_back({p.policy, i, p.e2e_ms});

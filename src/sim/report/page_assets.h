@@ -7,12 +7,12 @@ namespace perigee::sim {
 inline constexpr const char* kPageStyle = R"css(
 :root{color-scheme:light dark;--bg:#fff;--fg:#15202b;--soft:#52606d;--line:#d5dbe1;--card:#f6f8fa;
 --band:#c2410c;--flow:#0b57d0;--c0:#0b57d0;--c1:#c2410c;--c2:#15803d;--c3:#9333ea;--c4:#0e7490;
---c5:#be123c;--c6:#854d0e;--c7:#475569;--u0:#e3e8ee;--u1:#b9d4f5;--u2:#6aa5e8;--u3:#e89a3c;
---u4:#c62828}
+--c5:#be123c;--c6:#854d0e;--c7:#475569;--u0:#e3e8ee;--u1:#b9d4f5;--u2:#7db0ea;--u3:#3a7bd0;
+--u4:#174a94}
 @media (prefers-color-scheme:dark){:root{--bg:#11161c;--fg:#e8edf2;--soft:#a6b2be;--line:#33404c;
 --card:#1a2129;--band:#ff9d5c;--flow:#7cb0ff;--c0:#7cb0ff;--c1:#ff9d5c;--c2:#6ee7a0;--c3:#d8a4ff;
 --c4:#5fd4e8;--c5:#ff8fa3;--c6:#e0b354;--c7:#b4c0d0;--u0:#2a343f;--u1:#274b75;--u2:#3f82cc;
---u3:#d98a2b;--u4:#ef5350}}
+--u3:#7cb0ff;--u4:#cfe1ff}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
 main,header,footer{max-width:1360px;margin:0 auto;padding:0 24px}
@@ -40,6 +40,7 @@ nav button:focus-visible{outline:2px solid var(--c0)}
 figure{margin:16px 0;min-width:0;position:relative}
 figcaption b,figcaption span{display:block}figcaption b{font-size:15.5px}
 figcaption span{color:var(--soft);font-size:13px;max-width:90ch}
+.pair figcaption span{min-height:3em}
 .ytitle{font-size:12px;color:var(--soft);margin:6px 0 0 4px}
 .empty{color:var(--soft)}
 svg.chart,svg.map{width:100%;height:auto;display:block}

@@ -20,6 +20,7 @@ constexpr double kMargin = 44;
 constexpr double kSpanLeast = 2;  // degrees: one town fills no map
 constexpr std::size_t kNamesMax = 24;
 constexpr double kRadiusMost = 17;
+constexpr double kTickHeight = 11;  // as the page's style has it
 
 struct Box {
   double west = 180;
@@ -102,10 +103,13 @@ void draw_graticule(std::string& out, const Projection& p) {
   for (double lat = std::floor(north / step) * step; p.y(lat) < p.height; lat -= step) {
     if (std::abs(lat) > 90) continue;
     const char* side = lat < 0 ? "°S" : lat > 0 ? "°N" : "°";
+    const double y = p.y(lat);
+    // Above its line, or below it where the map begins.
+    const double text_y = y < kTickHeight + 3 ? y + kTickHeight : y - 3;
     fmt::format_to(to,
                    "<path class=\"grid\" d=\"M0 {0}H{1}\"/><text x=\"4\" y=\"{2}\" "
                    "class=\"tick\">{3}{4}</text>",
-                   coordinate(p.y(lat)), kWidth, coordinate(p.y(lat) - 3),
+                   coordinate(y), kWidth, coordinate(text_y),
                    format_tick(std::abs(lat), Unit::Plain), side);
   }
 }

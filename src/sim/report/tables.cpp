@@ -19,6 +19,12 @@ double share_of(std::uint64_t part, std::uint64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
+// "1.4 % more than", "2.5 times as many as".
+std::string lead_of(double ratio) {
+  if (ratio < 2) return format_share(ratio - 1) + " more than";
+  return format_number(ratio) + " times as many as";
+}
+
 std::string head(const std::vector<std::string>& columns, const std::string& attributes = "") {
   std::string out = "<thead><tr" + attributes + ">";
   for (const std::string& column : columns) out += "<th scope=\"col\">" + escape(column) + "</th>";
@@ -73,20 +79,21 @@ std::string headline(const Report& report, const RunResult& run) {
     out =
         "At " + escape(report.sweep_key) + " = " + escape(report.sweep_values[report.shown]) + ": ";
   }
-  fmt::format_to(
-      std::back_inserter(out),
-      "Most goodput: <b>{}</b> answers {} requests per second inside their targets, {} of all that "
-      "came.",
-      escape(best.policy), format_number(best.goodput_rps), format_share(best.attainment));
+  fmt::format_to(std::back_inserter(out),
+                 "{}ost goodput: <b>{}</b> answers {} requests per second inside their targets, {} "
+                 "of all that "
+                 "came.",
+                 out.empty() ? 'M' : 'm', escape(best.policy), format_number(best.goodput_rps),
+                 format_share(best.attainment));
   if (order.size() < 2) return out;
   const PolicyResult& next = run.policies[order[1]];
   const PolicyResult& last = run.policies[order.back()];
   if (next.goodput_rps > 0) {
-    fmt::format_to(std::back_inserter(out), " {} more than the next, {}",
-                   format_share(best.goodput_rps / next.goodput_rps - 1), escape(next.policy));
+    fmt::format_to(std::back_inserter(out), " {} the next, {}",
+                   lead_of(best.goodput_rps / next.goodput_rps), escape(next.policy));
     if (order.size() > 2 && last.goodput_rps > 0) {
-      fmt::format_to(std::back_inserter(out), ", and {} more than the last, {}",
-                     format_share(best.goodput_rps / last.goodput_rps - 1), escape(last.policy));
+      fmt::format_to(std::back_inserter(out), ", and {} the last, {}",
+                     lead_of(best.goodput_rps / last.goodput_rps), escape(last.policy));
     }
     out += ".";
   }
