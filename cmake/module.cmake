@@ -18,6 +18,10 @@ if(PERIGEE_SANITIZE STREQUAL "address")
   target_compile_options(perigee_options INTERFACE -fsanitize=address,undefined
     -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(perigee_options INTERFACE -fsanitize=address,undefined)
+elseif(PERIGEE_SANITIZE STREQUAL "fuzzer")  # address and undefined, with what libFuzzer steers by
+  target_compile_options(perigee_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(perigee_options INTERFACE -fsanitize=address,undefined)
 elseif(PERIGEE_SANITIZE STREQUAL "thread")
   target_compile_options(perigee_options INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
   target_link_options(perigee_options INTERFACE -fsanitize=thread)

@@ -1,0 +1,30 @@
+// What was delivered of an answer that goes on elsewhere.
+#include <string>
+
+#include "api/resume_field.h"
+#include "fuzz/fuzz.h"
+
+namespace perigee::fuzz {
+
+void take_input(std::string_view text) {
+  const Piece piece = exact(text);
+  const auto delivered = api::parse_resume(piece.view());
+  if (!delivered) {
+    PERIGEE_PROPERTY(delivered.error().code == Code::InvalidArgument);
+    PERIGEE_PROPERTY(delivered.error().param == api::kResumeField);
+    return;
+  }
+  PERIGEE_PROPERTY(delivered->complete());
+  PERIGEE_PROPERTY(delivered->choices().size() <= Delivered::kChoicesMax);
+  PERIGEE_PROPERTY(delivered->tokens() <= Delivered::kTokensMax);
+  std::uint64_t tokens = 0;
+  for (const Delivered::Choice& choice : delivered->choices()) tokens += choice.tokens.size();
+  PERIGEE_PROPERTY(tokens == delivered->tokens());
+  const std::string written = api::resume_json(*delivered);
+  const auto again = api::parse_resume(written);
+  PERIGEE_PROPERTY(again.has_value());
+  PERIGEE_PROPERTY(api::resume_json(*again) == written);
+  PERIGEE_PROPERTY(again->tokens() == delivered->tokens());
+}
+
+}  // namespace perigee::fuzz
