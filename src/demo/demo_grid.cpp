@@ -190,8 +190,11 @@ Result<> DemoGrid::State::spawn_control() {
 }
 
 Result<> DemoGrid::State::spawn_site(SiteProcess& site) {
-  return site.process->start(
-      executor, {options.program, "site", "--config", site.process->folder() + "/site.toml"});
+  const std::string& own = site.process->folder();
+  std::vector<std::string> environment;
+  if (options.site_environment) environment = options.site_environment(site.plan.name, own);
+  return site.process->start(executor, {options.program, "site", "--config", own + "/site.toml"},
+                             std::move(environment));
 }
 
 Result<> DemoGrid::State::write_config(const SiteProcess& site) {
@@ -200,7 +203,9 @@ Result<> DemoGrid::State::write_config(const SiteProcess& site) {
   file.listen = site.address();
   file.state_dir = site.process->folder();
   file.models_dir = fs::path{options.model_file}.parent_path().string();
-  file.control_url = fmt::format("http://127.0.0.1:{}", control_port->port());
+  const net::Endpoint control_target{.host = "127.0.0.1", .port = control_port->port(), .path = {}};
+  PERIGEE_TRY(control_way, relay.open({site.plan.name, SiteId{kControlLink}}, control_target, {}));
+  file.control_url = "http://" + control_way.to_string();
   file.key_file = site.process->folder() + "/site.key";
   for (const SiteProcess& peer : sites) {
     if (peer.plan.name == site.plan.name) continue;
@@ -329,7 +334,8 @@ Task<> DemoGrid::stop() {
   }
   if (grid.control) grid.control->kill();
   std::error_code ignored;
-  if (grid.ready || grid.cancelled) fs::remove_all(grid.folder, ignored);
+  const bool remove = (grid.ready || grid.cancelled) && !grid.options.keep_folder;
+  if (remove) fs::remove_all(grid.folder, ignored);
 }
 
 void DemoGrid::cancel() { state_->cancelled = true; }
@@ -345,6 +351,39 @@ Result<> DemoGrid::kill(const SiteId& name) {
   site->process->kill();
   state_->notify();
   return {};
+}
+
+Task<Result<>> DemoGrid::end(SiteId name) {
+  SiteProcess* site = state_->find(name);
+  if (site == nullptr) co_return state_->unknown(name);
+  if (!site->process->running()) {
+    co_return Error{Code::FailedPrecondition, fmt::format("{} is down already", name.str())};
+  }
+  site->process->ask_to_end();
+  const Instant limit = state_->clock.now() + kEndAskedMax;
+  while (site->process->running() && state_->clock.now() < limit) co_await state_->pause();
+  const bool ended = !site->process->running();
+  site->process->kill();
+  state_->notify();
+  if (ended) co_return Result<>{};
+  co_return Error{Code::DeadlineExceeded, fmt::format("{} did not end by itself", name.str())};
+}
+
+Result<> DemoGrid::kill_control() {
+  if (!state_->control->running()) {
+    return Error{Code::FailedPrecondition, "control is down already"};
+  }
+  state_->control->kill();
+  return {};
+}
+
+Task<Result<>> DemoGrid::restart_control() {
+  if (state_->control->running()) {
+    co_return Error{Code::FailedPrecondition, "control runs already"};
+  }
+  PERIGEE_CO_CHECK(state_->spawn_control());
+  const std::string url = fmt::format("http://127.0.0.1:{}", state_->control_port->port());
+  co_return co_await state_->wait_ready(*state_->control, url);
 }
 
 Task<Result<>> DemoGrid::restart(SiteId name) {
@@ -365,6 +404,8 @@ Task<Result<>> DemoGrid::restart(SiteId name) {
 Relay& DemoGrid::relay() { return state_->relay; }
 GridClient& DemoGrid::client() { return state_->client; }
 const std::string& DemoGrid::key() const { return state_->key; }
+const std::string& DemoGrid::folder() const { return state_->folder; }
+int DemoGrid::control_pid() const { return state_->control ? state_->control->pid() : 0; }
 void DemoGrid::watch(std::function<void()> changed) { state_->changed = std::move(changed); }
 
 std::vector<DemoSiteView> DemoGrid::sites() const {

@@ -28,11 +28,17 @@ struct DemoOptions {
   std::string model_file;     // a GGUF file; sites name it kDemoModel
   std::string program;        // the perigee binary
   std::string temp = "/tmp";  // the state folder is made in here
+  bool keep_folder = false;   // stop() leaves the state folder to the caller
+  // More of the environment ("NAME=value") of the sites: `site_environment(name, its folder)`.
+  std::function<std::vector<std::string>(const SiteId&, const std::string&)> site_environment;
 };
 
 inline constexpr const char* kDemoModel = "perigee-demo";
 inline constexpr Duration kStartMax =
     seconds{60};  // then something is wrong, and start() says what
+inline constexpr Duration kEndAskedMax = seconds{30};  // between SIGTERM and SIGKILL of one site
+// Sites reach control through the relay too, over a link of this name without delay.
+inline constexpr const char* kControlLink = "control";
 
 // A site as it stands now.
 struct DemoSiteView {
@@ -60,14 +66,22 @@ class DemoGrid {
 
   // SIGKILL, its engines too. NotFound, FailedPrecondition (is down already).
   Result<> kill(const SiteId& site);
+  // SIGTERM; returns when it has ended. NotFound, FailedPrecondition (is down already),
+  // DeadlineExceeded (did not end within kEndAskedMax: killed).
+  Task<Result<>> end(SiteId site);
   // Returns when the site is ready. NotFound, FailedPrecondition (runs already).
   Task<Result<>> restart(SiteId site);
+  // The same for control.
+  Result<> kill_control();
+  Task<Result<>> restart_control();
 
   Relay& relay();
   GridClient& client();
   std::vector<DemoSiteView> sites() const;
   Result<DemoSiteView> site(const SiteId& name) const;  // NotFound names the sites there are
   const std::string& key() const;                       // the tenant's API key
+  const std::string& folder() const;                    // one folder per process is in it
+  int control_pid() const;                              // 0: down
   // What the state file says (docs/demo.md), but for `socket`.
   boost::json::object state() const;
   // Calls `changed` whenever state() has changed.

@@ -13,9 +13,11 @@ constexpr std::streamoff kTailBytesMax = 4096;
 
 }  // namespace
 
-Result<> DemoProcess::start(Executor executor, std::vector<std::string> arguments) {
+Result<> DemoProcess::start(Executor executor, std::vector<std::string> arguments,
+                            std::vector<std::string> environment) {
   net::ChildOptions options;
   options.arguments = std::move(arguments);
+  options.environment = std::move(environment);
   options.log_path = log_path();
   options.own_group = true;  // Ctrl-C is for the demo, which then asks them to end
   how_it_ended_.clear();

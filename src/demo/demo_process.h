@@ -20,7 +20,8 @@ class DemoProcess {
       : name_(std::move(name)), folder_(std::move(folder)), ended_(std::move(ended)) {}
 
   // Unavailable when it can't be started.
-  Result<> start(Executor executor, std::vector<std::string> arguments);
+  Result<> start(Executor executor, std::vector<std::string> arguments,
+                 std::vector<std::string> environment = {});
   bool running() const { return child_ != nullptr && child_->running(); }
   int pid() const { return running() ? child_->pid() : 0; }
   void ask_to_end();

@@ -46,6 +46,14 @@ std::optional<Instant> LinkModel::release(Instant arrival) const {
   return std::max(arrival, resumed_);
 }
 
+void LinkModel::damage(std::span<char> bytes) {
+  if (corrupt_share_ <= 0 || bytes.empty() || random_.uniform() >= corrupt_share_) return;
+  const std::uint64_t bit = random_.below(bytes.size() * 8);
+  char& byte = bytes[bit / 8];
+  byte = static_cast<char>(static_cast<unsigned char>(byte) ^ (1U << (bit % 8)));
+  ++damaged_;
+}
+
 void LinkModel::heal(Instant now) {
   if (!cut_) return;
   cut_ = false;

@@ -7,13 +7,15 @@
 //   jitter     a seeded random wait up to `jitter_max`; a later byte never overtakes an earlier
 //   one; cut        nothing comes out. TCP holds what was lost and sends it again, so the bytes
 //   come out
-//              after heal(), a delay later.
+//              after heal(), a delay later;
+//   corrupt    a bit of some pieces is flipped.
 // No IO, no clock; not thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/instant.h"
 #include "base/random.h"
@@ -65,6 +67,13 @@ class LinkModel {
   void cut() { cut_ = true; }
   void heal(Instant now);
   bool is_cut() const { return cut_; }
+  // From now on that share (0..1) of the pieces that enter have one bit flipped, which TCP's
+  // checksum missed or which a bad card made after it was checked; zero ends it.
+  void corrupt(double share) { corrupt_share_ = share; }
+  double corrupt_share() const { return corrupt_share_; }
+  // Flips a bit of `bytes` if this piece is one of those.
+  void damage(std::span<char> bytes);
+  std::uint64_t damaged() const { return damaged_; }  // pieces, ever
   // Adds to the delay of what enters from now on; replaces what was added before; zero restores.
   void slow(Duration added) { added_ = added; }
   Duration added() const { return added_; }
@@ -74,6 +83,8 @@ class LinkModel {
   Random random_;
   Duration added_{};
   bool cut_ = false;
+  double corrupt_share_ = 0;
+  std::uint64_t damaged_ = 0;
   Instant sent_{};     // when the link is free again
   Instant last_{};     // the latest arrival promised
   Instant resumed_{};  // nothing comes out earlier: the end of the last cut, plus the delay

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <string>
+
 namespace perigee::demo {
 namespace {
 
@@ -88,6 +91,28 @@ TEST(LinkModel, SlowsAndRestores) {
   link.slow({});
   EXPECT_EQ(link.arrival(1, at_ms(0)), at_ms(50));  // behind the byte before
   EXPECT_EQ(link.arrival(1, at_ms(100)), at_ms(110));
+}
+
+TEST(LinkModel, FlipsOneBitInTheShareOfPiecesThatItIsToldTo) {
+  LinkModel link{LinkQuality{}, 1};
+  const std::string sent(64, 'a');
+  std::size_t damaged = 0;
+  const auto send = [&] {
+    std::string piece = sent;
+    link.damage(piece);
+    int bits = 0;
+    for (std::size_t i = 0; i < piece.size(); ++i) {
+      bits += std::popcount(static_cast<unsigned char>(piece[i] ^ sent[i]));
+    }
+    EXPECT_LE(bits, 1);
+    damaged += static_cast<std::size_t>(bits);
+  };
+  for (int i = 0; i < 1000; ++i) send();
+  EXPECT_EQ(damaged, 0U);
+  link.corrupt(0.25);
+  for (int i = 0; i < 1000; ++i) send();
+  EXPECT_NEAR(static_cast<double>(damaged), 250, 60);
+  EXPECT_EQ(link.damaged(), damaged);
 }
 
 }  // namespace

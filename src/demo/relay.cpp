@@ -192,6 +192,7 @@ Result<> Relay::heal(const LinkName& link) {
   if (found == state_->links.end()) return no_link(link);
   found->second->heal(state_->clock.now());
   found->second->slow({});
+  found->second->corrupt(0);
   state_->changed();
   return {};
 }
@@ -203,10 +204,18 @@ Result<> Relay::slow(const LinkName& link, Duration added) {
   return {};
 }
 
+Result<> Relay::corrupt(const LinkName& link, double share) {
+  const auto found = state_->links.find(link);
+  if (found == state_->links.end()) return no_link(link);
+  found->second->corrupt(share);
+  return {};
+}
+
 void Relay::heal_all() {
   for (auto& [name, model] : state_->links) {
     model->heal(state_->clock.now());
     model->slow({});
+    model->corrupt(0);
   }
   state_->changed();
 }
@@ -220,5 +229,11 @@ std::vector<LinkState> Relay::links() const {
 }
 
 std::size_t Relay::connections() const { return state_->connections.size(); }
+
+std::uint64_t Relay::damaged() const {
+  std::uint64_t pieces = 0;
+  for (const auto& [name, model] : state_->links) pieces += model->damaged();
+  return pieces;
+}
 
 }  // namespace perigee::demo

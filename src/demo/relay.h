@@ -58,9 +58,12 @@ class Relay {
   Result<> cut(const LinkName& link);
   Result<> heal(const LinkName& link);
   Result<> slow(const LinkName& link, Duration added);
-  void heal_all();                       // cuts and slow-downs
+  // `share` (0..1) of the pieces that pass have one bit flipped; zero ends it.
+  Result<> corrupt(const LinkName& link, double share);
+  void heal_all();                       // cuts, slow-downs, corruption
   std::vector<LinkState> links() const;  // ordered by name
   std::size_t connections() const;
+  std::uint64_t damaged() const;  // pieces that had a bit flipped so far
 
  private:
   struct State;

@@ -76,6 +76,7 @@ void RelayConnection::reset() {
 void RelayConnection::push(Pipe& pipe, Kind kind, std::string bytes) {
   const Instant now = std::max(clock_.now(), established_);
   pipe.bytes += bytes.size();
+  pipe.link->damage(bytes);
   const Instant arrival = pipe.link->arrival(bytes.size(), now);
   pipe.pieces.push_back({kind, arrival, std::move(bytes)});
   pipe.arrived.cancel();
