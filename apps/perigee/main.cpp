@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   cli::add_keys_command(app, exit_code);
   cli::add_control_command(app, exit_code);
   cli::add_engine_command(app, exit_code);
+  cli::add_lab_command(app, exit_code);
   cli::add_sim_command(app, exit_code);
   cli::add_plan_command(app, exit_code);
   cli::add_completion_command(app, exit_code);

@@ -1,5 +1,5 @@
 // The layout of a site's usage.db (sqlite_ledger.h says what each table holds). Internal to
-// ledger/sqlite.
+// ledger/sqlite and who looks at a ledger from outside (lab).
 #pragma once
 
 #include "sqlite/database.h"

@@ -1,0 +1,276 @@
+#include "lab/fault_driver.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <exception>
+#include <utility>
+
+namespace perigee::lab {
+namespace {
+
+constexpr Duration kLook = milliseconds{100};  // how late finish() is noticed
+constexpr Duration kRun = milliseconds{10};    // a slowed engine runs so long at a time
+constexpr const char* kEngineWord = "engine";  // of its command line
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+bool takes_a_site_away(const Fault& fault) {
+  return fault.kind == FaultKind::Kill || fault.kind == FaultKind::Stop;
+}
+
+}  // namespace
+
+FaultDriver::FaultDriver(Executor executor, const Clock& clock, demo::DemoGrid& grid,
+                         FaultDriverOptions options)
+    : executor_(executor),
+      clock_(clock),
+      grid_(grid),
+      options_(std::move(options)),
+      ended_(executor) {}
+
+void FaultDriver::start(std::vector<Fault> faults, std::vector<RestartSpec> restarts) {
+  began_ = clock_.now();
+  spawn(conduct(std::move(faults)));
+  spawn(conduct_restarts(std::move(restarts)));
+}
+
+void FaultDriver::spawn(Task<> task) {
+  ++running_;
+  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr& thrown) {
+    if (thrown) std::rethrow_exception(thrown);
+    --running_;
+    ended_.notify();
+  });
+}
+
+Task<Result<>> FaultDriver::finish() {
+  finishing_ = true;
+  while (running_ > 0) co_await ended_.wait();
+  if (failure_.empty()) co_return Result<>{};
+  co_return Error{Code::Unavailable, failure_};
+}
+
+Task<> FaultDriver::conduct(std::vector<Fault> faults) {
+  for (Fault& fault : faults) {
+    const Instant due = began_ + from_ms(fault.at_s * 1000);
+    co_await pause_until(due);
+    if (finishing_) co_return;
+    spawn(run_fault(std::move(fault)));
+  }
+}
+
+Task<> FaultDriver::pause_until(Instant due) {
+  for (Instant now = clock_.now(); !finishing_ && now < due; now = clock_.now()) {
+    Timer timer{executor_};
+    timer.expires_after(std::min<Duration>(due - now, kLook));
+    co_await timer.async_wait(kAwait);
+  }
+}
+
+// To the fault's end, or that of the time line.
+Task<> FaultDriver::hold(const Fault& fault) {
+  constexpr double kForever_s = 1e8;
+  const double until_s = std::min(fault.end_s, kForever_s);
+  co_await pause_until(began_ + from_ms(until_s * 1000));
+}
+
+Task<> FaultDriver::run_fault(Fault fault) {
+  const std::size_t index = events_.size();
+  FaultEvent event;
+  event.fault = fault;
+  event.began = clock_.now();
+  event.passed_over = reason_to_pass_over(fault);
+  const bool passed_over = !event.passed_over.empty();
+  events_.push_back(std::move(event));
+  if (passed_over) co_return;
+  co_await bring_about(fault);
+  events_[index].mended = clock_.now();
+}
+
+Task<> FaultDriver::bring_about(const Fault& fault) {
+  switch (fault.kind) {
+    case FaultKind::Kill: return kill(fault);
+    case FaultKind::Stop: return stop(fault);
+    case FaultKind::Slow: return fault.link ? break_links(fault) : slow_engines(fault);
+    case FaultKind::Cut:
+    case FaultKind::CutOneWay:
+    case FaultKind::Corrupt: return break_links(fault);
+    case FaultKind::DiskFull: return fill_disk(fault);
+    case FaultKind::ClockJump: return jump_clock(fault);
+    case FaultKind::ControlDown: return take_control_down(fault);
+    case FaultKind::Mute: break;  // parse_lab() refuses it
+  }
+  return hold(fault);
+}
+
+std::string FaultDriver::reason_to_pass_over(const Fault& fault) const {
+  if (fault.kind == FaultKind::ControlDown) {
+    return grid_.control_pid() == 0 ? "control is down already" : "";
+  }
+  if (fault.link) return {};
+  if (pid_of(fault.site) == 0 || busy_.contains(fault.site)) return "the site is down already";
+  const bool of_engine = fault.engine.has_value() || fault.kind == FaultKind::Slow;
+  const bool serves = !children_of(pid_of(fault.site), kEngineWord).empty();
+  if (of_engine && engines_of(fault).empty()) return "the engine is down already";
+  if (takes_a_site_away(fault) && serves && serving_sites() <= options_.serving_sites_min) {
+    return "too few others serve";
+  }
+  return {};
+}
+
+int FaultDriver::pid_of(const std::string& site) const {
+  const auto view = grid_.site(SiteId{site});
+  return view ? view->pid : 0;
+}
+
+std::size_t FaultDriver::serving_sites() const {
+  const auto sites = grid_.sites();
+  return static_cast<std::size_t>(std::ranges::count_if(sites, [this](const auto& site) {
+    return site.pid > 0 && site.plan->slots > 0 && !busy_.contains(site.plan->name.str()) &&
+           !children_of(site.pid, kEngineWord).empty();
+  }));
+}
+
+// The one that it names, or all of the site.
+std::vector<ProcessHandle> FaultDriver::engines_of(const Fault& fault) const {
+  std::vector<ProcessHandle> handles;
+  const std::vector<int> pids = children_of(pid_of(fault.site), kEngineWord);
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    if (fault.engine && *fault.engine != i) continue;
+    if (auto handle = ProcessHandle::open(pids[i])) handles.push_back(std::move(*handle));
+  }
+  return handles;
+}
+
+Task<> FaultDriver::kill(const Fault& fault) {
+  if (fault.engine) {
+    for (const ProcessHandle& engine : engines_of(fault)) engine.send(SIGKILL);
+    co_return;  // its site starts it again
+  }
+  ++busy_[fault.site];
+  note_failure(grid_.kill(SiteId{fault.site}));
+  co_await hold(fault);
+  auto started = co_await grid_.restart(SiteId{fault.site});
+  note_failure(started);
+  busy_.erase(fault.site);
+}
+
+Task<> FaultDriver::conduct_restarts(std::vector<RestartSpec> restarts) {
+  for (RestartSpec& restart_next : restarts) {
+    const Instant due = began_ + from_ms(restart_next.at_s * 1000);
+    co_await pause_until(due);
+    if (finishing_) co_return;
+    spawn(restart(std::move(restart_next)));
+  }
+}
+
+Task<> FaultDriver::restart(RestartSpec restart) {
+  const std::string name = restart.site.str();
+  if (busy_.contains(name)) co_return;
+  ++busy_[name];
+  auto ended = co_await grid_.end(restart.site);
+  note_failure(ended);
+  auto started = co_await grid_.restart(restart.site);
+  note_failure(started);
+  busy_.erase(name);
+  ++restarts_;
+}
+
+Task<> FaultDriver::stop(const Fault& fault) {
+  std::vector<ProcessHandle> stopped = engines_of(fault);
+  if (!fault.engine) {
+    if (auto site = ProcessHandle::open(pid_of(fault.site))) stopped.push_back(std::move(*site));
+    ++busy_[fault.site];
+  }
+  for (const ProcessHandle& process : stopped) process.send(SIGSTOP);
+  co_await hold(fault);
+  for (const ProcessHandle& process : stopped) process.send(SIGCONT);
+  if (!fault.engine) busy_.erase(fault.site);
+}
+
+Task<> FaultDriver::slow_engines(const Fault& fault) {
+  const Instant end = began_ + from_ms(std::min(fault.end_s, 1e8) * 1000);
+  const Duration stopped = from_ms(to_ms(kRun) * (fault.factor - 1));
+  while (!finishing_ && clock_.now() < end) {
+    const std::vector<ProcessHandle> engines = engines_of(fault);
+    for (const ProcessHandle& engine : engines) engine.send(SIGSTOP);
+    co_await pause_until(clock_.now() + stopped);
+    for (const ProcessHandle& engine : engines) engine.send(SIGCONT);
+    co_await pause_until(clock_.now() + kRun);
+  }
+}
+
+std::vector<demo::LinkName> FaultDriver::links_of(const Fault& fault) const {
+  const SiteId from{fault.site};
+  std::vector<SiteId> others;
+  if (!fault.other.empty()) {
+    others.emplace_back(fault.other);
+  } else {
+    for (const auto& site : grid_.sites()) {
+      if (site.plan->name != from) others.push_back(site.plan->name);
+    }
+    others.emplace_back(demo::kControlLink);
+  }
+  std::vector<demo::LinkName> links;
+  for (const SiteId& other : others) {
+    links.push_back({from, other});
+    if (fault.kind != FaultKind::CutOneWay) links.push_back({other, from});
+  }
+  return links;
+}
+
+void FaultDriver::hold_link(const demo::LinkName& link, const Fault& fault, int sign) {
+  LinkHolds& holds = links_[link];
+  switch (fault.kind) {
+    case FaultKind::Slow: holds.added_ms += sign * fault.added_ms / 2; break;
+    case FaultKind::Corrupt: holds.share = std::max(0.0, holds.share + sign * fault.share); break;
+    default: holds.cut += sign; break;
+  }
+  demo::Relay& relay = grid_.relay();
+  note_failure(holds.cut > 0 ? relay.cut(link) : relay.heal(link));
+  note_failure(relay.slow(link, from_ms(std::max(0.0, holds.added_ms))));
+  note_failure(relay.corrupt(link, std::min(1.0, holds.share)));
+}
+
+Task<> FaultDriver::break_links(const Fault& fault) {
+  const std::vector<demo::LinkName> links = links_of(fault);
+  for (const demo::LinkName& link : links) hold_link(link, fault, 1);
+  co_await hold(fault);
+  for (const demo::LinkName& link : links) hold_link(link, fault, -1);
+}
+
+Task<> FaultDriver::fill_disk(const Fault& fault) {
+  const auto site = ProcessHandle::open(pid_of(fault.site));
+  if (!site || !site->limit_files(0)) {
+    note_failure(Error{Code::Unavailable, fault.site + ": its files could not be limited"});
+    co_return;
+  }
+  co_await hold(fault);
+  site->limit_files(std::nullopt);
+}
+
+Task<> FaultDriver::jump_clock(const Fault& fault) {
+  note_failure(options_.shift_clock(SiteId{fault.site}, fault.jump_s));
+  co_await hold(fault);
+  note_failure(options_.shift_clock(SiteId{fault.site}, 0));
+}
+
+Task<> FaultDriver::take_control_down(const Fault& fault) {
+  note_failure(grid_.kill_control());
+  co_await hold(fault);
+  auto started = co_await grid_.restart_control();
+  note_failure(started);
+}
+
+void FaultDriver::note_failure(const Result<>& result) {
+  if (!result && failure_.empty()) failure_ = result.error().message;
+}
+
+}  // namespace perigee::lab
