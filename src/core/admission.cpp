@@ -1,23 +1,21 @@
-#include "core/admission.h"
-
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
+#include "core/admission_state.h"
 #include "core/class_targets.h"
-#include "core/rate_estimator.h"
-#include "core/waiting_table.h"
 
 namespace perigee {
 namespace {
 
-using Why = AdmissionRefusal::Why;
 using Place = WaitingTable::Place;
-constexpr std::uint8_t kNetworkLevel = 0;
+using Why = AdmissionRefusal::Why;
 constexpr std::uint32_t kNone = WaitingTable::kNone;
-constexpr std::uint32_t kUnbounded = 0xffff'ffff;
 // Fewer output tokens say little about the time per token.
 constexpr std::uint32_t kOutputTokensLeast = 4;
+// How long arrivals are remembered, as a load of the higher classes; and the least that these are
+// taken to leave, as their own late ones are refused.
+constexpr double kArrivalMemory_s = 5;
+constexpr double kLeftLeast = 0.1;
 // Nothing may run here until the capacity changes, which is not predicted: the breaker's first
 // time.
 constexpr Duration kNoCapacityRetry = seconds{5};
@@ -42,74 +40,6 @@ AdmissionAnswer refused(Why why, double retry_ms) {
 }
 
 }  // namespace
-
-struct AdmissionQueue::State {
-  explicit State(const AdmissionOptions& with)
-      : options(with),
-        table(with.idle_tenants_max),
-        tpot_factor(&kTpotFactor),
-        output_tokens(&kOutputTokens) {
-    options.requests_max = std::max(options.requests_max, 1U);
-    options.running_max = std::max(options.running_max, 1U);
-    options.prefill_ahead_tokens = std::max<std::uint64_t>(options.prefill_ahead_tokens, 1);
-  }
-
-  bool may_release(std::uint8_t level, Instant now) const;
-  double left_tokens(std::uint32_t engine, Instant now) const;
-  std::uint32_t least_engine(Instant now) const;
-  void begin_prefill(WaitingRequest& request, std::uint32_t engine, Instant now);
-  void end_prefill(const WaitingRequest& request, Instant now);
-  std::uint32_t slots(std::uint8_t level) const {
-    return level == kNetworkLevel ? slots_network : slots_ordinary;
-  }
-  double tpot_ms(Instant now) const { return published_tpot_ms * tpot_factor.mean(now); }
-  double turnover_ms(std::uint8_t level, Instant now) const;
-  double wait_ms(const WorkAhead& ahead, std::uint8_t level, Instant now) const;
-  WaitingRequest describe(const AdmissionRequest& request, Instant now);
-  double prefill_ms(const WaitingRequest& request, Instant now) const {
-    const PrefillEstimate::Value learned = prefill.at(now);
-    return learned.overhead_ms + request.prompt_tokens * learned.ms_per_token;
-  }
-  double allowance_ms(const AdmissionRequest& request, const WaitingRequest& described,
-                      Instant now) const;
-  bool full(const WaitingRequest& request) const;
-  bool make_room(const WaitingRequest& request, Duration retry);
-  bool take_from_below(const WaitingRequest& request, Duration retry);
-  bool take_from_heaviest(const WaitingRequest& request, Duration retry);
-  void drop(std::uint32_t position, Why why, Duration retry);
-  void started(std::uint32_t position, Instant now);
-  std::uint32_t longest_overdue(Instant now) const;
-  bool expired(const WaitingRequest& request, Instant now) const;
-  void end(std::uint32_t position, const AdmissionOutcome& outcome, Instant now);
-
-  AdmissionOptions options;
-  WaitingTable table;
-  PrefillEstimate prefill;
-  ScalarEstimate tpot_factor;
-  ScalarEstimate output_tokens;
-  double published_tpot_ms = kTpotDefault_ms;
-  std::uint32_t engines = 1;
-  std::uint32_t slots_ordinary = kUnbounded;
-  std::uint32_t slots_network = kUnbounded;
-  std::uint32_t running_ordinary = 0;
-  std::uint32_t running_network = 0;
-  std::uint64_t running_output_tokens = 0;
-  std::uint64_t prefilling_tokens = 0;
-  // Prompts released to one engine. What it has left of them shrinks between two of its events, at
-  // the learned rate.
-  struct EngineBacklog {
-    std::uint64_t tokens = 0;
-    Instant since{};
-  };
-  std::vector<EngineBacklog> backlogs{1};
-  std::uint32_t releases_in_order = 0;  // since the last to the longest overdue
-  std::uint64_t overdue_released = 0;
-  struct Counts {
-    std::uint64_t released = 0;
-    std::uint64_t refused = 0;
-  };
-  std::array<Counts, kAdmissionLevels> counts{};
-};
 
 double AdmissionQueue::State::left_tokens(std::uint32_t engine, Instant now) const {
   const EngineBacklog& backlog = backlogs[engine];
@@ -147,32 +77,64 @@ void AdmissionQueue::State::end_prefill(const WaitingRequest& request, Instant n
   prefilling_tokens -= request.prompt_tokens;
 }
 
-bool AdmissionQueue::State::may_release(std::uint8_t level, Instant now) const {
+bool AdmissionQueue::State::slots_taken(std::uint8_t level) const {
   const std::uint32_t running = running_ordinary + running_network;
-  if (running >= std::min(options.running_max, slots_network)) return false;
-  if (level != kNetworkLevel && running_ordinary >= slots_ordinary) return false;
+  if (running >= std::min(options.running_max, slots_network)) return true;
+  return level != kNetworkLevel && running_ordinary >= slots_ordinary;
+}
+
+bool AdmissionQueue::State::engine_ready(Instant now) const {
   return left_tokens(least_engine(now), now) < static_cast<double>(options.prefill_ahead_tokens);
+}
+
+bool AdmissionQueue::State::may_release(std::uint8_t level, Instant now) const {
+  return !slots_taken(level) && engine_ready(now);
 }
 
 // Mean time between two slots becoming free while all are taken.
 double AdmissionQueue::State::turnover_ms(std::uint8_t level, Instant now) const {
-  if (slots(level) == kUnbounded || slots(level) == 0) return 0;
+  if (slots(level) == kSlotsUnbounded || slots(level) == 0) return 0;
   const std::uint32_t running = running_ordinary + running_network;
   const double mean_output =
       running > 0 ? static_cast<double>(running_output_tokens) / running : output_tokens.mean(now);
   return mean_output * tpot_ms(now) / slots(level);
 }
 
-// As the router predicts: prompts and slots are waited for beside each other.
+void AdmissionQueue::State::arrived(const WaitingRequest& request, Instant now) {
+  Arrivals& own = arrivals[request.level];
+  const double kept = std::exp(-to_seconds(now - own.as_of) / kArrivalMemory_s);
+  own.requests_per_s = own.requests_per_s * kept + 1 / kArrivalMemory_s;
+  own.tokens_per_s = own.tokens_per_s * kept + request.prompt_tokens / kArrivalMemory_s;
+  own.as_of = now;
+}
+
+// The part of slots and engines that is left to a level by those above it that keep coming.
+double AdmissionQueue::State::left_by_above(std::uint8_t level, double slot_ms, Instant now) const {
+  double taken = 0;
+  const double token_ms = prefill.at(now).ms_per_token / engines;
+  for (std::uint8_t above = 0; above < level; ++above) {
+    const Arrivals& its = arrivals[above];
+    const double kept = std::exp(-to_seconds(now - its.as_of) / kArrivalMemory_s);
+    taken += kept * std::max(its.requests_per_s * slot_ms, its.tokens_per_s * token_ms) / 1000;
+  }
+  return std::max(kLeftLeast, 1 - taken);
+}
+
+// As the router predicts: prompts and slots are waited for beside each other. Who comes meanwhile
+// with a higher class goes first, too: in a queue of priorities a wait grows by 1 / (1 - the load
+// of the classes above) (Cobham, 1954).
 double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level,
                                       Instant now) const {
   const double tokens = left_tokens(least_engine(now), now) + ahead.prompt_tokens / engines;
   const double prompts_ms = tokens * prefill.at(now).ms_per_token;
-  if (slots(level) == kUnbounded) return prompts_ms;
+  if (slots(level) == kSlotsUnbounded) return prompts_ms / left_by_above(level, 0, now);
   const double running =
       level == kNetworkLevel ? running_ordinary + running_network : running_ordinary;
-  const double beyond = running + ahead.requests + 1 - slots(level);
-  return std::max(prompts_ms, std::max(0.0, beyond) * turnover_ms(level, now));
+  double beyond = running + ahead.requests + 1 - slots(level);
+  if (options.preempts && level <= kRealtimeLevel) beyond -= table.level(kBatchLevel).running;
+  const double slot_ms = turnover_ms(level, now);
+  const double wait = std::max(prompts_ms, std::max(0.0, beyond) * slot_ms);
+  return wait > 0 ? wait / left_by_above(level, slot_ms, now) : 0;
 }
 
 WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, Instant now) {
@@ -206,71 +168,6 @@ double AdmissionQueue::State::allowance_ms(const AdmissionRequest& request,
   return std::max(left_ms, kWaitShareLeast * targets_of(request.service_class).ttft_ms);
 }
 
-bool AdmissionQueue::State::full(const WaitingRequest& request) const {
-  if (table.waiting() >= options.requests_max || table.dropped() >= options.requests_max) {
-    return true;
-  }
-  return table.waiting() > 0 && table.waiting_tokens() + request.prompt_tokens > options.tokens_max;
-}
-
-bool AdmissionQueue::State::make_room(const WaitingRequest& request, Duration retry) {
-  if (table.dropped() >= options.requests_max) return false;
-  return take_from_below(request, retry) || take_from_heaviest(request, retry);
-}
-
-bool AdmissionQueue::State::take_from_below(const WaitingRequest& request, Duration retry) {
-  std::uint64_t tokens = table.waiting_tokens();
-  std::uint32_t requests = 0;
-  for (std::uint8_t below = request.level + 1; below < kAdmissionLevels; ++below) {
-    tokens -= table.level(below).prompt_tokens;
-    requests += table.level(below).requests;
-  }
-  const bool fits =
-      tokens + request.prompt_tokens <= options.tokens_max || requests == table.waiting();
-  if (requests == 0 || !fits) return false;
-  for (std::uint8_t below = kAdmissionLevels - 1; below > request.level && full(request);) {
-    const std::uint32_t newest = table.newest(below);
-    if (newest == kNone) {
-      --below;
-    } else {
-      drop(newest, Why::Full, retry);
-    }
-  }
-  return !full(request);
-}
-
-// From the newest request of the tenant with the most work here, while it keeps more than the one
-// who asks would have.
-bool AdmissionQueue::State::take_from_heaviest(const WaitingRequest& request, Duration retry) {
-  const std::uint32_t heaviest = table.heaviest(request.level);
-  if (heaviest == WaitingTable::kNoTenant || heaviest == request.tenant) return false;
-  const double most = table.work(request.tenant, request.level) + request.work;
-  const auto over = [](std::uint64_t value, std::uint64_t bound) {
-    return value > bound ? value - bound : 0;
-  };
-  const std::uint64_t tokens_wanted =
-      over(table.waiting_tokens() + request.prompt_tokens, options.tokens_max);
-  double work = table.work(heaviest, request.level);
-  std::uint64_t tokens = 0;
-  std::uint32_t last = table.newest(request.level);
-  for (; last != kNone; last = table.before(last)) {
-    const WaitingRequest& victim = table.at(last);
-    if (victim.tenant != heaviest) continue;
-    work -= victim.work;
-    if (work < most) return false;
-    tokens += victim.prompt_tokens;
-    if (tokens >= tokens_wanted) break;
-  }
-  if (last == kNone) return false;
-  for (std::uint32_t position = table.newest(request.level); position != kNone;) {
-    const std::uint32_t older = table.before(position);
-    if (table.at(position).tenant == heaviest) drop(position, Why::Full, retry);
-    if (position == last) break;
-    position = older;
-  }
-  return !full(request);
-}
-
 void AdmissionQueue::State::drop(std::uint32_t position, Why why, Duration retry) {
   WaitingRequest& request = table.at(position);
   request.refusal = {.why = why, .retry_after = std::clamp(retry, kRetryLeast, kRetryMost)};
@@ -298,25 +195,34 @@ std::uint32_t AdmissionQueue::State::longest_overdue(Instant now) const {
 }
 
 bool AdmissionQueue::State::expired(const WaitingRequest& request, Instant now) const {
+  const bool gave_up = options.wait_max > Duration::zero() &&
+                       now - request.arrived > options.wait_max && !request.begun;
+  if (gave_up) return true;
   return request.has_deadline && to_ms(request.due - now) < prefill_ms(request, now);
+}
+
+// It holds its slot no longer.
+void AdmissionQueue::State::stopped(const WaitingRequest& request, Instant now) {
+  if (!request.prefilled) end_prefill(request, now);
+  running_output_tokens -= request.output_tokens;
+  --(request.level == kNetworkLevel ? running_network : running_ordinary);
 }
 
 void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& outcome,
                                 Instant now) {
   const WaitingRequest& request = table.at(position);
   const Usage& usage = outcome.usage;
-  if (!request.prefilled) end_prefill(request, now);
-  running_output_tokens -= request.output_tokens;
-  --(request.level == kNetworkLevel ? running_network : running_ordinary);
+  stopped(request, now);
   if (usage.prompt_tokens > 0 || usage.completion_tokens > 0) {
     const double prompt = usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens);
     const double done = kInputWeight * (usage.prompt_tokens > 0 ? prompt : request.prompt_tokens) +
                         kOutputWeight * usage.completion_tokens;
-    table.charge(position, done - request.work);
+    table.charge(position, done - request.work - request.charged);
   }
   if (outcome.served && usage.completion_tokens > 0) {
     output_tokens.observe(usage.completion_tokens, now);
-    if (request.prefilled && usage.completion_tokens >= kOutputTokensLeast) {
+    const bool whole = request.prefilled && !request.begun;
+    if (whole && usage.completion_tokens >= kOutputTokensLeast) {
       const double per_token = to_ms(now - request.first_token) / (usage.completion_tokens - 1);
       tpot_factor.observe(per_token / published_tpot_ms, now);
     }
@@ -337,8 +243,8 @@ void AdmissionQueue::set_capacity(const AdmissionCapacity& capacity) {
   state.prefill.seed(capacity.prefill_tokens_per_s / state.engines);
   const bool published = std::isfinite(capacity.decode_ms) && capacity.decode_ms > 0;
   state.published_tpot_ms = published ? capacity.decode_ms : kTpotDefault_ms;
-  state.slots_ordinary = kUnbounded;
-  state.slots_network = kUnbounded;
+  state.slots_ordinary = kSlotsUnbounded;
+  state.slots_network = kSlotsUnbounded;
   if (capacity.slots == 0) return;
   const auto usable = [&](double part) {
     const auto whole = static_cast<std::uint32_t>(std::floor(capacity.slots * part + 1e-9));
@@ -391,6 +297,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
     answer.verdict = AdmissionAnswer::Verdict::Queued;
   }
   answer.ticket = state.table.ticket(position);
+  state.arrived(described, now);
   return answer;
 }
 
@@ -422,6 +329,57 @@ AdmissionTicket AdmissionQueue::next(Instant now) {
     state.overdue_released += overdue ? 1U : 0U;
     return state.table.ticket(position);
   }
+}
+
+void AdmissionQueue::expire(Instant now) {
+  State& state = *state_;
+  for (std::uint8_t level = 0; level < kAdmissionLevels; ++level) {
+    if (state.table.level(level).requests == 0) continue;
+    const WorkAhead ahead = state.table.ahead_of_stranger(level, state.options.fair_slack_tokens);
+    const Duration retry = duration_of(state.wait_ms(ahead, level, now));
+    for (std::uint32_t position = state.table.newest(level); position != kNone;) {
+      const std::uint32_t older = state.table.before(position);
+      if (state.expired(state.table.at(position), now)) {
+        state.drop(position, Why::TooLate, retry);
+      }
+      position = older;
+    }
+  }
+}
+
+AdmissionTicket AdmissionQueue::preempt(Instant now) const {
+  const State& state = *state_;
+  std::uint8_t level = kNetworkLevel;
+  if (!state.options.preempts) return 0;
+  while (level <= kRealtimeLevel && state.table.level(level).requests == 0) ++level;
+  if (level > kRealtimeLevel || !state.slots_taken(level) || state.slots(level) == 0) return 0;
+  if (!state.engine_ready(now)) return 0;  // a slot alone would not help
+  std::uint32_t found = kNone;
+  for (std::uint32_t position = state.table.newest_running(kBatchLevel); position != kNone;
+       position = state.table.before(position)) {
+    const WaitingRequest& running = state.table.at(position);
+    if (running.overdue < now) continue;
+    if (found == kNone || running.arrived > state.table.at(found).arrived) found = position;
+  }
+  return found == kNone ? 0 : state.table.ticket(found);
+}
+
+void AdmissionQueue::requeue(AdmissionTicket ticket, std::uint32_t delivered_tokens, Instant now) {
+  State& state = *state_;
+  const std::uint32_t position = state.table.find(ticket, Place::Running);
+  if (position == kNone) return;
+  WaitingRequest& request = state.table.at(position);
+  state.stopped(request, now);
+  const double done = (request.prefilled ? kInputWeight * request.prompt_tokens : 0) +
+                      kOutputWeight * delivered_tokens;
+  state.table.charge(position, done - request.work);
+  request.charged += done;
+  request.prompt_tokens += delivered_tokens;
+  request.output_tokens -= std::min(request.output_tokens, delivered_tokens);
+  request.work = kInputWeight * request.prompt_tokens + kOutputWeight * request.output_tokens;
+  request.prefilled = false;
+  request.begun = true;
+  state.table.requeue(position);
 }
 
 std::optional<AdmissionDrop> AdmissionQueue::dropped() {
@@ -468,6 +426,10 @@ void AdmissionQueue::cancel(AdmissionTicket ticket, Instant now) {
   if (position != kNone) state_->table.erase(position);
 }
 
+std::uint32_t AdmissionQueue::waiting() const { return state_->table.waiting(); }
+
+std::uint64_t AdmissionQueue::waiting_tokens() const { return state_->table.waiting_tokens(); }
+
 AdmissionStats AdmissionQueue::stats(Instant now) const {
   const State& state = *state_;
   AdmissionStats stats;
@@ -486,8 +448,8 @@ AdmissionStats AdmissionQueue::stats(Instant now) const {
   stats.tokens = state.table.waiting_tokens();
   stats.running = state.running_ordinary + state.running_network;
   stats.prefilling_tokens = state.prefilling_tokens;
-  stats.slots = state.slots_ordinary == kUnbounded ? 0 : state.slots_ordinary;
-  stats.slots_network = state.slots_network == kUnbounded ? 0 : state.slots_network;
+  stats.slots = state.slots_ordinary == kSlotsUnbounded ? 0 : state.slots_ordinary;
+  stats.slots_network = state.slots_network == kSlotsUnbounded ? 0 : state.slots_network;
   stats.overdue_released = state.overdue_released;
   stats.ms_per_token = state.prefill.at(now).ms_per_token;
   stats.tpot_ms = state.tpot_ms(now);

@@ -23,6 +23,11 @@
 //   floor(slots * power_share * (1 - reserved_share)), at least 1 while any share is left
 // and the network's own work may use the reserved ones too.
 //
+// Realtime pre-empts batch: while realtime or the network's own work waits for a slot alone, the
+// batch request that came last stops and waits again, before all others of its class, with what it
+// has delivered as part of its prompt. One that is overdue runs to its end, and what has begun
+// never makes room for others: strictness delays batch, it does not lose it.
+//
 // Refused at once, with the time after which it may be worth asking again:
 //   TooLate  the predicted first token misses the due time. Own prefill counts, but a request whose
 //            prefill alone takes most of the target may wait half the target: it is late by its
@@ -30,6 +35,7 @@
 //              wait = max(prompt tokens left at the engine with the least * ms per token
 //                           + those of waiting prompts ahead * ms per token / engines,
 //                         requests beyond the slots * output tokens * ms per token / slots)
+//                    / (1 - load of the classes above: they keep coming, and go first)
 //            "Ahead" is what strict classes and the counters will let go first: of another tenant
 //            in the same class, only so much as its counter is behind. A flood delays its own
 //            tenant.
@@ -74,6 +80,10 @@ struct AdmissionOptions {
   std::uint64_t prefill_ahead_tokens = 16'384;  // of each engine
   // How far a tenant's counter may be ahead while its request is due earlier: one such batch.
   double fair_slack_tokens = 8'192;
+  // What waited longer is refused by expire() and next(): its caller has given up. 0: never.
+  Duration wait_max{};
+  // The caller asks preempt(): a request that may pre-empt is not refused for slots that batch has.
+  bool preempts = false;
 };
 
 // What the engines of the model can do now; replaced as a whole. Lowering it stops nothing that
@@ -135,6 +145,9 @@ struct AdmissionOutcome {
 // For digests, status pages and metrics.
 struct AdmissionStats {
   static constexpr std::size_t kLevels = 5;  // the network's own work, then ServiceClass in order
+  static std::string_view level_name(std::size_t level) {  // "network", "realtime", ...
+    return level == 0 ? "network" : to_string(static_cast<ServiceClass>(level - 1));
+  }
   struct Level {
     std::uint32_t requests = 0;  // waiting
     std::uint64_t tokens = 0;    // of prompt to prefill, waiting
@@ -170,6 +183,15 @@ class AdmissionQueue {
   AdmissionAnswer offer(const AdmissionRequest& request, Instant now);
   // The request to run now; 0 when none waits or may. It holds a slot until finished().
   AdmissionTicket next(Instant now);
+  // Refuses all that wait and can't be in time any more; next() only refuses such a one where it
+  // would name it. Looks at each: a few times a second, while something waits.
+  void expire(Instant now);
+  // The running request that is to make place; 0: none. Ask when next() has nothing more to name;
+  // stop it, requeue() it, and ask next() again.
+  AdmissionTicket preempt(Instant now) const;
+  // A released request was stopped after so many tokens of its answer: it waits again. Its usage in
+  // finished() is that of all its runs.
+  void requeue(AdmissionTicket ticket, std::uint32_t delivered_tokens, Instant now);
   // One queued request that was refused since; each is named once.
   std::optional<AdmissionDrop> dropped();
 
@@ -181,6 +203,8 @@ class AdmissionQueue {
   // The client left: a queued request goes away; a released one ends as not served.
   void cancel(AdmissionTicket ticket, Instant now);
 
+  std::uint32_t waiting() const;         // requests
+  std::uint64_t waiting_tokens() const;  // of prompts to prefill
   AdmissionStats stats(Instant now) const;
 
  private:

@@ -174,7 +174,7 @@ TEST(AdmissionProperty, SameTrafficSameOrder) {
     two.step();
   }
   EXPECT_EQ(one.trace(), two.trace());
-  EXPECT_GT(one.trace().size(), 2000U);
+  EXPECT_GT(one.trace().size(), 1500U);
 }
 
 }  // namespace

@@ -14,11 +14,9 @@ using Verdict = AdmissionAnswer::Verdict;
 using Why = AdmissionRefusal::Why;
 constexpr Instant kStart{seconds{100}};
 
-// Four slots, 10,000 tokens/s, 10 ms per token.
-AdmissionQueue queue_of(AdmissionCapacity capacity = {.slots = 4,
-                                                      .prefill_tokens_per_s = 10'000,
-                                                      .decode_ms = 10},
-                        AdmissionOptions options = {}) {
+// 10,000 tokens/s, 10 ms per token.
+constexpr AdmissionCapacity kFourSlots{.slots = 4, .prefill_tokens_per_s = 10'000, .decode_ms = 10};
+AdmissionQueue queue_of(AdmissionCapacity capacity = kFourSlots, AdmissionOptions options = {}) {
   AdmissionQueue queue{options};
   queue.set_capacity(capacity);
   return queue;
@@ -380,6 +378,47 @@ TEST(AdmissionQueue, LearnsTheRateFromWhatItSees) {
   }
   EXPECT_NEAR(queue.stats(now).ms_per_token, 0.5, 0.05);
   EXPECT_NEAR(queue.stats(now).tpot_ms, 40, 4);
+}
+
+TEST(AdmissionQueue, RefusesWhatWaitedTooLongWhereverItStands) {
+  AdmissionQueue queue = queue_of(kFourSlots, {.wait_max = seconds{5}});
+  fill(queue);
+  const AdmissionTicket old = queue.offer(of("a", ServiceClass::Batch), kStart).ticket;
+  AdmissionRequest hasty = of("b", ServiceClass::Batch);
+  hasty.deadline = kStart + seconds{2};
+  const AdmissionTicket late = queue.offer(hasty, kStart).ticket;
+  const AdmissionTicket young = queue.offer(of("a"), kStart + seconds{1}).ticket;
+  ASSERT_TRUE(old != 0 && late != 0 && young != 0);
+  queue.expire(kStart + seconds{1});
+  EXPECT_FALSE(queue.dropped());
+  queue.expire(kStart + seconds{3});
+  const auto first = queue.dropped();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->ticket, late);
+  EXPECT_EQ(first->refusal.why, Why::TooLate);
+  queue.expire(kStart + milliseconds{5'001});
+  const auto second = queue.dropped();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->ticket, old);
+  EXPECT_FALSE(queue.dropped());
+  EXPECT_EQ(queue.stats(kStart).requests, 1U);
+}
+
+TEST(AdmissionQueue, ExpectsHigherClassesToKeepComing) {
+  AdmissionQueue queue = queue_of({.slots = 1, .prefill_tokens_per_s = 10'000, .decode_ms = 10});
+  std::vector<AdmissionTicket> running = fill(queue);
+  const auto interactive_ms = [&](Instant now) {
+    return to_ms(queue.stats(now).levels[2].wait_predicted);
+  };
+  EXPECT_NEAR(interactive_ms(kStart), 100, 1) << "ten tokens";
+  // Realtime that takes 100 ms of the only slot comes every 200 ms: half of it is left.
+  Instant now = kStart;
+  for (int i = 0; i < 200; ++i, now += milliseconds{200}) {
+    queue.cancel(queue.offer(of("r", ServiceClass::Realtime, 1, 10), now).ticket, now);
+  }
+  EXPECT_NEAR(interactive_ms(now), 200, 20);
+  EXPECT_NEAR(to_ms(queue.stats(now).levels[1].wait_predicted), 100, 1) << "nobody goes before it";
+  EXPECT_NEAR(interactive_ms(now + seconds{60}), 100, 1) << "and then no more";
 }
 
 TEST(AdmissionQueue, CancelGivesSlotsAndPlacesBack) {

@@ -88,11 +88,17 @@ std::uint32_t WaitingTable::add(const WaitingRequest& request, Place place) {
 std::uint32_t WaitingTable::add_waiting(const WaitingRequest& request) {
   const std::uint32_t position = add(request, Place::Waiting);
   Level& level = levels_[request.level];
-  TenantLevel& own = tenants_[request.tenant].levels[request.level];
-  Node& node = nodes_[position - 1];
-  node.older = level.newest;
+  nodes_[position - 1].older = level.newest;
   (level.newest != kNone ? nodes_[level.newest - 1].newer : level.oldest) = position;
   level.newest = position;
+  join(position);
+  return position;
+}
+
+void WaitingTable::join(std::uint32_t position) {
+  const WaitingRequest& request = nodes_[position - 1].request;
+  Level& level = levels_[request.level];
+  TenantLevel& own = tenants_[request.tenant].levels[request.level];
   if (own.requests == 0) {
     own.position = static_cast<std::uint32_t>(level.tenants.size());
     level.tenants.push_back(request.tenant);
@@ -105,11 +111,44 @@ std::uint32_t WaitingTable::add_waiting(const WaitingRequest& request) {
   level.prompt_tokens += request.prompt_tokens;
   ++waiting_;
   waiting_tokens_ += request.prompt_tokens;
-  return position;
+}
+
+void WaitingTable::requeue(std::uint32_t position) {
+  unlink_running(position);
+  Node& node = nodes_[position - 1];
+  node.place = Place::Waiting;
+  Level& level = levels_[node.request.level];
+  double& own = tenants_[node.request.tenant].levels[node.request.level].counter;
+  own = counter(node.request.tenant, node.request.level);
+  node.older = kNone;
+  node.newer = level.oldest;
+  (level.oldest != kNone ? nodes_[level.oldest - 1].older : level.newest) = position;
+  level.oldest = position;
+  join(position);
+}
+
+void WaitingTable::link_running(std::uint32_t position) {
+  Node& node = nodes_[position - 1];
+  std::uint32_t& newest = levels_[node.request.level].newest_running;
+  node.older = newest;
+  node.newer = kNone;
+  if (newest != kNone) nodes_[newest - 1].newer = position;
+  newest = position;
+  ++levels_[node.request.level].running;
+}
+
+void WaitingTable::unlink_running(std::uint32_t position) {
+  const Node& node = nodes_[position - 1];
+  PERIGEE_ASSERT(node.place == Place::Running);
+  if (node.older != kNone) nodes_[node.older - 1].newer = node.newer;
+  std::uint32_t& newest = levels_[node.request.level].newest_running;
+  (node.newer != kNone ? nodes_[node.newer - 1].older : newest) = node.older;
+  --levels_[node.request.level].running;
 }
 
 std::uint32_t WaitingTable::add_running(const WaitingRequest& request) {
   const std::uint32_t position = add(request, Place::Running);
+  link_running(position);
   charge(position, request.work);
   levels_[request.level].last_left = tenants_[request.tenant].levels[request.level].counter;
   return position;
@@ -157,6 +196,7 @@ void WaitingTable::release(std::uint32_t position) {
   leave(position);
   Node& node = nodes_[position - 1];
   node.place = Place::Running;
+  link_running(position);
   charge(position, node.request.work);
   levels_[node.request.level].last_left =
       tenants_[node.request.tenant].levels[node.request.level].counter;
@@ -181,6 +221,7 @@ void WaitingTable::drop(std::uint32_t position) {
 void WaitingTable::erase(std::uint32_t position) {
   Node& node = nodes_[position - 1];
   if (node.place == Place::Waiting) leave(position);
+  if (node.place == Place::Running) unlink_running(position);
   if (node.place == Place::Dropped) {
     PERIGEE_ASSERT(position == dropped_);
     dropped_ = node.next;

@@ -22,10 +22,12 @@ struct WaitingRequest {
   std::uint8_t level = 0;
   bool has_deadline = false;
   bool prefilled = false;           // released, and its first token is out
+  bool begun = false;               // it ran before: its client has a part of the answer
   std::uint32_t engine = 0;         // where it is being prefilled
   std::uint32_t prompt_tokens = 0;  // to prefill
   std::uint32_t output_tokens = 0;  // expected
   double work = 0;                  // weighted tokens, charged as it is released
+  double charged = 0;               // of those, for runs that were broken off
   double tokens_ahead = 0;          // left at that engine as it came
   Instant arrived{};
   Instant due{};             // first token wanted by then
@@ -54,6 +56,7 @@ class WaitingTable {
   std::uint32_t add_waiting(const WaitingRequest& request);
   std::uint32_t add_running(const WaitingRequest& request);
   void release(std::uint32_t position);              // Waiting -> Running, charged
+  void requeue(std::uint32_t position);              // Running -> Waiting, before all of its level
   void drop(std::uint32_t position);                 // Waiting -> Dropped
   void erase(std::uint32_t position);                // any -> Free
   void charge(std::uint32_t position, double work);  // the correction at its end
@@ -67,7 +70,9 @@ class WaitingTable {
   std::uint32_t first(std::uint8_t level, double slack) const;
   std::uint32_t oldest(std::uint8_t level) const { return levels_[level].oldest; }
   std::uint32_t newest(std::uint8_t level) const { return levels_[level].newest; }
+  // Older by arrival, or by release while it runs.
   std::uint32_t before(std::uint32_t position) const { return nodes_[position - 1].older; }
+  std::uint32_t newest_running(std::uint8_t level) const { return levels_[level].newest_running; }
   std::uint32_t first_dropped() const { return dropped_; }
 
   // Before a request that `tenant` would add to `level` now.
@@ -87,6 +92,8 @@ class WaitingTable {
     double last_left = 0;  // counter of the tenant who last had something leave
     std::uint32_t oldest = kNone;
     std::uint32_t newest = kNone;
+    std::uint32_t newest_running = kNone;
+    std::uint32_t running = 0;
     std::vector<std::uint32_t> tenants;  // with something waiting here, in no order
   };
   const Level& level(std::uint8_t number) const { return levels_[number]; }
@@ -99,7 +106,7 @@ class WaitingTable {
     WaitingRequest request;
     Place place = Place::Free;
     std::uint32_t generation = 0;
-    std::uint32_t older = kNone;  // by arrival in its level
+    std::uint32_t older = kNone;  // by arrival in its level; while it runs, by release
     std::uint32_t newer = kNone;
     std::uint32_t sooner = kNone;  // by due time, of its tenant in its level
     std::uint32_t later = kNone;
@@ -125,8 +132,11 @@ class WaitingTable {
   };
 
   std::uint32_t add(const WaitingRequest& request, Place place);
+  void join(std::uint32_t position);   // into the sums and the order of those that wait
   void leave(std::uint32_t position);  // out of the lists of those that wait
-  void settle(std::uint32_t tenant);   // into the list of idle ones, if it is
+  void link_running(std::uint32_t position);
+  void unlink_running(std::uint32_t position);
+  void settle(std::uint32_t tenant);  // into the list of idle ones, if it is
   void link_due(std::uint32_t position, TenantLevel& own);
   void unlink_idle(std::uint32_t tenant);
   double least_counter(std::uint8_t level) const;
