@@ -67,6 +67,11 @@ struct PeerExchange::Peer {
   Instant heard{};
   Instant load_as_of{};
   Digest digest;
+  struct Held {
+    std::uint64_t version = 0;
+    std::shared_ptr<const PrefixFilter> filter;
+  };
+  std::map<ModelId, Held> held;  // its filters
   std::set<CandidateId> published;
 };
 
@@ -199,7 +204,7 @@ Task<> PeerExchange::loop(std::shared_ptr<Peer> peer) {
 }
 
 Task<Result<Digest>> PeerExchange::exchange(Peer& peer, Instant& sent) {
-  const std::string body = digest_json(parts_.own_digest());
+  const std::string body = digest_json(digest_for(peer.record.id, peer.digest.holds));
   const std::array<net::Header, 2> headers{net::Header{"content-type", "application/json"},
                                            net::Header{"authorization", options_.credential}};
   net::ClientRequest request;
@@ -221,8 +226,27 @@ Task<Result<Digest>> PeerExchange::exchange(Peer& peer, Instant& sent) {
   co_return digest;
 }
 
+Digest PeerExchange::digest_for(const SiteId& to, const std::optional<PrefixVersions>& held) const {
+  Digest own = without_known_filters(parts_.own_digest(), held);
+  own.holds.emplace();
+  const auto peer = peers_.find(to);
+  if (peer == peers_.end()) return own;
+  for (const auto& [model, filter] : peer->second->held) own.holds->emplace(model, filter.version);
+  return own;
+}
+
 void PeerExchange::learn(Peer& peer, const Digest& digest, Instant when) {
   peer.digest = digest;
+  std::map<ModelId, Peer::Held> held;
+  for (ModelDigest& model : peer.digest.models) {
+    const auto known = peer.held.find(model.model);
+    if (model.prefixes != nullptr) {
+      held[model.model] = {model.prefix_version, std::move(model.prefixes)};
+    } else if (model.prefix_version != 0 && known != peer.held.end()) {
+      held.insert(*known);  // the newest that was told
+    }
+  }
+  peer.held = std::move(held);
   peer.load_as_of = when;
   publish(peer);
 }
@@ -255,7 +279,19 @@ void PeerExchange::publish(Peer& peer) {
     state.drained = peer.digest.drained || peer.record.drained;
     state.rtt = peer.rtt.value_or(Duration{});
     state.load = model.load;
+    state.engines = model.engines;
     state.reported = peer.load_as_of;
+    state.capabilities = model.capabilities;
+    state.context_tokens = model.context_tokens;
+    state.price_micros_per_mtok = model.price_micros_per_mtok;
+    state.reserved_share = peer.digest.reserved_share;
+    state.power_share = peer.digest.power_share;
+    const auto backbone = options_.backbone_ms_per_mib.find(peer.record.id);
+    if (backbone != options_.backbone_ms_per_mib.end()) {
+      state.backbone_ms_per_mib = backbone->second;
+    }
+    const auto held = peer.held.find(model.model);
+    if (held != peer.held.end()) state.held = held->second.filter;
     auto index = parts_.router.update(state, parts_.clock.now());
     if (!index) continue;
     parts_.engines.set(*index, peer.engine);

@@ -29,7 +29,9 @@ struct PeerOptions {
   std::size_t neighbours_max = 8;
   Duration interval = seconds{1};
   std::map<SiteId, net::Endpoint> addresses;  // instead of the directory's URL
-  int suspect_after = 2;                      // exchanges failed in a row
+  // What moving one MiB between here and there counts, in ms (CandidateState); 0 where not named.
+  std::map<SiteId, double> backbone_ms_per_mib = {};
+  int suspect_after = 2;  // exchanges failed in a row
   int gone_after = 10;
 };
 
@@ -57,7 +59,7 @@ class PeerExchange {
     EngineTable& engines;
     // A remote site as an Engine: made by the composition root, which knows the adapter.
     std::function<std::shared_ptr<Engine>(const net::Endpoint&)> make_engine;
-    std::function<Digest()> own_digest;
+    std::function<Digest()> own_digest;  // with all filters
   };
   PeerExchange(Parts parts, PeerOptions options);
   ~PeerExchange();
@@ -70,6 +72,8 @@ class PeerExchange {
   bool all_told() const;
   // A peer's digest arrived at our /grid/v1/digest: fresher news of one we follow.
   void heard(const Digest& digest);
+  // This site's digest for `to`, which holds so much of it.
+  Digest digest_for(const SiteId& to, const std::optional<PrefixVersions>& held) const;
   std::vector<PeerStatus> status() const;
 
  private:
