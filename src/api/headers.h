@@ -31,7 +31,9 @@ inline constexpr std::string_view kUsage =
 // The answer goes on after so many tokens made elsewhere; to sites only. An engine that does not
 // know `perigee_resume` would begin anew: without this header its answer is not taken.
 inline constexpr std::string_view kResumed = "perigee-resumed";
-inline constexpr std::string_view kRetryAfter = "retry-after";
+inline constexpr std::string_view kRetryAfter = "retry-after";       // seconds
+inline constexpr std::string_view kRetryAfterMs = "retry-after-ms";  // the same, finer
+inline constexpr std::string_view kRefused = "perigee-refused";      // why, when for load: Refused
 
 }  // namespace perigee::api::headers
 

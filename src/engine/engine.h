@@ -56,12 +56,35 @@ struct Job {
   // What the client has already, in place of what the body may say; null: as the body says.
   std::shared_ptr<const Delivered> delivered;
   RequestContext context;
+  // What it will take, for queues before an engine.
+  std::uint32_t prompt_tokens = 0;      // estimate
+  std::uint32_t cached_tokens = 0;      // of these, expected in a prefix cache
+  std::uint32_t output_tokens_max = 0;  // the client's limit; 0: none
 };
 
-// Where an answer came from, known when its head arrives.
+// Why a request was refused for load, where that is said: the header `perigee-refused`. It is news
+// of the load, never a fault of an engine or a site.
+enum class Refused : std::uint8_t {
+  No,         // it was not, or nobody said why
+  Full,       // too much waits already
+  TooLate,    // its first token, or its end, would come later than it may
+  NoCapacity  // the site's power or the network's own work leaves nothing for it
+};
+constexpr std::string_view to_string(Refused refused) {  // "" for No
+  switch (refused) {
+    case Refused::Full: return "full";
+    case Refused::TooLate: return "too_late";
+    case Refused::NoCapacity: return "no_capacity";
+    case Refused::No: break;
+  }
+  return "";
+}
+
+// Where an answer came from, known when its head arrives; also of a refusal.
 struct Head {
   SiteId site;  // the serving site; empty for an external engine
-  std::optional<EngineLoad> load;
+  std::optional<EngineLoad> load = {};
+  Refused refused = Refused::No;
 };
 // One `data:` payload of a stream, without framing: JSON to be relayed as it is. Views are valid
 // during the call only. Text without ids (tokens > 0) can't be resumed by tokens.
@@ -81,7 +104,8 @@ struct Finished {
   std::optional<EngineLoad> load;
 };
 
-// Receives what one job yields: at most one Head, then Chunk*, then exactly one Finished or Error.
+// Receives what one job yields: at most one Head (before an Error: of a refusal), then Chunk*, then
+// exactly one Finished or Error.
 class EventSink {
  public:
   virtual ~EventSink() = default;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "core/inference.h"
+#include "engine/engine.h"
 #include "net/task.h"
 
 namespace perigee {
@@ -20,6 +21,7 @@ struct AnswerHead {
   std::optional<EngineLoad> load;        // for a peer site only
   std::optional<std::uint32_t> resumed;  // for a peer site only: goes on after so many tokens
   std::optional<Usage> usage;            // for a peer site only, with a whole answer
+  Refused refused = Refused::No;         // with an error
 };
 
 // Either respond() or fail() once, or begin_stream(), write()* and then finish() or fail().

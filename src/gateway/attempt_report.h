@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "core/router.h"
+#include "engine/engine.h"
 
 namespace perigee {
 
@@ -36,8 +37,8 @@ class AttemptReport {
     outcome_.kind = AttemptOutcome::Kind::Served;
     outcome_.usage = usage;
   }
-  void failed(const Error& error) {
-    if (error.code == Code::ResourceExhausted) {
+  void failed(const Error& error, Refused refused = Refused::No) {
+    if (error.code == Code::ResourceExhausted || refused != Refused::No) {
       outcome_.kind = AttemptOutcome::Kind::Refused;
     } else if (error.code == Code::Unavailable || error.code == Code::Protocol ||
                error.code == Code::DeadlineExceeded || error.code == Code::Internal) {

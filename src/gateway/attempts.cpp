@@ -152,15 +152,21 @@ void Attempts::tell_server() {
 
 // An attempt is over without a good end.
 void Attempts::drop(Side side, Error error, bool blamed) {
-  if (blamed) (side == Side::First ? first_ : second_)->report.failed(error);
+  Attempt& attempt = *(side == Side::First ? first_ : second_);
+  // A refusal says how busy it is there, and why.
+  const auto head = attempt.stream.take_head();
+  if (head != nullptr && head->load) learn_load(attempt.candidate, *head->load);
+  const Refused refused = head != nullptr ? head->refused : Refused::No;
+  if (blamed) attempt.report.failed(error, refused);
   const Instant now = parts_.clock.now();
-  failover_.failed(side, error.code, now);
+  failover_.failed(side, refused == Refused::No ? error.code : Code::ResourceExhausted, now);
   if (too_late(now)) failover_.give_up();
   if (side == Side::Second) {
     second_.reset();
     return;
   }
   error_ = std::make_unique<Error>(std::move(error));
+  refused_ = refused;
   first_ = std::move(second_);
 }
 

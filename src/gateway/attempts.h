@@ -65,6 +65,7 @@ class Attempts {
   // After Finished: the end, which the router has learned from.
   Finished& finished();
   Error& error() { return *error_; }
+  Refused refused() const { return refused_; }  // why, when that error is a refusal for load
 
   // Ends the attempts at engines of this site, as if refused for load: the answer goes on
   // elsewhere, and that of a peer ends with an error (429) that lets its ingress go on. For a site
@@ -98,6 +99,7 @@ class Attempts {
   std::unique_ptr<Error> error_;  // the last one
   Instant wake_at_ = Instant::max();
   Instant shown_;
+  Refused refused_ = Refused::No;
   bool relay_field_;
   bool resume_ = false;  // the engine was asked to pause
 };

@@ -52,7 +52,8 @@ EventStream::EventStream(RequestEvents& events, bool relay_field)
     : events_(events), relay_field_(relay_field) {}
 
 void EventStream::on_head(const Head& head) {
-  if (!head.site.empty() || head.load) head_ = std::make_unique<const Head>(head);
+  if (!head.site.empty() || head.load || head.refused != Refused::No)
+    head_ = std::make_unique<const Head>(head);
 }
 
 bool EventStream::on_chunk(const Chunk& chunk) {

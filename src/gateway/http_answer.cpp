@@ -28,13 +28,14 @@ class HeaderTexts {
     add(api::headers::kLoad, load_);
     add(api::headers::kResumed, resumed_);
     add(api::headers::kUsage, usage_);
+    add(api::headers::kRefused, to_string(head.refused));
   }
   void add(const Error& error) {
     if (error.retry_after_ms <= 0) return;
     retry_after_ = std::to_string((error.retry_after_ms + 999) / 1000);
     retry_after_ms_ = std::to_string(error.retry_after_ms);
     add(api::headers::kRetryAfter, retry_after_);
-    add("retry-after-ms", retry_after_ms_);
+    add(api::headers::kRetryAfterMs, retry_after_ms_);
   }
   std::span<const net::Header> view() const { return std::span{headers_.data(), count_}; }
 

@@ -195,6 +195,9 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   job.model_span = summary.model_span;
   job.stream_options_span = summary.stream_options_span;
   job.resume_span = summary.resume_span;
+  job.prompt_tokens = route.prompt_tokens;
+  job.cached_tokens = plan ? plan->attempts.front().prediction.cached_tokens : 0;
+  job.output_tokens_max = route.output_tokens_max;
   job.context = make_context(
       call, route, call.hints.session.empty() ? std::move(summary.session) : call.hints.session);
   job.context.cache_salt = std::move(salt);
@@ -232,6 +235,7 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   Run run{*this, *call};
   Result<> served = prepare(*call, run);
   if (!served) {
+    if (served.error().code == Code::ResourceExhausted) run.head->refused = Refused::Full;
     run.head->request_id =
         call->hints.request_id.empty() ? new_request_id() : call->hints.request_id;
   }
@@ -262,6 +266,12 @@ void Inference::leave_local_engines() {
   }
 }
 
+std::optional<EngineLoad> Inference::load_for_peer(const Run& run,
+                                                   const std::optional<EngineLoad>& told) const {
+  const auto load = parts_.load ? parts_.load(run.model) : std::nullopt;
+  return load ? load : told;
+}
+
 // Somebody serves it, or somebody else from now on.
 void Inference::learn_server(Run& run) {
   const std::unique_ptr<const Attempts::Server> server = run.attempts->take_server();
@@ -271,10 +281,14 @@ void Inference::learn_server(Run& run) {
   if (run.head == nullptr) return;
   run.head->site = server->site;
   run.head->route = server->reason;
-  if (run.from_site) run.head->load = server->load;
+  if (run.from_site) run.head->load = load_for_peer(run, server->load);
 }
 
 void Inference::settle(Run& run, const Result<>& served) {
+  if (!served && run.head != nullptr) {
+    run.head->refused = run.attempts->refused();
+    if (run.from_site) run.head->load = load_for_peer(run, std::nullopt);
+  }
   run.attempts.reset();
   if (!run.meter) return;
   if (served) {
@@ -307,7 +321,7 @@ Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
   if (is_known(finished.usage)) run.usage = finished.usage;
   if (run.from_site) {
     run.head->usage = run.usage;
-    if (finished.load) run.head->load = finished.load;
+    run.head->load = load_for_peer(run, finished.load);
   }
   auto sent = co_await answer.respond(*run.head, finished.body);
   if (!sent) co_return client_left();
@@ -381,7 +395,8 @@ Task<Result<>> Inference::end_stream(Answer& answer, Run& run) {
   std::string last;
   if (run.from_site) {
     last = "perigee: usage=" + api::format_usage(run.usage);
-    if (finished.load) last += " load=" + api::format_load(*finished.load);
+    const std::optional<EngineLoad> load = load_for_peer(run, finished.load);
+    if (load) last += " load=" + api::format_load(*load);
     last += "\n";
   }
   last += "data: [DONE]\n\n";

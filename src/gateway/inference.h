@@ -62,6 +62,9 @@ class Inference {
     InferenceObserver& observer;
     std::function<std::shared_ptr<const DirectorySnapshot>()> directory;
     std::uint64_t seed;
+    // Of all engines of a model here and what waits for them, to go back to a peer with an answer;
+    // none: as the engine told.
+    std::function<std::optional<EngineLoad>(const ModelId&)> load = {};
   };
   Inference(Parts parts, InferenceOptions options);
   ~Inference();
@@ -96,6 +99,8 @@ class Inference {
   Task<Result<>> hand_on(Answer& answer, Run& run);
   Task<Result<>> beat(Answer& answer, Run& run);
   Task<Result<>> end_stream(Answer& answer, Run& run);
+  std::optional<EngineLoad> load_for_peer(const Run& run,
+                                          const std::optional<EngineLoad>& told) const;
   void learn_server(Run& run);
   void settle(Run& run, const Result<>& served);
   Task<Result<>> tell(Answer& answer, const Run& run, Error error);

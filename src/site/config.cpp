@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "peer/digest.h"
 #include "toml/toml_table.h"
 
 namespace perigee {
@@ -68,6 +69,38 @@ Result<> read_addresses(TomlTable& table, SiteConfig& config) {
   return {};
 }
 
+Result<> read_backbone(TomlTable& table, SiteConfig& config) {
+  for (const std::string& name : table.keys()) {
+    if (!valid_name(name)) return table.error(name, "a site's name");
+    PERIGEE_TRY(ms, table.number(name, 0, 0, 1e6));
+    config.backbone_ms_per_mib.emplace(SiteId{name}, ms);
+  }
+  return {};
+}
+
+Result<> read_prices(TomlTable& table, SiteConfig& config) {
+  constexpr std::int64_t kPriceMax = 1'000'000'000'000'000;
+  for (const std::string& name : table.keys()) {
+    if (!valid_model_name(name)) return table.error(name, "a model's name such as 'org/name'");
+    PERIGEE_TRY(price, table.integer(name, 0, 0, kPriceMax));
+    config.prices.emplace(ModelId{name}, price);
+  }
+  return {};
+}
+
+Result<Capabilities> capabilities_of(const TomlTable& table,
+                                     const std::vector<std::string>& names) {
+  Capabilities all = 0;
+  for (const std::string& name : names) {
+    const auto one = parse_capability(name);
+    if (!one) {
+      return table.error("capabilities", "of vision, guided_output, embeddings and tools");
+    }
+    all |= *one;
+  }
+  return all;
+}
+
 Result<> read_peers(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(neighbours, table.integer("neighbours_max", 8, 0, 1024));
   config.neighbours_max = static_cast<std::size_t>(neighbours);
@@ -75,6 +108,8 @@ Result<> read_peers(TomlTable& table, SiteConfig& config) {
   config.exchange_interval = milliseconds{interval};
   PERIGEE_TRY(addresses, table.table("addresses"));
   if (addresses) PERIGEE_CHECK(read_addresses(*addresses, config));
+  PERIGEE_TRY(backbone, table.table("backbone_ms_per_mib"));
+  if (backbone) PERIGEE_CHECK(read_backbone(*backbone, config));
   return table.finish(kManual);
 }
 
@@ -99,6 +134,13 @@ Result<> read_engine(TomlTable& table, SiteConfig& config) {
   engine.key_file = key_file;
   PERIGEE_TRY(slots, table.integer("slots", 0, 0, 1'000'000));
   engine.slots = static_cast<std::uint32_t>(slots);
+  PERIGEE_TRY(context, table.integer("context_tokens", 0, 0, 1'000'000'000));
+  engine.context_tokens = static_cast<std::uint32_t>(context);
+  PERIGEE_TRY(names, table.strings("capabilities"));
+  if (!names.empty()) {
+    PERIGEE_TRY(capabilities, capabilities_of(table, names));
+    engine.capabilities = capabilities;
+  }
   PERIGEE_CHECK(table.finish(kManual));
   config.engines.push_back(std::move(engine));
   return {};
@@ -132,6 +174,23 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.answer_timeout = milliseconds{answer};
   PERIGEE_TRY(grace, table.integer("drain_grace_ms", 10'000, 0, kHourMs));
   config.drain_grace = milliseconds{grace};
+  PERIGEE_TRY(queue, table.integer("queue_requests_max", 4'096, 1, 1'000'000));
+  config.queue_requests_max = static_cast<std::uint32_t>(queue);
+  PERIGEE_TRY(wait, table.integer("queue_wait_ms", 45'000, 100, kHourMs));
+  config.queue_wait_max = milliseconds{wait};
+  return table.finish(kManual);
+}
+
+Result<> read_capacity(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(reserved, table.number("reserved_share", 0, 0, 1));
+  config.reserved_share = reserved;
+  PERIGEE_TRY(power, table.number("power_share", 1, 0, 1));
+  config.power_share = power;
+  PERIGEE_TRY(tenants, table.strings("network_tenants"));
+  for (const std::string& tenant : tenants) {
+    if (!valid_name(tenant)) return table.error("network_tenants", "names of tenants");
+    config.network_tenants.emplace_back(tenant);
+  }
   return table.finish(kManual);
 }
 
@@ -158,6 +217,8 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   PERIGEE_CHECK(read_section(root, "peers", false, read_peers, config));
   PERIGEE_CHECK(read_section(root, "log", false, read_log, config));
   PERIGEE_CHECK(read_section(root, "limits", false, read_limits, config));
+  PERIGEE_CHECK(read_section(root, "capacity", false, read_capacity, config));
+  PERIGEE_CHECK(read_section(root, "prices", false, read_prices, config));
   PERIGEE_TRY(engines, root.tables("engine"));
   for (TomlTable& engine : engines) PERIGEE_CHECK(read_engine(engine, config));
   PERIGEE_CHECK(root.finish(kManual));

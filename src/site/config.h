@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "core/attributes.h"
 #include "net/endpoint.h"
 #include "net/http_server.h"
 #include "toml/environment_lookup.h"
@@ -20,11 +21,13 @@ namespace perigee {
 // An engine that others run: an OpenAI-compatible server.
 struct ExternalEngine {
   EngineId name;
-  net::Url url;                // "http://127.0.0.1:8000/v1"
-  ModelId model;               // as clients name it
-  std::string upstream_model;  // as the server names it; empty: the same
-  std::string key_file;        // holds its API key; empty: none
-  std::uint32_t slots = 0;     // requests it runs well at once; 0: not known
+  net::Url url;                             // "http://127.0.0.1:8000/v1"
+  ModelId model;                            // as clients name it
+  std::string upstream_model;               // as the server names it; empty: the same
+  std::string key_file;                     // holds its API key; empty: none
+  std::uint32_t slots = 0;                  // requests it runs well at once; 0: not known
+  std::uint32_t context_tokens = 0;         // longest prompt; 0: not known
+  Capabilities capabilities = kEverything;  // what it can do, where it is told
 };
 
 struct SiteConfig {
@@ -37,6 +40,8 @@ struct SiteConfig {
   std::size_t neighbours_max = 8;
   Duration exchange_interval = seconds{1};
   std::map<SiteId, net::Endpoint> peer_addresses;
+  std::map<SiteId, double> backbone_ms_per_mib;  // what a MiB to a peer counts, in ms
+  std::map<ModelId, std::int64_t> prices;  // here, in micro-units per million tokens; else free
   std::vector<ExternalEngine> engines;
   log::Level log_level = log::Level::Info;
   log::Format log_format = log::Format::Text;
@@ -46,6 +51,12 @@ struct SiteConfig {
   Duration answer_timeout = seconds{600};
   Duration drain_grace = seconds{10};  // how long a stop waits for running answers
   std::size_t requests_max = 20'000;
+  std::uint32_t queue_requests_max = 4'096;  // waiting, of each model
+  Duration queue_wait_max = seconds{45};  // then refused: below the patience of whoever forwarded
+  // [capacity]: of the slots of own engines and of servers that tell how many they have.
+  double reserved_share = 0;              // kept for the network's own work
+  double power_share = 1;                 // that the power allows
+  std::vector<TenantId> network_tenants;  // whose work is the network's own
 };
 
 // Reads and validates. Every error says "FILE:LINE: KEY: what was expected". Unknown keys are

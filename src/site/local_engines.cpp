@@ -6,14 +6,16 @@
 #include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/log.h"
 #include "base/secret.h"
-#include "engine/openai/http_engine.h"
 
 namespace perigee {
 namespace {
 
+// Of `perigee engine`: it reads neither images nor tools.
+constexpr Capabilities kProcessCapabilities = kGuidedOutput | kEmbeddings;
 constexpr Duration kProbeInterval = seconds{2};
 constexpr std::size_t kProbeBytesMax = std::size_t{4} * 1024 * 1024;
 
@@ -77,6 +79,30 @@ LocalEngines::~LocalEngines() {
     external->timer.cancel();
     external->abort.abort();
   }
+  for (auto& [model, gate] : gates_) gate->close();
+}
+
+AdmissionGate& LocalEngines::gate(const ModelId& model) {
+  std::shared_ptr<AdmissionGate>& gate = gates_[model];
+  if (gate == nullptr) {
+    GateOptions options;
+    options.queue.requests_max = config_.queue_requests_max;
+    options.queue.wait_max = config_.queue_wait_max;
+    options.reserved_share = config_.reserved_share;
+    options.power_share = config_.power_share;
+    options.network_tenants = config_.network_tenants;
+    gate = std::make_shared<AdmissionGate>(parts_.executor, parts_.clock, std::move(options),
+                                           parts_.changed);
+  }
+  return *gate;
+}
+
+std::shared_ptr<Engine> LocalEngines::make_engine(const EngineId& name, const ModelId& model,
+                                                  bool gated, HttpEngineOptions options) {
+  auto engine = std::make_shared<HttpEngine>(parts_.executor, parts_.clock, parts_.client,
+                                             std::move(options));
+  if (!gated) return engine;
+  return gate(model).add(name, std::move(engine));
 }
 
 std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory) const {
@@ -152,6 +178,17 @@ void LocalEngines::start_external(const ExternalEngine& engine) {
   });
 }
 
+// What does not change while it runs.
+void LocalEngines::describe(CandidateState& state, Capabilities capabilities,
+                            std::uint32_t context_tokens) const {
+  state.capabilities = capabilities;
+  state.context_tokens = context_tokens;
+  state.reserved_share = config_.reserved_share;
+  state.power_share = config_.power_share;
+  const auto price = config_.prices.find(state.id.model);
+  if (price != config_.prices.end()) state.price_micros_per_mtok = price->second;
+}
+
 void LocalEngines::publish(const EngineProcess& process) {
   const EngineSpec& spec = process.spec();
   CandidateState state;
@@ -163,13 +200,16 @@ void LocalEngines::publish(const EngineProcess& process) {
   state.load = process.load();
   if (state.load.slots == 0) state.load.slots = spec.slots;
   state.reported = process.load_as_of();
+  describe(state, kProcessCapabilities, spec.context_tokens);
   const bool known = parts_.router.find(state.id).has_value();
+  if (known) gate(spec.model).update(spec.name, state.healthy, state.load);
+  if (known) gate(spec.model).add_share(state.load);
   auto index = parts_.router.update(state, parts_.clock.now());
   if (!index || known) return;
   HttpEngineOptions options;
   options.endpoint = process.endpoint();
-  parts_.engines.set(*index, std::make_shared<HttpEngine>(parts_.executor, parts_.clock,
-                                                          parts_.client, std::move(options)));
+  parts_.engines.set(*index, make_engine(spec.name, spec.model, true, std::move(options)));
+  gate(spec.model).update(spec.name, state.healthy, state.load);
 }
 
 void LocalEngines::publish(const External& external) {
@@ -180,8 +220,11 @@ void LocalEngines::publish(const External& external) {
   state.local = true;
   state.healthy = external.healthy;
   state.drained = drained_;
-  state.load.slots = engine.slots;
+  state.load.slots = engine.slots;  // all else follows from own work in flight
+  describe(state, engine.capabilities, engine.context_tokens);
+  const bool gated = engine.slots > 0;
   const bool known = parts_.router.find(state.id).has_value();
+  if (known && gated) gate(engine.model).update(engine.name, state.healthy, state.load);
   auto index = parts_.router.update(state, parts_.clock.now());
   if (!index || known) return;
   HttpEngineOptions options;
@@ -190,14 +233,20 @@ void LocalEngines::publish(const External& external) {
   options.authorization = external.authorization;
   options.upstream_model = engine.upstream_model;
   options.trusted = false;
-  parts_.engines.set(*index, std::make_shared<HttpEngine>(parts_.executor, parts_.clock,
-                                                          parts_.client, std::move(options)));
+  parts_.engines.set(*index, make_engine(engine.name, engine.model, gated, std::move(options)));
+  if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
 }
 
 void LocalEngines::forget(const EngineId& name, const ModelId& model) {
   const CandidateId id{config_.name, name, model};
   if (const auto index = parts_.router.find(id)) parts_.engines.remove(*index);
   parts_.router.remove(id);
+  const auto gate = gates_.find(model);
+  if (gate == gates_.end()) return;
+  gate->second->remove(name);
+  if (!gate->second->empty()) return;
+  gate->second->close();
+  gates_.erase(gate);
 }
 
 Task<> LocalEngines::probe(std::shared_ptr<External> external) {
@@ -259,28 +308,75 @@ std::vector<EngineStatus> LocalEngines::status() const {
   return all;
 }
 
-std::vector<ModelDigest> LocalEngines::digest() const {
-  std::map<ModelId, ModelDigest> models;
-  const auto add_engine = [&](const EngineId& name, const ModelId& model, bool ready) {
-    ModelDigest& digest = models[model];
-    digest.model = model;
-    if (!ready) return;
-    digest.ready = true;
-    const auto index = parts_.router.find(CandidateId{config_.name, name, model});
-    if (!index) return;
-    EngineLoad load = parts_.router.candidate(*index)->load;
-    const InFlight own = parts_.router.in_flight(*index);
-    if (load.slots_busy == 0) load.slots_busy = own.requests;  // external: what we sent
-    add(digest.load, load);
+// Of one engine, without what waits before it.
+EngineLoad LocalEngines::load_of(const EngineId& name, const ModelId& model,
+                                 EngineLoad told) const {
+  const auto gate = gates_.find(model);
+  if (told.slots > 0 && gate != gates_.end()) return gate->second->load_of(name);
+  const auto index = parts_.router.find(CandidateId{config_.name, name, model});
+  if (index) told.slots_busy = parts_.router.in_flight(*index).requests;  // what was sent from here
+  return told;
+}
+
+// What some engine can do counts as what the site can: it chooses among its engines itself.
+ModelDigest LocalEngines::digest_of(const ModelId& model) const {
+  ModelDigest digest;
+  digest.model = model;
+  digest.engines = 0;
+  digest.capabilities = 0;
+  bool context_known = true;
+  const auto add_engine = [&](const EngineId& name, EngineLoad told, Capabilities capabilities,
+                              std::uint32_t context_tokens) {
+    ++digest.engines;
+    add(digest.load, load_of(name, model, told));
+    digest.capabilities |= capabilities;
+    context_known = context_known && context_tokens > 0;
+    digest.context_tokens = std::max(digest.context_tokens, context_tokens);
   };
   for (const auto& [name, process] : processes_) {
-    add_engine(name, process->spec().model, process->state() == EngineState::Ready);
+    const EngineSpec& spec = process->spec();
+    if (spec.model != model || process->state() != EngineState::Ready) continue;
+    EngineLoad told = process->load();
+    if (told.slots == 0) told.slots = spec.slots;
+    add_engine(name, told, kProcessCapabilities, spec.context_tokens);
   }
   for (const auto& [name, external] : externals_) {
-    add_engine(name, external->engine.model, external->healthy);
+    const ExternalEngine& engine = external->engine;
+    if (engine.model != model || !external->healthy) continue;
+    EngineLoad told;
+    told.slots = engine.slots;
+    add_engine(name, told, engine.capabilities, engine.context_tokens);
   }
+  digest.ready = digest.engines > 0;
+  if (!digest.ready) return ModelDigest{.model = model};
+  if (!context_known) digest.context_tokens = 0;
+  const auto price = config_.prices.find(model);
+  if (price != config_.prices.end()) digest.price_micros_per_mtok = price->second;
+  if (const auto gate = gates_.find(model); gate != gates_.end()) {
+    digest.load.queued_requests += gate->second->waiting();
+    digest.load.queued_tokens += gate->second->waiting_tokens();
+  }
+  return digest;
+}
+
+std::vector<ModelDigest> LocalEngines::digest() const {
+  std::set<ModelId> models;
+  for (const auto& [name, process] : processes_) models.insert(process->spec().model);
+  for (const auto& [name, external] : externals_) models.insert(external->engine.model);
   std::vector<ModelDigest> all;
-  for (auto& [id, digest] : models) all.push_back(std::move(digest));
+  for (const ModelId& model : models) all.push_back(digest_of(model));
+  return all;
+}
+
+std::optional<EngineLoad> LocalEngines::load(const ModelId& model) const {
+  const ModelDigest digest = digest_of(model);
+  if (!digest.ready) return std::nullopt;
+  return digest.load;
+}
+
+std::vector<QueueStatus> LocalEngines::queues() const {
+  std::vector<QueueStatus> all;
+  for (const auto& [model, gate] : gates_) all.push_back({model, gate->stats()});
   return all;
 }
 

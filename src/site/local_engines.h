@@ -5,11 +5,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/router.h"
 #include "directory/records.h"
+#include "engine/openai/http_engine.h"
+#include "gateway/admission_gate.h"
 #include "gateway/engine_table.h"
 #include "peer/digest.h"
 #include "site/config.h"
@@ -30,7 +33,14 @@ struct EngineStatus {
   Instant heard{};  // when it last told its load; zero: never, or external
 };
 
-// IO thread. Destroying it kills the processes.
+// The queue before the engines of one model; for status page and metrics.
+struct QueueStatus {
+  ModelId model;
+  AdmissionStats stats;
+};
+
+// Before the engines of each model that tell how many requests they run at once stands one queue
+// (gateway/admission_gate.h). IO thread. Destroying it kills the processes.
 class LocalEngines {
  public:
   struct Parts {
@@ -51,19 +61,29 @@ class LocalEngines {
   // Tells the router of all again: `drained` no new work is planned here.
   void set_drained(bool drained);
   std::vector<EngineStatus> status() const;
-  // What peers are told: per model, ready or not, and the summed load.
+  // What peers are told: per model, ready or not, and the summed load, with what waits for it here.
   std::vector<ModelDigest> digest() const;
   // Requests that run on them, whoever sent them.
   std::size_t running() const;
+  // The same for one model, to go back with an answer to a peer; nullopt when none is ready.
+  std::optional<EngineLoad> load(const ModelId& model) const;
+  std::vector<QueueStatus> queues() const;
   // Some engine is ready.
   bool any_ready() const;
 
  private:
   struct External;
   std::vector<EngineSpec> wanted(const DirectorySnapshot& directory) const;
+  void describe(CandidateState& state, Capabilities capabilities,
+                std::uint32_t context_tokens) const;
   void publish(const EngineProcess& process);
   void publish(const External& external);
   void forget(const EngineId& name, const ModelId& model);
+  AdmissionGate& gate(const ModelId& model);
+  std::shared_ptr<Engine> make_engine(const EngineId& name, const ModelId& model, bool gated,
+                                      HttpEngineOptions options);
+  ModelDigest digest_of(const ModelId& model) const;
+  EngineLoad load_of(const EngineId& name, const ModelId& model, EngineLoad told) const;
   void start_external(const ExternalEngine& engine);
   Task<> probe(std::shared_ptr<External> external);
 
@@ -71,6 +91,7 @@ class LocalEngines {
   const SiteConfig& config_;
   JurisdictionId jurisdiction_;
   bool drained_ = false;
+  std::map<ModelId, std::shared_ptr<AdmissionGate>> gates_;
   std::map<EngineId, std::unique_ptr<EngineProcess>> processes_;
   std::map<EngineId, std::shared_ptr<External>> externals_;
 };

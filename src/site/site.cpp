@@ -23,6 +23,7 @@
 #include "gateway/route_explain.h"
 #include "identity/api_keys/api_keys.h"
 #include "ledger/sqlite/sqlite_ledger.h"
+#include "peer/held_filters.h"
 #include "peer/peer_exchange.h"
 #include "site/breaker_watch.h"
 #include "site/drain.h"
@@ -114,7 +115,7 @@ struct Site::Parts {
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
   std::vector<BreakerReport> look_at_breakers();
   SiteStatus status();
-  Digest digest() const;
+  Digest digest();
   bool drained() const;
   void follow_drain();
   void on_signal(int signal);
@@ -139,6 +140,7 @@ struct Site::Parts {
   Drain drain;
   BreakerWatch breakers{router};
   SiteMetrics metrics{PERIGEE_VERSION};
+  HeldFilters filters{random_seed()};
   std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
@@ -159,7 +161,8 @@ Result<> Site::Parts::build() {
   PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
   inference.emplace(Inference::Parts{io.get_executor(), clock, router, engine_table, *ledger,
-                                     ticker, metrics, [this] { return directory; }, random_seed()},
+                                     ticker, metrics, [this] { return directory; }, random_seed(),
+                                     [this](const ModelId& model) { return engines->load(model); }},
                     inference_options(config));
   build_gateway();
   PERIGEE_CHECK(build_view(key));
@@ -201,14 +204,15 @@ void Site::Parts::close_ledger() {
 
 void Site::Parts::build_gateway() {
   gateway.emplace(keys, *inference);
-  SiteEndpoints::Parts parts{clock,
-                             router,
-                             *inference,
-                             metrics,
-                             [this] { return directory; },
-                             [this] { return status(); },
-                             [this] { return digest(); },
-                             [this](const Digest& heard) { peers->heard(heard); }};
+  SiteEndpoints::Parts parts{
+      clock,
+      router,
+      *inference,
+      metrics,
+      [this] { return directory; },
+      [this] { return status(); },
+      [this](const Digest& heard) { return peers->digest_for(heard.site, heard.holds); },
+      [this](const Digest& heard) { peers->heard(heard); }};
   add_site_endpoints(*gateway, std::move(parts));
 }
 
@@ -227,6 +231,7 @@ Result<> Site::Parts::build_view(const std::string& credential) {
   options.neighbours_max = config.neighbours_max;
   options.interval = config.exchange_interval;
   options.addresses = config.peer_addresses;
+  options.backbone_ms_per_mib = config.backbone_ms_per_mib;
   peers.emplace(PeerExchange::Parts{io.get_executor(), clock, router, engine_table,
                                     [this, authorization](const net::Endpoint& endpoint) {
                                       HttpEngineOptions engine;
@@ -295,6 +300,7 @@ SiteStatus Site::Parts::status() {
   status.connections = server->connections();
   status.requests = metrics.requests();
   status.engines = engines->status();
+  status.queues = engines->queues();
   status.peers = peers->status();
   status.breakers = look_at_breakers();
   status.control_fault = follower->link().connected ? std::string{} : follower->link().error;
@@ -302,12 +308,15 @@ SiteStatus Site::Parts::status() {
   return status;
 }
 
-Digest Site::Parts::digest() const {
+Digest Site::Parts::digest() {
   Digest digest;
   digest.site = config.name;
   digest.revision = directory->revision;
   digest.drained = stopping || drained();
+  digest.reserved_share = config.reserved_share;
+  digest.power_share = config.power_share;
   digest.models = engines->digest();
+  for (ModelDigest& model : digest.models) filters.fill(model, router, clock.now());
   return digest;
 }
 

@@ -122,7 +122,7 @@ Task<> exchange_digest(Parts parts, GatewayCall call) {
     co_return;
   }
   parts->heard(*heard);
-  const std::string body = digest_json(parts->digest());
+  const std::string body = digest_json(parts->digest(*heard));
   co_await respond_json(call.out, body);
 }
 

@@ -21,7 +21,7 @@ struct SiteEndpoints {
     SiteMetrics& metrics;
     std::function<std::shared_ptr<const DirectorySnapshot>()> directory;
     std::function<SiteStatus()> status;
-    std::function<Digest()> digest;
+    std::function<Digest(const Digest& heard)> digest;  // in answer to one
     std::function<void(const Digest&)> heard;
   };
 };

@@ -43,6 +43,11 @@ SiteMetrics::SiteMetrics(std::string_view version)
       engine_queued_tokens_(registry_.gauge({"perigee_engine_queued_tokens",
                                              "Prompt tokens accepted and not yet prefilled",
                                              {"engine", "model"}})),
+      queue_requests_(registry_.gauge(
+          {"perigee_queue_requests", "Requests that wait for an engine", {"model", "class"}})),
+      queue_wait_(registry_.gauge({"perigee_queue_wait_seconds",
+                                   "Predicted wait of a request that came now",
+                                   {"model", "class"}})),
       peer_up_(registry_.gauge({"perigee_peer_up", "1: answers", {"peer"}})),
       peer_rtt_(registry_.gauge({"perigee_peer_rtt_seconds", "Smoothed round trip", {"peer"}})),
       peer_failures_(registry_.gauge(
@@ -108,9 +113,18 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   connected_.with({}).set(status.connected ? 1 : 0);
   draining_.with({}).set(status.drained || status.stopping ? 1 : 0);
   usage_waiting_.with({}).set(static_cast<double>(status.usage.waiting));
-  for (auto* family : {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
-                       &peer_up_, &peer_rtt_, &peer_failures_, &breaker_open_}) {
+  for (auto* family :
+       {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
+        &queue_requests_, &queue_wait_, &peer_up_, &peer_rtt_, &peer_failures_, &breaker_open_}) {
     family->clear();
+  }
+  for (const QueueStatus& queue : status.queues) {
+    for (std::size_t i = 0; i < AdmissionStats::kLevels; ++i) {
+      const AdmissionStats::Level& level = queue.stats.levels.at(i);
+      const std::string_view name = AdmissionStats::level_name(i);
+      queue_requests_.with({queue.model.str(), name}).set(level.requests);
+      queue_wait_.with({queue.model.str(), name}).set(to_seconds(level.wait_predicted));
+    }
   }
   for (const EngineStatus& engine : status.engines) {
     const std::string_view name = engine.name.str();

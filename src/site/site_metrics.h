@@ -54,6 +54,8 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Gauge>& engine_restarts_;
   metrics::Family<metrics::Gauge>& engine_slots_busy_;
   metrics::Family<metrics::Gauge>& engine_queued_tokens_;
+  metrics::Family<metrics::Gauge>& queue_requests_;
+  metrics::Family<metrics::Gauge>& queue_wait_;
   metrics::Family<metrics::Gauge>& peer_up_;
   metrics::Family<metrics::Gauge>& peer_rtt_;
   metrics::Family<metrics::Gauge>& peer_failures_;

@@ -42,6 +42,23 @@ json::object engine_json(const EngineStatus& engine, Instant now) {
   return object;
 }
 
+json::object queue_json(const QueueStatus& queue) {
+  json::object classes;
+  for (std::size_t i = 0; i < AdmissionStats::kLevels; ++i) {
+    const AdmissionStats::Level& level = queue.stats.levels.at(i);
+    classes[AdmissionStats::level_name(i)] =
+        json::object{{"requests", level.requests},
+                     {"tokens", level.tokens},
+                     {"oldest_ms", rounded(to_ms(level.oldest))},
+                     {"wait_ms", rounded(to_ms(level.wait_predicted))},
+                     {"released", level.released},
+                     {"refused", level.refused}};
+  }
+  return json::object{{"model", queue.model.str()},   {"requests", queue.stats.requests},
+                      {"tokens", queue.stats.tokens}, {"running", queue.stats.running},
+                      {"slots", queue.stats.slots},   {"classes", std::move(classes)}};
+}
+
 json::object peer_json(const PeerStatus& peer, Instant now) {
   json::array models;
   for (const ModelId& model : peer.models) models.emplace_back(model.str());
@@ -93,6 +110,8 @@ json::object usage_json(const control::ShippingStatus& usage) {
 std::string status_body(const SiteStatus& status, Instant now) {
   json::array engines;
   for (const EngineStatus& engine : status.engines) engines.emplace_back(engine_json(engine, now));
+  json::array queues;
+  for (const QueueStatus& queue : status.queues) queues.emplace_back(queue_json(queue));
   json::array peers;
   for (const PeerStatus& peer : status.peers) peers.emplace_back(peer_json(peer, now));
   json::object body{{"site", status.site.str()},
@@ -107,6 +126,7 @@ std::string status_body(const SiteStatus& status, Instant now) {
                     {"connections", status.connections},
                     {"requests", status.requests},
                     {"engines", std::move(engines)},
+                    {"queues", std::move(queues)},
                     {"peers", std::move(peers)},
                     {"breakers", breakers_json(status, now)},
                     {"usage", usage_json(status.usage)}};

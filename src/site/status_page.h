@@ -25,6 +25,7 @@ struct SiteStatus {
   std::size_t connections = 0;
   std::uint64_t requests = 0;  // ended since start
   std::vector<EngineStatus> engines;
+  std::vector<QueueStatus> queues;
   std::vector<PeerStatus> peers;
   std::vector<BreakerReport> breakers;  // of all candidates
   std::string control_fault;            // why control is not followed; empty while it is

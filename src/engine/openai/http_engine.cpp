@@ -65,9 +65,9 @@ class HttpGeneration final : public Generation {
 // What an upstream's error means to our client: a refusal of *our* credential, or of a model that
 // this site believes to be there, is no fault of the client's.
 Error upstream_error(const HttpEngineOptions& options, int status, std::string_view body,
-                     std::string_view retry_after) {
+                     std::int64_t retry_after_ms) {
   Error error = api::parse_error_body(status, body);
-  error.retry_after_ms = parse_retry_after_ms(retry_after);
+  error.retry_after_ms = retry_after_ms;
   const bool ours =
       error.code == Code::Unauthenticated ||
       (!options.trusted && (error.code == Code::PermissionDenied || error.code == Code::NotFound));
@@ -127,10 +127,12 @@ Task<> read_whole(HttpJob& job, net::ClientResponse& response) {
 }
 
 Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
-  const std::string retry_after{response.header("retry-after")};
+  const Head head = read_refusal(*job.options, response);
+  const std::int64_t retry_after_ms = read_retry_after_ms(response);
   auto body = co_await response.read_all(kErrorBytesMax);
+  if (job.sink != nullptr) job.sink->on_head(head);
   job.fail(upstream_error(*job.options, response.status() < 400 ? 502 : response.status(),
-                          body ? std::string_view{*body} : std::string_view{}, retry_after));
+                          body ? std::string_view{*body} : std::string_view{}, retry_after_ms));
 }
 
 // Each kind of answer has a coroutine of its own: a long stream holds the frame of no other.

@@ -13,6 +13,15 @@
 namespace perigee {
 namespace {
 
+constexpr int kTooManyRequests = 429;
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t whole = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
+  if (error != std::errc{} || end == text.data() || whole < 0) return std::nullopt;
+  return whole;
+}
+
 std::string joined(const std::vector<JurisdictionId>& jurisdictions) {
   std::string text;
   for (const JurisdictionId& jurisdiction : jurisdictions) {
@@ -131,12 +140,29 @@ Result<Finished> read_answer(std::string body, std::optional<Usage> reported) {
   return finished;
 }
 
-std::int64_t parse_retry_after_ms(std::string_view value) {
+Head read_refusal(const HttpEngineOptions& options, const net::ClientResponse& response) {
+  Head head = read_head(options, response);
+  const std::string_view why = response.header(api::headers::kRefused);
+  for (const Refused known : {Refused::Full, Refused::TooLate, Refused::NoCapacity}) {
+    if (options.trusted && why == to_string(known)) head.refused = known;
+  }
+  if (head.refused == Refused::No && response.status() == kTooManyRequests) {
+    head.refused = Refused::Full;
+  }
+  return head;
+}
+
+std::int64_t read_retry_after_ms(const net::ClientResponse& response) {
+  constexpr std::int64_t kDefault_ms = 1000;
+  const std::int64_t told = parse_retry_after_ms(response.header(api::headers::kRetryAfter),
+                                                 response.header(api::headers::kRetryAfterMs));
+  return told == 0 && response.status() == kTooManyRequests ? kDefault_ms : told;
+}
+
+std::int64_t parse_retry_after_ms(std::string_view seconds, std::string_view milliseconds) {
   constexpr std::int64_t kSecondsMax = 3600;
-  std::int64_t whole = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), whole);
-  if (error != std::errc{} || end == value.data() || whole < 0) return 0;
-  return std::min(whole, kSecondsMax) * 1000;
+  if (const auto fine = whole_number(milliseconds)) return std::min(*fine, kSecondsMax * 1000);
+  return std::min(whole_number(seconds).value_or(0), kSecondsMax) * 1000;
 }
 
 }  // namespace perigee

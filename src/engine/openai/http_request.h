@@ -49,7 +49,13 @@ std::optional<Usage> read_usage(const HttpEngineOptions& options,
 bool is_event_stream(const net::ClientResponse& response);
 // A whole non-streaming answer. Protocol when it is not a JSON object. `reported` spares the scan.
 Result<Finished> read_answer(std::string body, std::optional<Usage> reported);
-// Seconds (RFC 9110, section 10.2.3) to milliseconds; 0 when absent or not a number.
-std::int64_t parse_retry_after_ms(std::string_view value);
+// As read_head(), with why it refused: believed of own engines and peers; a 429 of any other server
+// means that it is full.
+Head read_refusal(const HttpEngineOptions& options, const net::ClientResponse& response);
+// When to come back; a second for a 429 that does not say.
+std::int64_t read_retry_after_ms(const net::ClientResponse& response);
+// `milliseconds` (retry-after-ms) when it is a number, else `seconds` (RFC 9110, section 10.2.3); 0
+// when both are absent or no numbers; at most an hour.
+std::int64_t parse_retry_after_ms(std::string_view seconds, std::string_view milliseconds);
 
 }  // namespace perigee
