@@ -32,6 +32,7 @@ struct Settings {
   std::uint32_t interval_ms = 0;  // between chunks; 0: as fast as they are taken
   std::uint32_t tokens = 32;      // said in usage
   std::uint32_t delay_ms = 0;     // before any answer
+  std::uint32_t slots = 0;        // answers at once, of the program; 0: any number
   bool hold = false;              // a stream stays open after its first chunk
   Fault fault = Fault::None;
   std::string model = "stub";

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <memory>
 #include <queue>
 #include <unordered_set>
@@ -36,6 +38,7 @@ struct Stats {
   std::uint64_t streams_open = 0;
   std::uint64_t streams_finished = 0;
   std::uint64_t streams_abandoned = 0;  // the client left first
+  std::uint64_t waiting_most = 0;       // requests beyond the slots, at once
 };
 
 struct Stream {
@@ -53,6 +56,7 @@ struct Connection {
   std::unique_ptr<Stream> stream;
   bool waiting = false;  // for its delay, or for ever
   bool close_after = false;
+  bool has_slot = false;
 };
 
 struct Due {
@@ -89,6 +93,7 @@ class StubEngine {
         }
       }
       run_due();
+      admit();
       dead_.clear();
     }
   }
@@ -131,6 +136,7 @@ class StubEngine {
       const linger now{1, 0};
       ::setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
+    free_slot(connection);
     ::close(connection.fd);
     connection.fd = -1;
     connections_.erase(&connection);
@@ -188,6 +194,7 @@ class StubEngine {
         if (connection.out.empty()) drop(connection);
         return;
       }
+      if (request.method == "POST" && !take_slot(connection)) return;
       if (request.settings.delay_ms > 0 && !delayed_.contains(connection.serial)) {
         delayed_.insert(connection.serial);
         connection.waiting = true;
@@ -197,7 +204,40 @@ class StubEngine {
       delayed_.erase(connection.serial);
       const std::size_t size = request.size;
       answer(connection, request);
+      if (!connection.stream && !connection.waiting) free_slot(connection);
       if (connection.fd >= 0) connection.in.erase(0, size);
+    }
+  }
+
+  // Like an engine's own queue: first come, first served. True: it may be answered now.
+  bool take_slot(Connection& connection) {
+    if (settings_.slots == 0 || connection.has_slot) return true;
+    if (busy_ == settings_.slots) {
+      connection.waiting = true;
+      pending_.push_back({0, connection.serial, &connection});
+      stats_.waiting_most = std::max<std::uint64_t>(stats_.waiting_most, pending_.size());
+      return false;
+    }
+    ++busy_;
+    connection.has_slot = true;
+    return true;
+  }
+
+  void free_slot(Connection& connection) {
+    if (!connection.has_slot) return;
+    connection.has_slot = false;
+    --busy_;
+  }
+
+  void admit() {
+    while (busy_ < settings_.slots && !pending_.empty()) {
+      const Due next = pending_.front();
+      pending_.pop_front();
+      if (!connections_.contains(next.connection) || next.connection->serial != next.serial) {
+        continue;
+      }
+      next.connection->waiting = false;
+      serve(*next.connection);
     }
   }
 
@@ -251,6 +291,7 @@ class StubEngine {
                              R"(,"streams_open":)" + std::to_string(stats_.streams_open) +
                              R"(,"streams_finished":)" + std::to_string(stats_.streams_finished) +
                              R"(,"streams_abandoned":)" + std::to_string(stats_.streams_abandoned) +
+                             R"(,"waiting_most":)" + std::to_string(stats_.waiting_most) +
                              R"(,"connections":)" + std::to_string(connections_.size()) + "}";
     send(connection, json_answer(200, body));
   }
@@ -287,6 +328,7 @@ class StubEngine {
         --stats_.streams_open;
         ++stats_.streams_finished;
         connection.stream.reset();
+        free_slot(connection);
         send(connection, end);
         return;
       }
@@ -340,6 +382,8 @@ class StubEngine {
   std::vector<std::unique_ptr<Connection>> dead_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   std::uint64_t serials_ = 0;
+  std::uint32_t busy_ = 0;   // slots
+  std::deque<Due> pending_;  // wait for a slot
   Stats stats_;
 };
 
@@ -382,6 +426,7 @@ int run(int argc, char** argv) {
   app.add_option("--interval-ms", settings.interval_ms, "time between chunks");
   app.add_option("--tokens", settings.tokens, "completion tokens said in usage");
   app.add_option("--delay-ms", settings.delay_ms, "time before any answer");
+  app.add_option("--slots", settings.slots, "answers at once; more wait their turn; 0: any number");
   app.add_flag("--hold", settings.hold, "keep streams open after their first chunk, for ever");
   app.add_option("--fault", fault, "one of: " + fault_names());
   CLI11_PARSE(app, argc, argv);

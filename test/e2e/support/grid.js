@@ -74,8 +74,9 @@ function siteFile(name, url, control, engines, limits) {
     '[control]', `url = "${control}"`, 'key_file = "site.key"',
     '[limits]', ...Object.entries(limits).map(([key, value]) => `${key} = ${value}`),
   ];
-  for (const { name: engine, url: address, model } of engines) {
+  for (const { name: engine, url: address, model, slots } of engines) {
     lines.push('[[engine]]', `name = "${engine}"`, `url = "${address}"`, `model = "${model}"`);
+    if (slots) lines.push(`slots = ${slots}`);
   }
   return `${lines.join('\n')}\n`;
 }
