@@ -131,7 +131,7 @@ double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level
   const double running =
       level == kNetworkLevel ? running_ordinary + running_network : running_ordinary;
   double beyond = running + ahead.requests + 1 - slots(level);
-  if (options.preempts && level <= kRealtimeLevel) beyond -= table.level(kBatchLevel).running;
+  if (options.preempts && level <= kRealtimeLevel) beyond -= table.level(kBatchLevel).stoppable;
   const double slot_ms = turnover_ms(level, now);
   const double wait = std::max(prompts_ms, std::max(0.0, beyond) * slot_ms);
   return wait > 0 ? wait / left_by_above(level, slot_ms, now) : 0;
@@ -358,7 +358,7 @@ AdmissionTicket AdmissionQueue::preempt(Instant now) const {
   for (std::uint32_t position = state.table.newest_running(kBatchLevel); position != kNone;
        position = state.table.before(position)) {
     const WaitingRequest& running = state.table.at(position);
-    if (running.overdue < now) continue;
+    if (running.overdue < now || !running.stoppable) continue;
     if (found == kNone || running.arrived > state.table.at(found).arrived) found = position;
   }
   return found == kNone ? 0 : state.table.ticket(found);
@@ -380,6 +380,12 @@ void AdmissionQueue::requeue(AdmissionTicket ticket, std::uint32_t delivered_tok
   request.prefilled = false;
   request.begun = true;
   state.table.requeue(position);
+  ++state.preempted;
+}
+
+void AdmissionQueue::keep_running(AdmissionTicket ticket) {
+  const std::uint32_t position = state_->table.find(ticket, Place::Running);
+  if (position != kNone) state_->table.keep_running(position);
 }
 
 std::optional<AdmissionDrop> AdmissionQueue::dropped() {
@@ -451,6 +457,7 @@ AdmissionStats AdmissionQueue::stats(Instant now) const {
   stats.slots = state.slots_ordinary == kSlotsUnbounded ? 0 : state.slots_ordinary;
   stats.slots_network = state.slots_network == kSlotsUnbounded ? 0 : state.slots_network;
   stats.overdue_released = state.overdue_released;
+  stats.preempted = state.preempted;
   stats.ms_per_token = state.prefill.at(now).ms_per_token;
   stats.tpot_ms = state.tpot_ms(now);
   return stats;

@@ -164,6 +164,7 @@ struct AdmissionStats {
   std::uint32_t slots = 0;              // for all but the network's own work; 0: not known
   std::uint32_t slots_network = 0;      // for the network's own work
   std::uint64_t overdue_released = 0;   // out of the strict order, since the start
+  std::uint64_t preempted = 0;          // stopped and queued again, since the start
   double ms_per_token = 0;              // learned prefill of one engine
   double tpot_ms = 0;                   // learned
 };
@@ -189,8 +190,10 @@ class AdmissionQueue {
   // The running request that is to make place; 0: none. Ask when next() has nothing more to name;
   // stop it, requeue() it, and ask next() again.
   AdmissionTicket preempt(Instant now) const;
-  // A released request was stopped after so many tokens of its answer: it waits again. Its usage in
-  // finished() is that of all its runs.
+  // A released request can't be stopped any more: nobody could go on where it stands.
+  void keep_running(AdmissionTicket ticket);
+  // A released request was stopped after so many tokens of its answer since it was released: it
+  // waits again. Its usage in finished() is that of all its runs.
   void requeue(AdmissionTicket ticket, std::uint32_t delivered_tokens, Instant now);
   // One queued request that was refused since; each is named once.
   std::optional<AdmissionDrop> dropped();

@@ -62,6 +62,7 @@ TEST(AdmissionPreemption, RealtimePreEmptsTheNewestBatchRequestWhichGoesOnLater)
   EXPECT_EQ(queue.next(now), batch[3]) << "under its old ticket, before the one that came later";
   queue.finished(batch[3], {.usage = {.prompt_tokens = 100, .completion_tokens = 1000}}, now);
   EXPECT_EQ(queue.stats(now).running, 3U);
+  EXPECT_EQ(queue.stats(now).preempted, 1U);
 }
 
 TEST(AdmissionPreemption, WhatHasBegunMakesNoRoomAndIsNotGivenUp) {
@@ -76,6 +77,21 @@ TEST(AdmissionPreemption, WhatHasBegunMakesNoRoomAndIsNotGivenUp) {
   EXPECT_EQ(queue.offer(of("a", ServiceClass::Standard), now).refusal.why, Why::Full);
   queue.expire(now + seconds{30});
   EXPECT_FALSE(queue.dropped()) << "its client has a part of the answer";
+}
+
+TEST(AdmissionPreemption, WhatCanNotGoOnLaterIsNotStopped) {
+  AdmissionQueue queue = queue_of({});
+  const std::vector<AdmissionTicket> batch = run_batch(queue);
+  const Instant now = kStart + seconds{1};
+  queue.keep_running(batch[3]);
+  queue.keep_running(batch[2]);
+  ASSERT_NE(queue.offer(of("a", ServiceClass::Realtime), now).ticket, 0U);
+  EXPECT_EQ(queue.preempt(now), batch[1]);
+  queue.keep_running(batch[1]);
+  queue.keep_running(batch[0]);
+  EXPECT_EQ(queue.preempt(now), 0U);
+  EXPECT_EQ(queue.offer(of("a", ServiceClass::Realtime), now).verdict, Verdict::Refused)
+      << "2.5 s of batch are before it";
 }
 
 TEST(AdmissionPreemption, WhatIsOverdueIsNotPreEmpted) {

@@ -83,6 +83,7 @@ struct AdmissionQueue::State {
   std::vector<EngineBacklog> backlogs{1};
   std::uint32_t releases_in_order = 0;  // since the last to the longest overdue
   std::uint64_t overdue_released = 0;
+  std::uint64_t preempted = 0;
   struct Counts {
     std::uint64_t released = 0;
     std::uint64_t refused = 0;

@@ -134,7 +134,7 @@ void WaitingTable::link_running(std::uint32_t position) {
   node.newer = kNone;
   if (newest != kNone) nodes_[newest - 1].newer = position;
   newest = position;
-  ++levels_[node.request.level].running;
+  if (node.request.stoppable) ++levels_[node.request.level].stoppable;
 }
 
 void WaitingTable::unlink_running(std::uint32_t position) {
@@ -143,7 +143,13 @@ void WaitingTable::unlink_running(std::uint32_t position) {
   if (node.older != kNone) nodes_[node.older - 1].newer = node.newer;
   std::uint32_t& newest = levels_[node.request.level].newest_running;
   (node.newer != kNone ? nodes_[node.newer - 1].older : newest) = node.older;
-  --levels_[node.request.level].running;
+  if (node.request.stoppable) --levels_[node.request.level].stoppable;
+}
+
+void WaitingTable::keep_running(std::uint32_t position) {
+  WaitingRequest& request = nodes_[position - 1].request;
+  if (request.stoppable) --levels_[request.level].stoppable;
+  request.stoppable = false;
 }
 
 std::uint32_t WaitingTable::add_running(const WaitingRequest& request) {

@@ -23,6 +23,7 @@ struct WaitingRequest {
   bool has_deadline = false;
   bool prefilled = false;           // released, and its first token is out
   bool begun = false;               // it ran before: its client has a part of the answer
+  bool stoppable = true;            // it can go on later where it was stopped
   std::uint32_t engine = 0;         // where it is being prefilled
   std::uint32_t prompt_tokens = 0;  // to prefill
   std::uint32_t output_tokens = 0;  // expected
@@ -57,6 +58,7 @@ class WaitingTable {
   std::uint32_t add_running(const WaitingRequest& request);
   void release(std::uint32_t position);              // Waiting -> Running, charged
   void requeue(std::uint32_t position);              // Running -> Waiting, before all of its level
+  void keep_running(std::uint32_t position);         // it is not stoppable any more
   void drop(std::uint32_t position);                 // Waiting -> Dropped
   void erase(std::uint32_t position);                // any -> Free
   void charge(std::uint32_t position, double work);  // the correction at its end
@@ -93,7 +95,7 @@ class WaitingTable {
     std::uint32_t oldest = kNone;
     std::uint32_t newest = kNone;
     std::uint32_t newest_running = kNone;
-    std::uint32_t running = 0;
+    std::uint32_t stoppable = 0;         // that run
     std::vector<std::uint32_t> tenants;  // with something waiting here, in no order
   };
   const Level& level(std::uint8_t number) const { return levels_[number]; }

@@ -17,9 +17,14 @@ Error not_ready(const ModelId& model) {
                1000};
 }
 
+AdmissionOptions with_preemption(AdmissionOptions options) {
+  options.preempts = true;
+  return options;
+}
+
 }  // namespace
 
-// One job behind the gate: stands between the engine and its caller, and costs one allocation.
+// One job behind the gate: stands between the engine and its caller.
 class GatedGeneration final : public Generation, public EventSink {
  public:
   GatedGeneration(std::shared_ptr<AdmissionGate> gate, std::uint32_t planned, EventSink& sink)
@@ -38,15 +43,27 @@ class GatedGeneration final : public Generation, public EventSink {
 
   // The load that goes back with an answer tells what waits here, too.
   void on_head(const Head& head) override {
+    if (std::exchange(headed_, true)) return;  // it goes on
     if (!head.load) return sink_->on_head(head);
     Head told = head;
     gate_->add_share(*told.load);
     sink_->on_head(told);
   }
   bool on_chunk(const Chunk& chunk) override {
-    if (tokens_ == 0) gate_->first_token(*this);
-    tokens_ += std::max(chunk.tokens, 1U);
-    return sink_->on_chunk(chunk);
+    ++calls_;
+    if (!std::exchange(prefilled_, true)) gate_->first_token(*this);
+    tokens_ += chunk.tokens;
+    if (delivered_ != nullptr) follow(chunk);
+    bool destroyed = false;
+    bool* const outer = std::exchange(destroyed_, &destroyed);
+    const bool more = sink_->on_chunk(chunk);
+    if (destroyed) {
+      if (outer != nullptr) *outer = true;
+      return false;
+    }
+    destroyed_ = outer;
+    --calls_;
+    return more;
   }
   void on_finished(Finished finished) override {
     end(finished.usage, true);
@@ -58,17 +75,41 @@ class GatedGeneration final : public Generation, public EventSink {
     sink_->on_error(std::move(error));
   }
 
-  void wait(const Job& job) { job_ = std::make_unique<const Job>(job); }
-  void run(Engine& engine, const Job& job) {
-    bool destroyed = false;
-    destroyed_ = &destroyed;
-    auto inner = engine.start(job, *this);
-    if (destroyed) return;  // inside a call of the sink
-    destroyed_ = nullptr;
-    inner_ = std::move(inner);
-  }
-  std::unique_ptr<const Job> take_job() { return std::move(job_); }
+  // What it will run, now or later.
+  void hold(const Job& job) { job_ = std::make_shared<const Job>(job); }
   const Job* job() const { return job_.get(); }
+  // Batch may be stopped: its job is kept, and what its client has. All else keeps nothing.
+  void run(Engine& engine) {
+    std::shared_ptr<const Job> job = job_;
+    const bool batch = job->context.service_class == ServiceClass::Batch;
+    if (!batch) job_.reset();
+    if (delivered_ != nullptr && delivered_->tokens() > 0) {
+      Job going_on = *job;
+      going_on.delivered = std::make_shared<const Delivered>(*delivered_);
+      job = std::make_shared<const Job>(std::move(going_on));
+    } else if (batch && job->stream) {
+      delivered_ = job->delivered != nullptr ? std::make_unique<Delivered>(*job->delivered)
+                                             : std::make_unique<Delivered>();
+    }
+    tokens_before_ = tokens_;
+    bool destroyed = false;
+    bool* const outer = std::exchange(destroyed_, &destroyed);
+    auto inner = engine.start(*job, *this);
+    if (destroyed) {  // inside a call of the sink
+      if (outer != nullptr) *outer = true;
+      return;
+    }
+    destroyed_ = outer;
+    if (ticket_ != 0) inner_ = std::move(inner);
+  }
+  // False: not just now.
+  bool stop() {
+    if (calls_ > 0 || more_ || job_ == nullptr) return false;
+    inner_.reset();
+    prefilled_ = false;
+    return true;
+  }
+  std::uint32_t tokens_of_run() const { return tokens_ - tokens_before_; }
   void refuse(Error error, Refused why = Refused::No) {
     ticket_ = 0;
     if (why != Refused::No) sink_->on_head(Head{.site = {}, .refused = why});
@@ -80,16 +121,34 @@ class GatedGeneration final : public Generation, public EventSink {
   void end(const Usage& usage, bool served) {
     if (ticket_ != 0) gate_->ended(*this, {.usage = usage, .served = served});
   }
+  void follow(const Chunk& chunk) {
+    more_ = chunk.more;
+    // An external engine's role, or any text without ids, would come twice.
+    if (chunk.token_ids.empty() && !chunk.more) delivered_->lose_track();
+    if (!chunk.token_ids.empty()) delivered_->add(chunk.choice, chunk.token_ids);
+    if (chunk.ends) delivered_->finish(chunk.choice);
+    if (!delivered_->complete()) {
+      gate_->queue_.keep_running(ticket_);
+      delivered_.reset();
+      job_.reset();
+    }
+  }
 
   std::shared_ptr<AdmissionGate> gate_;
   EventSink* sink_;
-  AdmissionTicket ticket_ = 0;         // 0: not in the queue (any more)
-  std::unique_ptr<const Job> job_;     // while it waits
-  std::unique_ptr<Generation> inner_;  // while it runs
-  bool* destroyed_ = nullptr;          // while run() is below on the stack
-  std::uint32_t place_;                // planned for; once released, where it runs
-  std::uint32_t prompt_tokens_ = 0;    // counted at its engine until its first token
-  std::uint32_t tokens_ = 0;           // delivered
+  AdmissionTicket ticket_ = 0;            // 0: not in the queue (any more)
+  std::shared_ptr<const Job> job_;        // while it waits, or may wait again
+  std::unique_ptr<Delivered> delivered_;  // of a batch stream
+  std::unique_ptr<Generation> inner_;     // while it runs
+  bool* destroyed_ = nullptr;             // while a call that may destroy it is on the stack
+  std::uint32_t place_;                   // planned for; once released, where it runs
+  std::uint32_t prompt_tokens_ = 0;       // counted at its engine until its first token
+  std::uint32_t tokens_ = 0;              // delivered
+  std::uint32_t tokens_before_ = 0;       // before this run
+  std::uint16_t calls_ = 0;               // of on_chunk() on the stack
+  bool headed_ = false;
+  bool prefilled_ = false;
+  bool more_ = false;  // the last chunk belongs to the next
 };
 
 class AdmissionGate::GatedEngine final : public Engine {
@@ -111,7 +170,7 @@ AdmissionGate::AdmissionGate(Executor executor, const Clock& clock, GateOptions 
       clock_(clock),
       options_(std::move(options)),
       changed_(std::move(changed)),
-      queue_(options_.queue),
+      queue_(with_preemption(options_.queue)),
       timer_(executor) {}
 
 std::shared_ptr<Engine> AdmissionGate::add(const EngineId& name, std::shared_ptr<Engine> engine) {
@@ -186,6 +245,7 @@ AdmissionRequest AdmissionGate::request_of(const Job& job) const {
   request.network_own =
       std::ranges::find(options_.network_tenants, context.tenant) != options_.network_tenants.end();
   request.prompt_tokens = job.prompt_tokens;
+  if (job.delivered != nullptr) request.prompt_tokens += job.delivered->tokens();
   request.cached_tokens = job.cached_tokens;
   request.output_tokens_max = job.output_tokens_max;
   if (job.operation == Operation::Embedding) request.output_tokens_max = 1;
@@ -203,13 +263,16 @@ std::unique_ptr<Generation> AdmissionGate::start(std::uint32_t planned, const Jo
   const AdmissionAnswer answer = queue_.offer(request_of(job), clock_.now());
   generation->ticket_ = answer.ticket;
   switch (answer.verdict) {
-    case AdmissionAnswer::Verdict::Admitted: run(*generation, job); break;
+    case AdmissionAnswer::Verdict::Admitted:
+      generation->hold(job);
+      run(*generation);
+      break;
     case AdmissionAnswer::Verdict::Queued:
-      generation->wait(job);
+      generation->hold(job);
       waiting_.emplace(answer.ticket, generation.get());
       break;
     case AdmissionAnswer::Verdict::Refused:
-      generation->wait(job);  // for its model and deadline
+      generation->hold(job);  // for its model and deadline
       refuse(*generation, answer.refusal);
       break;
   }
@@ -218,7 +281,7 @@ std::unique_ptr<Generation> AdmissionGate::start(std::uint32_t planned, const Jo
 }
 
 void AdmissionGate::refuse(GatedGeneration& generation, const AdmissionRefusal& refusal) {
-  const std::unique_ptr<const Job> job = generation.take_job();
+  const Job* job = generation.job();
   const std::string model = "'" + job->model.str() + "'";
   Error error{Code::ResourceExhausted, ""};
   Refused why = Refused::Full;
@@ -262,7 +325,8 @@ AdmissionGate::Place* AdmissionGate::choose(std::uint32_t planned) {
   return best;
 }
 
-void AdmissionGate::run(GatedGeneration& generation, const Job& job) {
+void AdmissionGate::run(GatedGeneration& generation) {
+  const Job& job = *generation.job();
   Place* place = choose(generation.place_);
   if (place == nullptr) {  // it went away between two calls
     queue_.finished(generation.ticket_, {.usage = {}, .served = false}, clock_.now());
@@ -275,10 +339,13 @@ void AdmissionGate::run(GatedGeneration& generation, const Job& job) {
   if (job.stream) {
     generation.prompt_tokens_ = job.prompt_tokens - std::min(job.cached_tokens, job.prompt_tokens);
   }
+  if (job.context.service_class == ServiceClass::Batch) {
+    running_batch_.emplace(generation.ticket_, &generation);
+  }
   ++place->running;
   place->prefilling += generation.prompt_tokens_;
   const std::shared_ptr<Engine> engine = place->engine;  // a sink's call may remove the place
-  generation.run(*engine, job);
+  generation.run(*engine);
 }
 
 void AdmissionGate::first_token(GatedGeneration& generation) {
@@ -290,16 +357,35 @@ void AdmissionGate::first_token(GatedGeneration& generation) {
 
 void AdmissionGate::ended(GatedGeneration& generation, const AdmissionOutcome& outcome) {
   const AdmissionTicket ticket = std::exchange(generation.ticket_, 0);
+  running_batch_.erase(ticket);
   if (waiting_.erase(ticket) > 0) {
     queue_.cancel(ticket, clock_.now());
   } else {
     queue_.finished(ticket, outcome, clock_.now());
-    if (Place* place = find(generation.place_)) {
-      --place->running;
-      place->prefilling -= generation.prompt_tokens_;
-    }
+    left_place(generation);
   }
   pump();
+}
+
+void AdmissionGate::left_place(GatedGeneration& generation) {
+  Place* place = find(generation.place_);
+  if (place == nullptr) return;
+  --place->running;
+  place->prefilling -= generation.prompt_tokens_;
+  generation.prompt_tokens_ = 0;
+}
+
+// Whether a slot was freed for realtime that waits.
+bool AdmissionGate::preempt() {
+  const AdmissionTicket ticket = queue_.preempt(clock_.now());
+  const auto victim = running_batch_.find(ticket);
+  if (ticket == 0 || victim == running_batch_.end() || !victim->second->stop()) return false;
+  GatedGeneration* generation = victim->second;
+  running_batch_.erase(victim);
+  left_place(*generation);
+  queue_.requeue(ticket, generation->tokens_of_run(), clock_.now());
+  waiting_.emplace(ticket, generation);
+  return true;
 }
 
 // Runs what the queue lets go, refuses what it drops. What it calls may end others and come back
@@ -316,14 +402,14 @@ void AdmissionGate::pump() {
     while (const AdmissionTicket ticket = queue_.next(clock_.now())) {
       GatedGeneration* generation = take(ticket);
       PERIGEE_ASSERT(generation != nullptr);
-      const std::unique_ptr<const Job> job = generation->take_job();
-      run(*generation, *job);
+      run(*generation);
     }
     while (const auto dropped = queue_.dropped()) {
       more = true;
       GatedGeneration* generation = take(dropped->ticket);
       if (generation != nullptr) refuse(*generation, dropped->refusal);
     }
+    more = preempt() || more;
   }
   pumping_ = false;
   watch();

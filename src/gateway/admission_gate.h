@@ -3,6 +3,10 @@
 // jobs there and back. A gated engine is an Engine as any other: started work goes straight
 // through, waiting work is started later, and what is refused ends with an Error that says why.
 //
+// Realtime pre-empts batch: a batch job is stopped at its engine and waits again; later it goes on
+// by itself, at any engine of the model, from the tokens that were handed on. One whose tokens are
+// not known (an external engine's stream that has begun) runs to its end.
+//
 // The engine for which a job was planned runs it, unless it has no slot free when the job's turn
 // comes: then the one of the model with most room does. Errors:
 //   ResourceExhausted  Refused::Full or TooLate; `retry_after_ms` says when it may be worth
@@ -81,7 +85,9 @@ class AdmissionGate : public std::enable_shared_from_this<AdmissionGate> {
   Place* find(const EngineId& name);
   Place* find(std::uint32_t serial);
   Place* choose(std::uint32_t planned);
-  void run(GatedGeneration& generation, const Job& job);
+  void run(GatedGeneration& generation);
+  bool preempt();
+  void left_place(GatedGeneration& generation);
   void first_token(GatedGeneration& generation);
   void ended(GatedGeneration& generation, const AdmissionOutcome& outcome);
   void pump();
@@ -97,6 +103,7 @@ class AdmissionGate : public std::enable_shared_from_this<AdmissionGate> {
   std::uint32_t serials_ = 0;
   std::uint32_t ready_ = 0;  // of places_
   std::unordered_map<AdmissionTicket, GatedGeneration*> waiting_;
+  std::unordered_map<AdmissionTicket, GatedGeneration*> running_batch_;  // that may be stopped
   asio::basic_waitable_timer<std::chrono::steady_clock,
                              asio::wait_traits<std::chrono::steady_clock>, Executor>
       timer_;

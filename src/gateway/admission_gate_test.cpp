@@ -15,6 +15,7 @@ class Told final : public EventSink {
   void on_head(const Head& head) override {
     load = head.load;
     refused = head.refused;
+    ++heads;
   }
   bool on_chunk(const Chunk& chunk) override {
     tokens += chunk.tokens;
@@ -24,6 +25,7 @@ class Told final : public EventSink {
   void on_error(Error failed) override { error = std::move(failed); }
 
   std::optional<EngineLoad> load;
+  int heads = 0;
   std::uint32_t tokens = 0;
   bool finished = false;
   std::optional<Error> error;
@@ -127,7 +129,7 @@ TEST_F(AdmissionGateTest, AClientThatLeavesFreesItsSlotAndItsPlace) {
 
 TEST_F(AdmissionGateTest, RealtimeGoesBeforeBatch) {
   FakeEngine& fake = add(1);
-  auto running = start();
+  auto running = start(ServiceClass::Standard);
   auto batch = start();
   auto realtime = start(ServiceClass::Realtime);
   running.reset();
@@ -140,7 +142,7 @@ TEST_F(AdmissionGateTest, SaysWhyItRefusesAndWhenToComeBack) {
   options.queue.requests_max = 2;
   make_gate(options);
   add(1);
-  auto running = start();
+  auto running = start(ServiceClass::Standard);
   auto stays = start();
   auto waits = start();
   auto full = start();
@@ -245,6 +247,61 @@ TEST_F(AdmissionGateTest, AnEngineThatFailsAtOnceFreesItsSlot) {
     ASSERT_TRUE(client->told.error);
     EXPECT_EQ(fake.jobs.size(), i);
   }
+  EXPECT_EQ(gate_->stats().running, 0U);
+}
+
+// A stream of "1,2" and more, which can be resumed unless `ids` is empty.
+std::vector<FakeEngine::Step> stream_of(const std::string& ids, bool more = false) {
+  return {FakeEngine::Say{"{}", 2, ids, 0, false, more}, FakeEngine::Hang{},
+          FakeEngine::Finish{Finished{}}};
+}
+
+TEST_F(AdmissionGateTest, RealtimePreEmptsABatchStreamWhichGoesOnByItself) {
+  FakeEngine& fake = add(kEngine, 1, engine_, stream_of("1,2"));
+  auto batch = start();
+  auto realtime = start(ServiceClass::Realtime);
+  EXPECT_EQ(fake.cancelled, 1);
+  ASSERT_EQ(fake.jobs.size(), 2U);
+  EXPECT_EQ(fake.jobs[1].context.service_class, ServiceClass::Realtime);
+  EXPECT_EQ(gate_->waiting(), 1U);
+  EXPECT_FALSE(batch->told.error);
+  fake.advance();
+  EXPECT_TRUE(realtime->told.finished);
+  ASSERT_EQ(fake.jobs.size(), 3U);
+  ASSERT_NE(fake.jobs[2].delivered, nullptr);
+  EXPECT_EQ(fake.jobs[2].delivered->tokens(), 2U);
+  EXPECT_EQ(batch->told.heads, 1) << "it is one answer";
+  fake.advance();
+  EXPECT_TRUE(batch->told.finished);
+  EXPECT_EQ(gate_->stats().running, 0U);
+}
+
+TEST_F(AdmissionGateTest, AStreamThatNobodyCouldResumeRunsToItsEnd) {
+  FakeEngine& fake = add(kEngine, 1, engine_, stream_of(""));
+  auto batch = start();
+  auto realtime = start(ServiceClass::Realtime);
+  EXPECT_EQ(fake.cancelled, 0);
+  fake.advance();
+  EXPECT_TRUE(batch->told.finished);
+  EXPECT_EQ(fake.jobs.size(), 2U);
+}
+
+TEST_F(AdmissionGateTest, DoesNotStopBetweenChunksThatBelongTogether) {
+  FakeEngine& fake = add(kEngine, 1, engine_, stream_of("1,2", true));
+  auto batch = start();
+  auto realtime = start(ServiceClass::Realtime);
+  EXPECT_EQ(fake.cancelled, 0);
+  EXPECT_EQ(gate_->waiting(), 1U);
+}
+
+TEST_F(AdmissionGateTest, AStoppedClientThatLeavesFreesItsPlace) {
+  FakeEngine& fake = add(kEngine, 1, engine_, stream_of("1,2"));
+  auto batch = start();
+  auto realtime = start(ServiceClass::Realtime);
+  batch.reset();
+  EXPECT_EQ(gate_->waiting(), 0U);
+  realtime.reset();
+  EXPECT_EQ(fake.jobs.size(), 2U);
   EXPECT_EQ(gate_->stats().running, 0U);
 }
 

@@ -56,7 +56,8 @@ json::object queue_json(const QueueStatus& queue) {
   }
   return json::object{{"model", queue.model.str()},   {"requests", queue.stats.requests},
                       {"tokens", queue.stats.tokens}, {"running", queue.stats.running},
-                      {"slots", queue.stats.slots},   {"classes", std::move(classes)}};
+                      {"slots", queue.stats.slots},   {"preempted", queue.stats.preempted},
+                      {"classes", std::move(classes)}};
 }
 
 json::object peer_json(const PeerStatus& peer, Instant now) {

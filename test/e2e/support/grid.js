@@ -37,8 +37,9 @@ export class Grid {
     return call(`${this.url}/control/v1${path}`, { method, key: this.operatorKey, body });
   }
 
-  // `engines`: [{name, url, model}], servers outside; `models`: names of models known to the directory.
-  async addSite(name, { engines = [], jurisdiction = 'de', limits = {} } = {}) {
+  // `engines`: [{name, url, model, slots}], servers outside; `slots`: of an own engine with the shipped
+  // model, 0: none.
+  async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {} } = {}) {
     const url = `http://127.0.0.1:${await freePort()}`;
     const folder = join(this.folder, name);
     mkdirSync(folder, { mode: 0o700 });
@@ -48,6 +49,10 @@ export class Grid {
       method: 'POST',
       body: { token, name, url, tier: 'metro', jurisdiction, latitude: 52.5, longitude: 13.4, city: name },
     });
+    if (slots > 0) {
+      await this.admin('PUT', '/models/perigee-demo', { kind: 'llama', file: 'perigee-demo.gguf' });
+      await this.admin('PUT', `/placements/${name}/perigee-demo`, { slots });
+    }
     writeFileSync(join(folder, 'site.key'), joined.key, { mode: 0o600 });
     writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, limits));
     const child = start(PERIGEE, ['site', '--config', join(folder, 'site.toml')], join(folder, 'log'));
