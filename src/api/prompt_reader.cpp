@@ -169,6 +169,7 @@ Result<> PromptReader::read_part(json::ondemand::value value, Field field,
       PERIGEE_TRY(text, json::read_string(item, field));
       add_text(text);
     } else {
+      if (key == "image_url") has_images_ = true;
       PERIGEE_CHECK(read_raw(item, depth_left, kImageTokensMax, document));
     }
   }

@@ -25,6 +25,7 @@ class PromptReader {
   void count_bytes(std::size_t bytes) { bytes_ += bytes; }
 
   std::uint32_t tokens() const;
+  bool has_images() const { return has_images_; }
   std::vector<std::uint64_t> take_blocks() { return hasher_.take(); }
 
  private:
@@ -45,6 +46,7 @@ class PromptReader {
   PrefixHasher hasher_;
   std::uint64_t bytes_ = 0;
   std::uint64_t tokens_ = 0;
+  bool has_images_ = false;
 };
 
 // The bytes of a value in the body it was read from: call before and after reading it.

@@ -77,6 +77,7 @@ class SummaryReader {
   Result<> read_field(std::string_view key, value item, json::ondemand::document& document);
   Result<> read_known(std::uint32_t known, std::string_view key, value item,
                       json::ondemand::document& document);
+  void note_need(std::string_view key, std::string_view json);
   Result<> read_model(value item);
   Result<> read_stream_options(value item);
   Result<> read_service_tier(value item);
@@ -88,6 +89,9 @@ class SummaryReader {
   PromptReader prompt_;
   RequestSummary out_;
   std::uint32_t seen_ = 0;
+  bool tools_ = false;
+  bool no_tools_ = false;
+  bool guided_ = false;
   bool stream_options_ = false;  // given and not null
   std::optional<std::uint32_t> max_tokens_;
 };
@@ -107,6 +111,10 @@ Result<RequestSummary> SummaryReader::read() {
   }
   PERIGEE_CHECK(check_whole());
   if (!out_.output_tokens_max) out_.output_tokens_max = max_tokens_;
+  if (out_.operation == Operation::Embedding) out_.needs |= kEmbeddings;
+  if (guided_) out_.needs |= kGuidedOutput;
+  if (tools_ && !no_tools_) out_.needs |= kTools;
+  if (prompt_.has_images()) out_.needs |= kVision;
   out_.prompt_tokens = prompt_.tokens();
   out_.prefix_blocks = prompt_.take_blocks();
   return std::move(out_);
@@ -146,8 +154,22 @@ Result<> SummaryReader::read_field(std::string_view key, value item,
   if (known == kModel) out_.model_span = span;
   if (known == kStreamOptions) out_.stream_options_span = span;
   if (known == kResume) out_.resume_span = span;
+  if (known == 0) note_need(key, body_.substr(span.offset, span.size));
   if (key == "tools" || key == "functions") prompt_.count_bytes(span.size);
   return {};
+}
+
+// What other fields ask of an engine, from their raw JSON. An engine that lacks it says what is
+// wrong with the field; this only helps to find one that does not.
+void SummaryReader::note_need(std::string_view key, std::string_view json) {
+  const bool null = json.starts_with("null");
+  if (key == "tools" || key == "functions") tools_ = tools_ || json.find('{') != json.npos;
+  if (key == "tool_choice") no_tools_ = json.starts_with("\"none\"");
+  if (key == "response_format") {
+    guided_ = guided_ || json.find("\"json_") != json.npos;
+  } else if (key == "grammar" || key.starts_with("guided_")) {
+    guided_ = guided_ || !null;
+  }
 }
 
 Result<> SummaryReader::read_known(std::uint32_t known, std::string_view key, value item,

@@ -12,6 +12,7 @@
 #include "api/prefix_hasher.h"
 #include "base/id.h"
 #include "base/result.h"
+#include "core/attributes.h"
 #include "core/inference.h"
 
 namespace perigee::api {
@@ -29,10 +30,13 @@ struct RequestSummary {
   std::optional<ServiceClass> service_class;  // from service_tier: priority and fast = realtime,
                                               // flex = batch, default = standard; auto and
                                               // scale = none
-  std::string session;                        // prompt_cache_key, else empty
-  std::vector<std::uint64_t> prefix_blocks;   // chained hashes of the prompt text (see below)
-  BodySpan model_span;                        // of the value, quotes included
-  BodySpan stream_options_span;               // of the value
+  // Of the engine: embeddings; images in a prompt; tools (unless tool_choice is none); answers
+  // bound to a response_format, grammar or guided_* field.
+  Capabilities needs = 0;
+  std::string session;                       // prompt_cache_key, else empty
+  std::vector<std::uint64_t> prefix_blocks;  // chained hashes of the prompt text (see below)
+  BodySpan model_span;                       // of the value, quotes included
+  BodySpan stream_options_span;              // of the value
   BodySpan resume_span;  // of `perigee_resume`, which only a site may send; not read
 };
 

@@ -51,6 +51,27 @@ TEST(RequestSummary, ReadsWhatRoutingNeeds) {
   EXPECT_EQ(summary->prompt_tokens, 8u + 5u);  // 20 bytes of text, two messages
 }
 
+TEST(RequestSummary, FindsWhatAnEngineMustBeAbleToDo) {
+  const auto needs = [](const std::string& more) {
+    const auto summary = read(chat(more));
+    EXPECT_TRUE(summary) << more;
+    return summary ? summary->needs : kEverything;
+  };
+  EXPECT_EQ(needs(""), 0);
+  EXPECT_EQ(needs(R"(,"tools":[],"response_format":{"type":"text"},"grammar":null)"), 0);
+  EXPECT_EQ(needs(R"(,"tools":[{"type":"function"}])"), kTools);
+  EXPECT_EQ(needs(R"(,"tools":[{"type":"function"}],"tool_choice":"none")"), 0);
+  EXPECT_EQ(needs(R"(,"response_format":{"type":"json_schema","json_schema":{}})"), kGuidedOutput);
+  EXPECT_EQ(needs(R"(,"guided_regex":"a+")"), kGuidedOutput);
+  const auto image = read(
+      R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})");
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->needs, kVision);
+  const auto embedding = read(R"({"model":"m","input":"x"})", Operation::Embedding);
+  ASSERT_TRUE(embedding) << embedding.error().message;
+  EXPECT_EQ(embedding->needs, kEmbeddings);
+}
+
 TEST(RequestSummary, HasDefaultsForWhatIsAbsentOrNull) {
   for (const char* more :
        {"", R"(,"stream":null,"stream_options":null,"n":null,)"
@@ -268,21 +289,11 @@ TEST(RequestSummary, SurvivesRandomDamageAndNeverAcceptsTwoModels) {
       const std::size_t at = below(body.size());
       const std::size_t size = 1 + below(12);
       switch (below(5)) {
-        case 0:
-          body[at] = kBytes[below(kBytes.size())];
-          break;
-        case 1:
-          body.erase(at, size);
-          break;
-        case 2:
-          body.insert(at, body.substr(below(body.size()), size));
-          break;
-        case 3:
-          body.insert(at, R"("model":"m2",)");
-          break;
-        default:
-          body.resize(at);
-          break;
+        case 0: body[at] = kBytes[below(kBytes.size())]; break;
+        case 1: body.erase(at, size); break;
+        case 2: body.insert(at, body.substr(below(body.size()), size)); break;
+        case 3: body.insert(at, R"("model":"m2",)"); break;
+        default: body.resize(at); break;
       }
     }
     const auto summary = read(body, static_cast<Operation>(below(3)));

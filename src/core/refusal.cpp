@@ -93,7 +93,8 @@ std::optional<Error> lasting(const RouteRequest& request, const PlanScratch& scr
     case Rejection::Context:
       return Error{.code = Code::PayloadTooLarge,
                    .message = "the prompt is longer than any allowed site takes for " + model +
-                              why + "send less"};
+                              why + "send less",
+                   .param = "messages"};
     case Rejection::Attestation:
       return Error{.code = Code::FailedPrecondition,
                    .message = "no allowed site proves of " + model +

@@ -121,6 +121,7 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   route.service_class =
       call.hints.service_class.value_or(summary.service_class.value_or(ServiceClass::Standard));
   route.prompt_tokens = summary.prompt_tokens;
+  route.needs = summary.needs;
   route.output_tokens_max = summary.output_tokens_max.value_or(0);
   route.prefix_blocks = std::move(summary.prefix_blocks);
   route.local_only = call.hints.hop > 0;
