@@ -22,6 +22,17 @@ void add_name(json::object& object, const CandidateState* state) {
     object["engine"] = nullptr;
 }
 
+// Null where it is not known: then nothing is excluded.
+json::value capability_names(Capabilities capabilities) {
+  if (capabilities == kEverything) return nullptr;
+  json::array names;
+  if ((capabilities & kVision) != 0) names.emplace_back("vision");
+  if ((capabilities & kGuidedOutput) != 0) names.emplace_back("guided_output");
+  if ((capabilities & kEmbeddings) != 0) names.emplace_back("embeddings");
+  if ((capabilities & kTools) != 0) names.emplace_back("tools");
+  return names;
+}
+
 json::object prediction_json(const Router& router, const Prediction& prediction) {
   json::object object;
   const CandidateState* state = router.candidate(prediction.candidate);
@@ -53,6 +64,16 @@ json::object prediction_json(const Router& router, const Prediction& prediction)
   object["price_micros"] = prediction.price_micros;
   object["backbone_bytes"] = prediction.backbone_bytes;
   object["slots_usable"] = prediction.slots_usable;
+  if (state == nullptr) return object;
+  object["engines"] = state->engines;
+  object["context_tokens"] = state->context_tokens;
+  object["capabilities"] = capability_names(state->capabilities);
+  object["attestation"] = to_string(state->attestation);
+  object["price_micros_per_mtok"] = state->price_micros_per_mtok;
+  object["backbone_ms_per_mib"] = rounded(state->backbone_ms_per_mib);
+  object["reserved_share"] = rounded(state->reserved_share);
+  object["power_share"] = rounded(state->power_share);
+  object["held_blocks"] = state->held != nullptr ? state->held->inserted() : 0;
   return object;
 }
 
@@ -62,6 +83,7 @@ json::object request_json(const RouteRequest& request) {
   object["class"] = to_string(request.service_class);
   object["prompt_tokens"] = request.prompt_tokens;
   object["prefix_blocks"] = request.prefix_blocks.size();
+  object["needs"] = capability_names(request.needs);
   json::array jurisdictions;
   for (const JurisdictionId& jurisdiction : request.jurisdictions) {
     jurisdictions.emplace_back(jurisdiction.str());
