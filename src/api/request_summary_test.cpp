@@ -63,8 +63,8 @@ TEST(RequestSummary, FindsWhatAnEngineMustBeAbleToDo) {
   EXPECT_EQ(needs(R"(,"tools":[{"type":"function"}],"tool_choice":"none")"), 0);
   EXPECT_EQ(needs(R"(,"response_format":{"type":"json_schema","json_schema":{}})"), kGuidedOutput);
   EXPECT_EQ(needs(R"(,"guided_regex":"a+")"), kGuidedOutput);
-  const auto image = read(
-      R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})");
+  const auto image = read(R"({"model":"m","messages":[{"role":"user",)"
+                          R"("content":[{"type":"image_url","image_url":{}}]}]})");
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_EQ(image->needs, kVision);
   const auto embedding = read(R"({"model":"m","input":"x"})", Operation::Embedding);

@@ -72,8 +72,8 @@ TEST(Digest, AnOlderPeersSilenceExcludesNothingAndAsksForNoFilter) {
 }
 
 TEST(Digest, IgnoresAFilterOfAnotherVersion) {
-  auto parsed = parse_digest(
-      R"({"site":"a","models":[{"id":"m","ready":true,"load":"","prefix_version":1,"prefixes":"UEYC"}]})");
+  auto parsed = parse_digest(R"({"site":"a","models":[{"id":"m","ready":true,"load":"",)"
+                             R"("prefix_version":1,"prefixes":"UEYC"}]})");
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->models[0].prefixes, nullptr);
 }
