@@ -80,7 +80,7 @@ void AdmissionQueue::State::end_prefill(const WaitingRequest& request, Instant n
 bool AdmissionQueue::State::slots_taken(std::uint8_t level) const {
   const std::uint32_t running = running_ordinary + running_network;
   if (running >= std::min(options.running_max, slots_network)) return true;
-  return level != kNetworkLevel && running_ordinary >= slots_ordinary;
+  return level != kNetworkLevel && running_ordinary >= slots(level);
 }
 
 bool AdmissionQueue::State::engine_ready(Instant now) const {
@@ -181,7 +181,9 @@ void AdmissionQueue::State::started(std::uint32_t position, Instant now) {
   begin_prefill(request, least_engine(now), now);
   running_output_tokens += request.output_tokens;
   ++(request.level == kNetworkLevel ? running_network : running_ordinary);
+  ++running_by_level[request.level];
   ++counts[request.level].released;
+  ++prefilling;
 }
 
 std::uint32_t AdmissionQueue::State::longest_overdue(Instant now) const {
@@ -203,9 +205,13 @@ bool AdmissionQueue::State::expired(const WaitingRequest& request, Instant now) 
 
 // It holds its slot no longer.
 void AdmissionQueue::State::stopped(const WaitingRequest& request, Instant now) {
-  if (!request.prefilled) end_prefill(request, now);
+  if (!request.prefilled) {
+    end_prefill(request, now);
+    --prefilling;
+  }
   running_output_tokens -= request.output_tokens;
   --(request.level == kNetworkLevel ? running_network : running_ordinary);
+  --running_by_level[request.level];
 }
 
 void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& outcome,
@@ -224,6 +230,7 @@ void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& 
     const bool whole = request.prefilled && !request.begun;
     if (whole && usage.completion_tokens >= kOutputTokensLeast) {
       const double per_token = to_ms(now - request.first_token) / (usage.completion_tokens - 1);
+      pace.ended(per_token, tpot_ms(now));
       tpot_factor.observe(per_token / published_tpot_ms, now);
     }
   }
@@ -265,6 +272,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
     return refused(Why::NoCapacity, to_ms(kNoCapacityRetry));
   }
   described.tenant = state.table.tenant(request.tenant);
+  state.keep_pace(now);
 
   bool first = state.may_release(level, now);
   for (std::uint8_t other = 0; other <= level; ++other) {
@@ -303,6 +311,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
 
 AdmissionTicket AdmissionQueue::next(Instant now) {
   State& state = *state_;
+  state.keep_pace(now);
   for (;;) {
     std::uint32_t position = kNone;
     for (std::uint8_t level = 0; level < kAdmissionLevels && position == kNone; ++level) {
@@ -415,6 +424,7 @@ void AdmissionQueue::first_token(AdmissionTicket ticket, Instant now) {
   WaitingRequest& request = state.table.at(position);
   request.prefilled = true;
   request.first_token = now;
+  --state.prefilling;
   state.end_prefill(request, now);
   state.prefill.observe(request.tokens_ahead + request.prompt_tokens, to_ms(now - request.released),
                         0, now);
@@ -454,7 +464,7 @@ AdmissionStats AdmissionQueue::stats(Instant now) const {
   stats.tokens = state.table.waiting_tokens();
   stats.running = state.running_ordinary + state.running_network;
   stats.prefilling_tokens = state.prefilling_tokens;
-  stats.slots = state.slots_ordinary == kSlotsUnbounded ? 0 : state.slots_ordinary;
+  stats.slots = state.slots_ordinary == kSlotsUnbounded ? 0 : state.slots(kBatchLevel);
   stats.slots_network = state.slots_network == kSlotsUnbounded ? 0 : state.slots_network;
   stats.overdue_released = state.overdue_released;
   stats.preempted = state.preempted;

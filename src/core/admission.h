@@ -21,7 +21,7 @@
 // of prompt left to prefill: more would wait in the engine in its own order, which knows no
 // classes (SkyWalker pushes to idle queues only). Slots free for all but the network's own work:
 //   floor(slots * power_share * (1 - reserved_share)), at least 1 while any share is left
-// and the network's own work may use the reserved ones too.
+// and the network's own work may use the reserved ones too; less, for the pace (pace_limit.h).
 //
 // Realtime pre-empts batch: while realtime or the network's own work waits for a slot alone, the
 // batch request that came last stops and waits again, before all others of its class, with what it
@@ -161,7 +161,7 @@ struct AdmissionStats {
   std::uint64_t tokens = 0;             // waiting, all levels
   std::uint32_t running = 0;            // released and not finished
   std::uint64_t prefilling_tokens = 0;  // released, first token not yet out
-  std::uint32_t slots = 0;              // for all but the network's own work; 0: not known
+  std::uint32_t slots = 0;              // for all but that, the pace kept; 0: not known
   std::uint32_t slots_network = 0;      // for the network's own work
   std::uint64_t overdue_released = 0;   // out of the strict order, since the start
   std::uint64_t preempted = 0;          // stopped and queued again, since the start

@@ -1,12 +1,14 @@
 // What an AdmissionQueue keeps, and the steps that its calls are made of. admission.cpp decides who
-// runs and who is late, admission_room.cpp who makes room.
+// runs and who is late, admission_room.cpp who makes room, admission_pace.cpp how many may run.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
 
 #include "core/admission.h"
+#include "core/pace_limit.h"
 #include "core/rate_estimator.h"
 #include "core/waiting_table.h"
 
@@ -36,9 +38,11 @@ struct AdmissionQueue::State {
   void begin_prefill(WaitingRequest& request, std::uint32_t engine, Instant now);
   void end_prefill(const WaitingRequest& request, Instant now);
   std::uint32_t slots(std::uint8_t level) const {
-    return level == kNetworkLevel ? slots_network : slots_ordinary;
+    return level == kNetworkLevel ? slots_network : std::min(slots_ordinary, slots_paced);
   }
   double tpot_ms(Instant now) const { return published_tpot_ms * tpot_factor.mean(now); }
+  // Learns the time per token of what decodes, and bounds what runs by it.
+  void keep_pace(Instant now);
   void arrived(const WaitingRequest& request, Instant now);
   double left_by_above(std::uint8_t level, double slot_ms, Instant now) const;
   double turnover_ms(std::uint8_t level, Instant now) const;
@@ -70,6 +74,10 @@ struct AdmissionQueue::State {
   std::uint32_t engines = 1;
   std::uint32_t slots_ordinary = kSlotsUnbounded;
   std::uint32_t slots_network = kSlotsUnbounded;
+  PaceLimit pace;
+  std::uint32_t slots_paced = kSlotsUnbounded;  // with which the answers keep their pace
+  std::array<std::uint32_t, kAdmissionLevels> running_by_level{};
+  std::uint32_t prefilling = 0;                 // of the running ones
   std::uint32_t running_ordinary = 0;
   std::uint32_t running_network = 0;
   std::uint64_t running_output_tokens = 0;

@@ -23,6 +23,7 @@ ServingSite::Queue ServingSite::queue(Nanos now) const {
     const AdmissionStats stats = admission->stats(Instant{Duration{now}});
     waiting.requests += stats.requests;
     waiting.tokens += stats.tokens;
+    if (stats.slots > 0) waiting.slots = stats.slots;
   }
   return waiting;
 }
@@ -34,10 +35,11 @@ EngineLoad ServingSite::engine_load(std::size_t i, Nanos now) const {
   const Queue waiting = queue(now);
   load.queued_requests += (waiting.requests + up - 1) / up;
   load.queued_tokens += waiting.tokens / up;
+  load.slots = std::min(load.slots, std::max(1U, waiting.slots / up));
   return load;
 }
 
-EngineLoad ServingSite::load(Nanos now) const {
+EngineLoad ServingSite::engines_load(Nanos now) const {
   EngineLoad sum;
   double capacity = 0;
   double up = 0;
@@ -59,9 +61,15 @@ EngineLoad ServingSite::load(Nanos now) const {
     sum.kv_used /= capacity;
     sum.decode_ms /= up;
   }
+  return sum;
+}
+
+EngineLoad ServingSite::load(Nanos now) const {
+  EngineLoad sum = engines_load(now);
   const Queue waiting = queue(now);
   sum.queued_requests += waiting.requests;
   sum.queued_tokens += waiting.tokens;
+  sum.slots = std::min(sum.slots, waiting.slots);
   return sum;
 }
 

@@ -25,7 +25,9 @@ class ServingSite {
   EngineModel& engine(std::size_t i) { return engines_[i]; }
   const EngineModel& engine(std::size_t i) const { return engines_[i]; }
 
-  // Over all engines that are up, and the site's own queue.
+  // Over all engines that are up.
+  EngineLoad engines_load(Nanos now) const;
+  // With the site's own queue, and no more slots than it fills.
   EngineLoad load(Nanos now) const;
   // With its part of the site's own queue: what waits there will run on one of the engines.
   EngineLoad engine_load(std::size_t i, Nanos now) const;
@@ -63,9 +65,11 @@ class ServingSite {
   std::vector<bool> engine_down;
 
  private:
+  static constexpr std::uint32_t kNoLimit = 0xffff'ffff;
   struct Queue {
     std::uint32_t requests = 0;
     std::uint64_t tokens = 0;
+    std::uint32_t slots = kNoLimit;  // that it fills
   };
   Queue queue(Nanos now) const;  // at the site itself
   void write_digests(Nanos now);

@@ -21,7 +21,7 @@ void Simulator::deliver(std::uint32_t request) {
 void Simulator::offer(std::uint32_t request) {
   Request& r = requests_[request];
   ServingSite& site = sites_[r.server];
-  const EngineLoad load = site.load(now_);
+  const EngineLoad load = site.engines_load(now_);
   const auto up = std::ranges::count(site.engine_down, false);
   site.admission->set_capacity({.slots = load.slots,
                                 .engines = static_cast<std::uint32_t>(up),
