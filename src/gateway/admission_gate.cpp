@@ -5,10 +5,14 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "core/class_targets.h"
 
 namespace perigee {
 namespace {
 
+// Of a class's time to the first token, kept for the way to the client and for what predictions
+// miss: else half of those let in at the very limit would be late, and their slots wasted.
+constexpr double kWayShare = 0.25;
 constexpr std::uint32_t kTellLeast = 4;  // requests more or less that peers should hear of
 
 Error not_ready(const ModelId& model) {
@@ -250,6 +254,7 @@ AdmissionRequest AdmissionGate::request_of(const Job& job) const {
   request.output_tokens_max = job.output_tokens_max;
   if (job.operation == Operation::Embedding) request.output_tokens_max = 1;
   request.deadline = context.deadline;
+  request.elsewhere = from_ms(kWayShare * targets_of(context.service_class).ttft_ms);
   return request;
 }
 

@@ -155,6 +155,7 @@ function measure(outcomes, began, seconds) {
   const refused = outcomes.filter((outcome) => outcome.refused);
   return {
     offered: outcomes.length,
+    served_rps: Math.round(outcomes.filter(({ served, ended }) => served && within(ended)).length / (seconds - kSettle_s) * 100) / 100,
     goodput_rps: Math.round(good.length / (seconds - kSettle_s) * 100) / 100,
     classes,
     refusal_ms_p99: quantile(refused.filter(({ refused: why }) => why !== 'late').map(({ began: from, ended }) => ended - from), 0.99),
