@@ -6,6 +6,7 @@ namespace perigee {
 namespace {
 
 constexpr double kFirstTargets = 4;
+constexpr double kBeginTargets = 2;
 constexpr double kFirstForecasts = 4;
 constexpr double kFirstDeviations = 5;
 constexpr double kNextPaces = 40;
@@ -41,7 +42,14 @@ std::vector<CandidateIndex> Failover::tried() const {
 }
 
 Instant Failover::latest() const {
-  return shown_ + (begun_ ? options_->resume_within : options_->begin_within);
+  return shown_ + (begun_ ? options_->resume_within : begin_within());
+}
+
+Duration Failover::begin_within() const {
+  const Duration least = options_->begin_within;
+  if (!away_ || least == Duration{}) return least;
+  const double class_ms = kBeginTargets * targets_of(service_class_).ttft_ms;
+  return std::max(least, std::min(from_ms(class_ms), options_->resume_within));
 }
 
 bool Failover::exhausted() const {
@@ -167,6 +175,7 @@ void Failover::failed(Side side, Code code, Instant now) {
     return;
   }
   refused_ = code == Code::ResourceExhausted;
+  away_ = code == Code::Unavailable;
   if (begun_ && refused_) {  // a full engine made nothing: time alone bounds how often it is asked
     --attempts_;
     --fruitless_;

@@ -66,7 +66,22 @@ TEST_F(FailoverTest, WaitsAMomentForAnEngineToComeBackBeforeTheFirstToken) {
     after_waiting(failover);
   }
   EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
-  EXPECT_EQ(now_ - failed_at, options_.begin_within);
+  EXPECT_EQ(now_ - failed_at, seconds{10}) << "twice the class's time to the first token";
+}
+
+TEST_F(FailoverTest, WaitsLessForAnEngineThatAnswersWronglyAndForRealtime) {
+  for (const bool wrong : {true, false}) {
+    Failover failover = make(wrong ? ServiceClass::Standard : ServiceClass::Realtime);
+    start(failover, 1);
+    failover.failed(Side::First, wrong ? Code::Protocol : Code::Unavailable, now_);
+    const Instant failed_at = now_;
+    while (failover.decide(now_).action == Action::Start) {
+      failover.no_candidate(Duration{}, now_);
+      after_waiting(failover);
+    }
+    EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
+    EXPECT_EQ(now_ - failed_at, options_.begin_within);
+  }
 }
 
 TEST_F(FailoverTest, DoesNotKeepAClientWaitingForNothing) {
@@ -76,7 +91,7 @@ TEST_F(FailoverTest, DoesNotKeepAClientWaitingForNothing) {
   refused.no_candidate(Duration{}, now_);
   EXPECT_EQ(refused.decide(now_).action, Action::GiveUp) << "full: that takes longer";
   Failover open = make(ServiceClass::Standard);
-  open.no_candidate(seconds{5}, now_);
+  open.no_candidate(seconds{15}, now_);
   EXPECT_EQ(open.decide(now_).action, Action::GiveUp) << "it is known to be away for longer";
 }
 

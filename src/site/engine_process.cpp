@@ -129,7 +129,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
       fault.clear();
       poll.reset();  // the last run's end aborted it
       set(EngineState::Starting);
-      const Instant began = parts.clock.now();
+      Duration served{};
       auto spawned = spawn();
       if (!spawned) {
         fault = spawned.error().message;
@@ -138,11 +138,13 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
             "engine ready",
             {{"engine", spec.name.str()}, {"model", spec.model.str()}, {"pid", process->pid()}});
         set(EngineState::Ready);
+        const Instant ready_at = parts.clock.now();
         co_await watch();
+        served = parts.clock.now() - ready_at;
       }
       if (stopped) co_return;
       process.reset();  // kills it if it still runs
-      if (parts.clock.now() - began > kBackOffReset) back_off = kBackOffFirst;
+      if (served > kBackOffReset) back_off = kBackOffFirst;
       last_fault = fault.empty() ? "ended" : fault;
       ++restarts;
       log::error(

@@ -29,11 +29,11 @@ struct EngineSpec {
 enum class EngineState : std::uint8_t { Starting, Ready, Failed, Stopped };
 std::string_view to_string(EngineState state);
 
-// Restart delays: doubled from the first to the last; back to the first after kBackOffReset of
-// service.
+// Restart delays: doubled from the first to the last, for what can't start or dies at once; back to
+// the first after kBackOffReset of service.
 inline constexpr Duration kBackOffFirst = milliseconds{100};
 inline constexpr Duration kBackOffLast = seconds{30};
-inline constexpr Duration kBackOffReset = seconds{30};
+inline constexpr Duration kBackOffReset = seconds{5};
 // A model that is not loaded by then is a fault. A ready engine that does not answer its load for
 // kSilentMax is stuck: it is killed and restarted.
 inline constexpr Duration kStartMax = seconds{120};
