@@ -132,6 +132,7 @@ void Failover::no_candidate(Duration ready_in, Instant now) {
     not_before_ = now + first_->patience;
     return;
   }
+  if (ready_in > Duration{}) away_ = false;  // it can be reached, and fails
   over_ = over_ || (!begun_ && (refused_ || now + ready_in >= latest()));
   failed_.clear();  // whoever failed may be back by then
   const auto doublings = std::min(waits_, kPauseDoublings);

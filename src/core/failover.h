@@ -44,8 +44,8 @@ struct FailoverOptions {
   Duration first_token_max = seconds{60};
   // So long a request waits for an engine to come back when nobody can take it: before its first
   // token (an engine's restart is not the client's business), and for a stream that has begun. What
-  // waits for engines that are away, and not for one that answers wrongly, waits for twice its
-  // class's time to the first token if that is longer. 0: it waits for nothing.
+  // waits for engines that are away, and not for one that answers wrongly or has an open breaker,
+  // waits for twice its class's time to the first token if that is longer. 0: it waits for nothing.
   Duration begin_within = seconds{2};
   Duration resume_within = seconds{30};
   bool hedge = true;     // act on RoutePlan::hedge_after
@@ -140,7 +140,7 @@ class Failover {
   ServiceClass service_class_;
   bool streams_;
   bool begun_ = false;
-  bool away_ = true;  // what failed last could not be reached, or nothing was tried
+  bool away_ = true;  // what it waits for can't be reached, as far as is known
   bool resumable_ = true;
   bool refused_ = false;  // the last failure was for load
   bool over_ = false;

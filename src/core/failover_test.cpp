@@ -91,7 +91,7 @@ TEST_F(FailoverTest, DoesNotKeepAClientWaitingForNothing) {
   refused.no_candidate(Duration{}, now_);
   EXPECT_EQ(refused.decide(now_).action, Action::GiveUp) << "full: that takes longer";
   Failover open = make(ServiceClass::Standard);
-  open.no_candidate(seconds{15}, now_);
+  open.no_candidate(seconds{5}, now_);
   EXPECT_EQ(open.decide(now_).action, Action::GiveUp) << "it is known to be away for longer";
 }
 
