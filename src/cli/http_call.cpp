@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 #include <exception>
@@ -10,6 +11,7 @@
 #include "api/error_body.h"
 #include "api/headers.h"
 #include "base/clock.h"
+#include "cli/http_calls.h"
 #include "net/http_client.h"
 
 namespace perigee::cli {
@@ -80,6 +82,30 @@ Task<Result<Answer>> exchange(net::HttpClient& client, const Target& target, con
 
 }  // namespace
 
+namespace {
+
+Result<boost::json::value> json_of(const Answer& answer, const Target& target, const Call& call) {
+  if (answer.status >= 400) return api::parse_error_body(answer.status, answer.body);
+  boost::system::error_code failure;
+  boost::json::value json = boost::json::parse(answer.body.empty() ? "null" : answer.body, failure);
+  if (failure) {
+    return Error{Code::Protocol,
+                 fmt::format("{}{} did not answer with JSON; is it a Perigee address?", target.url,
+                             call.path)};
+  }
+  return json;
+}
+
+net::ClientLimits limits_of(Duration timeout) {
+  net::ClientLimits limits;
+  limits.head_timeout = timeout;
+  limits.read_timeout = timeout;
+  limits.connect_timeout = std::min(limits.connect_timeout, timeout);
+  return limits;
+}
+
+}  // namespace
+
 struct HttpCaller::State {
   SystemClock clock;
   asio::io_context context{1};
@@ -94,10 +120,7 @@ Result<Answer> HttpCaller::call(const Target& target, const Call& call) {
 
 Result<Answer> HttpCaller::stream(const Target& target, const Call& call,
                                   const std::function<bool(std::string_view)>& piece) {
-  net::ClientLimits limits;
-  limits.head_timeout = call.timeout;
-  limits.read_timeout = call.timeout;
-  net::HttpClient client{state_->context.get_executor(), state_->clock, limits};
+  net::HttpClient client{state_->context.get_executor(), state_->clock, limits_of(call.timeout)};
   std::optional<Result<Answer>> outcome;
   asio::co_spawn(state_->context, exchange(client, target, call, piece ? &piece : nullptr),
                  [&outcome](const std::exception_ptr& failure, Result<Answer> result) {
@@ -114,15 +137,32 @@ Result<Answer> HttpCaller::stream(const Target& target, const Call& call,
 
 Result<boost::json::value> call_json(HttpCaller& caller, const Target& target, const Call& call) {
   PERIGEE_TRY(answer, caller.call(target, call));
-  if (answer.status >= 400) return api::parse_error_body(answer.status, answer.body);
-  boost::system::error_code failure;
-  boost::json::value json = boost::json::parse(answer.body.empty() ? "null" : answer.body, failure);
-  if (failure) {
-    return Error{Code::Protocol,
-                 fmt::format("{}{} did not answer with JSON; is it a Perigee address?", target.url,
-                             call.path)};
+  return json_of(answer, target, call);
+}
+
+std::vector<Result<boost::json::value>> call_all_json(const std::vector<Request>& requests) {
+  const SystemClock clock;
+  asio::io_context context{1};
+  Duration timeout{};
+  for (const Request& request : requests) timeout = std::max(timeout, request.call.timeout);
+  net::HttpClient client{context.get_executor(), clock, limits_of(timeout)};
+  std::vector<Result<boost::json::value>> answers(
+      requests.size(), Error{Code::Internal, "the request ended without an answer"});
+  std::size_t left = requests.size();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Request& request = requests[i];
+    asio::co_spawn(context, exchange(client, request.target, request.call, nullptr),
+                   [&, i](const std::exception_ptr& failure, Result<Answer> result) {
+                     --left;
+                     if (failure) return;
+                     const Request& asked = requests[i];
+                     answers[i] = result ? json_of(*result, asked.target, asked.call)
+                                         : explain(std::move(result).error(), asked.target);
+                   });
   }
-  return json;
+  while (left > 0 && context.run_one() > 0) {
+  }
+  return answers;
 }
 
 }  // namespace perigee::cli

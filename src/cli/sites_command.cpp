@@ -5,6 +5,7 @@
 
 #include "cli/admin_call.h"
 #include "cli/commands.h"
+#include "cli/drain_command.h"
 #include "cli/json_fields.h"
 #include "cli/site_facts.h"
 #include "control/control_client.h"
@@ -54,19 +55,14 @@ void show_site(const json::value& site) {
   print(table);
 }
 
-void add_changes(CLI::App& sites, const std::shared_ptr<SiteArguments>& arguments, int& exit_code) {
-  const auto add = [&](const std::string& name, const std::string& help, const std::string& method,
-                       const std::string& action, const std::string& done) {
-    CLI::App* command = add_admin_command(sites, name, help, *arguments);
-    command->add_option("SITE", arguments->name, "The site's name")->required();
-    command->callback([arguments, method, action, done, &exit_code] {
-      exit_code = run_change(*arguments, {method, arguments->path() + action, ""},
-                             fmt::format("{} {}.", done, arguments->name));
-    });
-  };
-  add("remove", "Remove it, its placements and its key", "DELETE", "", "Removed");
-  add("drain", "Give it no new work; what runs there ends in peace", "POST", "/drain", "Draining");
-  add("undrain", "Give it work again", "POST", "/undrain", "Giving work again to");
+void add_removal(CLI::App& sites, const std::shared_ptr<SiteArguments>& arguments, int& exit_code) {
+  CLI::App* command =
+      add_admin_command(sites, "remove", "Remove it, its placements and its key", *arguments);
+  command->add_option("SITE", arguments->name, "The site's name")->required();
+  command->callback([arguments, &exit_code] {
+    exit_code = run_change(*arguments, {"DELETE", arguments->path(), ""},
+                           fmt::format("Removed {}.", arguments->name));
+  });
 }
 
 }  // namespace
@@ -94,7 +90,8 @@ void add_sites_command(CLI::App& app, int& exit_code) {
                    fmt::format("Site {} is registered. Next: perigee site token --name {}",
                                arguments->name, arguments->name));
   });
-  add_changes(*sites, arguments, exit_code);
+  add_drain_commands(*sites, exit_code);
+  add_removal(*sites, arguments, exit_code);
   sites->footer(
       "Examples:\n"
       "  perigee sites list\n"

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/connection.h"
+#include "cli/http_calls.h"
 #include "cli/json_fields.h"
 #include "cli/output.h"
 
@@ -18,6 +19,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kSiteTimeout = seconds{3};
+constexpr double kSilentMs = 2'000;  // four times as long as an engine is asked for its load
 
 struct Options {
   ControlOptions control;
@@ -57,18 +59,27 @@ bool cut_off(const json::value& peer, const Names& down) {
   return text_field(peer, "state") != "up" && !down.contains(text_field(peer, "site"));
 }
 
+// Ready, and yet it has told nothing of itself for a while.
+bool silent(const json::value& engine) {
+  return text_field(engine, "state") == "ready" && number_field(engine, "silent_ms") > kSilentMs;
+}
+
 bool healthy(const SiteReport& site, const Names& down) {
   if (!site.reachable()) return false;
   const json::array& engines = list_field(site.status, "engines");
   return text_field(site.status, "control") == "connected" &&
-         count_state(engines, "ready") == engines.size() &&
+         count_state(engines, "ready") == engines.size() && std::ranges::none_of(engines, silent) &&
+         list_field(site.status, "breakers").empty() &&
          std::ranges::none_of(list_field(site.status, "peers"),
                               [&](const json::value& peer) { return cut_off(peer, down); });
 }
 
 std::string state_of(const SiteReport& site, const Names& down) {
   if (!site.reachable()) return "down";
-  if (flag_field(site.status, "drained")) return "drained";
+  if (flag_field(site.status, "stopping")) return "stopping";
+  if (flag_field(site.status, "drained")) {
+    return number_field(site.status, "running") > 0 ? "draining" : "drained";
+  }
   return healthy(site, down) ? "up" : "degraded";
 }
 
@@ -101,16 +112,21 @@ Result<std::vector<SiteReport>> list_sites(HttpCaller& caller, const Target& con
   return sites;
 }
 
-void ask_status(HttpCaller& caller, const Target& control, SiteReport& site) {
-  const Target target{site.url, control.key, "the directory"};
-  Call call;
-  call.path = "/grid/v1/status";
-  call.timeout = kSiteTimeout;
-  auto answered = call_json(caller, target, call);
-  if (answered) {
-    site.status = std::move(*answered);
-  } else {
-    site.fault = answered.error().message;
+// All at once: those that are down cost their time once.
+void ask_all(const Target& control, std::vector<SiteReport>& sites) {
+  std::vector<Request> requests;
+  for (const SiteReport& site : sites) {
+    Request& request = requests.emplace_back();
+    request.target = {site.url, control.key, "the directory"};
+    request.call.path = "/grid/v1/status";
+    request.call.timeout = kSiteTimeout;
+  }
+  std::vector<Result<json::value>> answers = call_all_json(requests);
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    if (answers[i])
+      sites[i].status = std::move(*answers[i]);
+    else
+      sites[i].fault = answers[i].error().message;
   }
 }
 
@@ -124,6 +140,14 @@ std::string busy_of(const json::value& status) {
     }
   }
   return fmt::format("{:.0f}/{:.0f}", busy, slots);
+}
+
+std::string restarts_of(const json::value& status) {
+  double restarts = 0;
+  for (const json::value& engine : list_field(status, "engines")) {
+    restarts += number_field(engine, "restarts");
+  }
+  return fmt::format("{:.0f}", restarts);
 }
 
 Cell state_cell(const SiteReport& site, const Names& down) {
@@ -141,6 +165,7 @@ Table table_of(const std::vector<SiteReport>& sites) {
                {"CONTROL"},
                {"ENGINES", Align::Right},
                {"BUSY", Align::Right},
+               {"RESTARTS", Align::Right},
                {"PEERS", Align::Right},
                {"REQUESTS", Align::Right},
                {"REVISION", Align::Right},
@@ -149,7 +174,7 @@ Table table_of(const std::vector<SiteReport>& sites) {
   for (const SiteReport& site : sites) {
     if (!site.reachable()) {
       table.add({site.name, site.tier, site.jurisdiction, state_cell(site, down), "-", "-", "-",
-                 "-", "-", "-", site.url});
+                 "-", "-", "-", "-", site.url});
       continue;
     }
     const json::array& engines = list_field(site.status, "engines");
@@ -157,11 +182,50 @@ Table table_of(const std::vector<SiteReport>& sites) {
     table.add({site.name, site.tier, site.jurisdiction, state_cell(site, down),
                text_field(site.status, "control"),
                fmt::format("{}/{}", count_state(engines, "ready"), engines.size()),
-               busy_of(site.status), fmt::format("{}/{}", count_state(peers, "up"), peers.size()),
+               busy_of(site.status), restarts_of(site.status),
+               fmt::format("{}/{}", count_state(peers, "up"), peers.size()),
                fmt::format("{:.0f}", number_field(site.status, "requests")),
                fmt::format("{:.0f}", number_field(site.status, "revision")), site.url});
   }
   return table;
+}
+
+std::string seconds_of(const json::value& item, std::string_view name) {
+  return fmt::format("{:.1f} s", number_field(item, name) / 1000);
+}
+
+void add_engine_faults(const SiteReport& site, std::vector<std::string>& faults) {
+  for (const json::value& engine : list_field(site.status, "engines")) {
+    const std::string state = text_field(engine, "state");
+    const std::string name = text_field(engine, "name");
+    if (silent(engine)) {
+      faults.push_back(fmt::format("{}: engine {} has been silent for {}", site.name, name,
+                                   seconds_of(engine, "silent_ms")));
+    } else if (state != "ready") {
+      faults.push_back(fmt::format("{}: engine {} is {} {}", site.name, name, state,
+                                   text_field(engine, "last_fault")));
+    }
+  }
+}
+
+void add_breaker_faults(const SiteReport& site, std::vector<std::string>& faults) {
+  for (const json::value& breaker : list_field(site.status, "breakers")) {
+    const std::string engine = text_field(breaker, "engine");
+    faults.push_back(fmt::format("{}: sends {} to {}{}{} for {} ({}): it failed, see its log",
+                                 site.name,
+                                 text_field(breaker, "state") == "open" ? "nothing" : "one try",
+                                 text_field(breaker, "site"), engine.empty() ? "" : "/", engine,
+                                 text_field(breaker, "model"), seconds_of(breaker, "since_ms")));
+  }
+}
+
+void add_peer_faults(const SiteReport& site, const Names& down, std::vector<std::string>& faults) {
+  for (const json::value& peer : list_field(site.status, "peers")) {
+    if (!cut_off(peer, down)) continue;
+    faults.push_back(fmt::format("{}: peer {} is {} from here for {}: {}", site.name,
+                                 text_field(peer, "site"), text_field(peer, "state"),
+                                 seconds_of(peer, "since_ms"), text_field(peer, "fault")));
+  }
 }
 
 // What is wrong, one line each.
@@ -172,18 +236,16 @@ std::vector<std::string> faults_of(const std::vector<SiteReport>& sites) {
     if (!site.fault.empty()) faults.push_back(fmt::format("{}: {}", site.name, site.fault));
     if (!site.reachable()) continue;
     if (text_field(site.status, "control") != "connected") {
-      faults.push_back(fmt::format("{}: cut off from control (island)", site.name));
+      faults.push_back(fmt::format("{}: cut off from control (island): {}", site.name,
+                                   text_field(site.status, "control_fault")));
     }
-    for (const json::value& engine : list_field(site.status, "engines")) {
-      const std::string state = text_field(engine, "state");
-      if (state == "ready") continue;
-      faults.push_back(fmt::format("{}: engine {} is {} {}", site.name, text_field(engine, "name"),
-                                   state, text_field(engine, "last_fault")));
-    }
-    for (const json::value& peer : list_field(site.status, "peers")) {
-      if (!cut_off(peer, down)) continue;
-      faults.push_back(fmt::format("{}: peer {} is {} from here", site.name,
-                                   text_field(peer, "site"), text_field(peer, "state")));
+    add_engine_faults(site, faults);
+    add_breaker_faults(site, faults);
+    add_peer_faults(site, down, faults);
+    const json::value* usage = field(site.status, "usage");
+    if (usage != nullptr && !text_field(*usage, "fault").empty()) {
+      faults.push_back(fmt::format("{}: {:.0f} usage records wait for control: {}", site.name,
+                                   number_field(*usage, "waiting"), text_field(*usage, "fault")));
     }
   }
   return faults;
@@ -215,7 +277,7 @@ Result<int> show_status(const Options& options) {
   HttpCaller caller;
   std::string control_fault;
   PERIGEE_TRY(sites, list_sites(caller, control, control_fault));
-  for (SiteReport& site : sites) ask_status(caller, control, site);
+  ask_all(control, sites);
   const bool degraded = !control_fault.empty() || faulty(sites);
   if (options.format == OutputFormat::Json) {
     print(json_of(sites, degraded));
@@ -236,9 +298,8 @@ void add_status_command(CLI::App& app, int& exit_code) {
   add_control_options(*command, options->control);
   add_output_option(*command, options->format);
   command->footer(
-      "Exits 3 when a site is down, cut off from control or from a peer that is up, or has an "
-      "engine "
-      "that is not ready.\nExamples:\n"
+      "Exits 3 when a site is down, cut off from control or from a peer that is up, has an engine "
+      "that is not ready\nor silent, or sends nothing to one that failed (breaker).\nExamples:\n"
       "  perigee status\n"
       "  perigee status -o json | jq '.sites[] | select(.state != \"up\")'");
   command->callback([options, &exit_code] {

@@ -111,7 +111,10 @@ test('chat answers a question, reads a pipe, and says where it ran', async () =>
 });
 
 test('a drained site is shown as such, gets no work, and comes back', async () => {
-  assert.equal((await perigee(['sites', 'drain', 'core-marseille'])).status, 0);
+  assert.equal((await perigee(['sites', 'drain', 'core-marseille', '--no-wait'])).status, 0);
+  const waited = await perigee(['site', 'drain', 'core-marseille', '--wait', '-o', 'json']);
+  assert.equal(waited.status, 0, waited.err);
+  assert.equal(JSON.parse(waited.out).empty, true);
   const stateOf = async () => {
     const { out } = await perigee(['status', '-o', 'json']);
     return JSON.parse(out).sites.find(({ name }) => name === 'core-marseille').state;
@@ -123,6 +126,16 @@ test('a drained site is shown as such, gets no work, and comes back', async () =
   });
   assert.equal((await perigee(['sites', 'undrain', 'core-marseille'])).status, 0);
   await until('it is up', async () => (await stateOf()) === 'up');
+});
+
+test('usage adds up what was asked', async () => {
+  const asked = await json(['chat', 'What is a site?', '--site', 'metro-paris']);
+  assert.ok(asked);
+  await until('it is delivered', async () =>
+    (await json(['usage', '--by', 'ingress', '--tenant', 'demo'])).data
+      .some(({ ingress, completed }) => ingress === 'metro-paris' && completed > 0));
+  assert.match((await perigee(['usage'])).out, /TENANT +MODEL +REQUESTS/);
+  await fails(['usage', '--by', 'weather'], 1, /tenant, model, site/);
 });
 
 test('what is wrong is said in one line with what to do next', async () => {
