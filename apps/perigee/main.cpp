@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   cli::add_engine_command(app, exit_code);
   cli::add_lab_command(app, exit_code);
   cli::add_sim_command(app, exit_code);
+  cli::add_sim_faults_command(app, exit_code);
   cli::add_plan_command(app, exit_code);
   cli::add_completion_command(app, exit_code);
   cli::add_usage_command(app, exit_code);

@@ -18,6 +18,7 @@ void add_models_command(CLI::App& app, int& exit_code);
 void add_plan_command(CLI::App& app, int& exit_code);
 void add_route_command(CLI::App& app, int& exit_code);
 void add_sim_command(CLI::App& app, int& exit_code);
+void add_sim_faults_command(CLI::App& app, int& exit_code);
 void add_site_command(CLI::App& app, int& exit_code);
 void add_sites_command(CLI::App& app, int& exit_code);
 void add_status_command(CLI::App& app, int& exit_code);

@@ -19,9 +19,10 @@ inline constexpr std::uint32_t kFailuresInRow = 3;
 inline constexpr double kErrorsLeast = 10;
 inline constexpr double kErrorShare = 0.5;
 inline constexpr Duration kErrorMemory = seconds{30};  // attempts fade with this time constant
-// LiteLLM's cooldown is 5 s, SMG's 60 s, Envoy's 30 s times the number of ejections.
+// LiteLLM's cooldown is 5 s, SMG's 60 s, Envoy's 30 s times the number of ejections. Here it may be
+// the only site that the law allows: so long after it works again it may still be refused.
 inline constexpr Duration kOpenFirst = seconds{5};
-inline constexpr Duration kOpenMost = seconds{60};
+inline constexpr Duration kOpenMost = seconds{10};
 
 class Breaker {
  public:

@@ -70,8 +70,14 @@ Result<> check_scenario(const Scenario& scenario) {
   if (engines == 0) return wrong("engines: no site has any; give some sites engines");
   if (engines > static_cast<std::uint64_t>(kEnginesMax))
     return wrong("engines: more than a million");
-  for (const FaultSpec& fault : scenario.faults) {
-    if (fault.site >= scenario.sites.size() || fault.end_s <= fault.start_s) {
+  const auto known = [&](const std::string& name) {
+    return name.empty() ||
+           std::ranges::find(scenario.sites, name, &SiteSpec::name) != scenario.sites.end();
+  };
+  for (const FaultRule& rule : scenario.faults) {
+    const Fault& fault = rule.first;
+    if (fault.end_s <= fault.at_s || !known(fault.site) || !known(fault.other) ||
+        !std::ranges::all_of(rule.sites, known)) {
       return wrong("fault: names no site, or ends before it starts");
     }
   }

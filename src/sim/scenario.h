@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "core/inference.h"
+#include "fault/fault_timeline.h"
 #include "sim/engine_profile.h"
 
 namespace perigee::sim {
@@ -56,14 +57,6 @@ struct DigestSpec {
   double delay_ms = 0;            // beyond the way through the network
   std::uint32_t gone_after = 10;  // intervals without one: not healthy
   bool with_answers = true;       // load travels with answers too, as in production
-};
-
-struct FaultSpec {
-  enum class What : std::uint8_t { Site, Engine, Link, Control } what = What::Site;
-  std::uint32_t site = 0;   // Site, Engine, Control; one end of Link
-  std::uint32_t other = 0;  // Engine: its number; Link: the other end, or kNone for all
-  double start_s = 0;
-  double end_s = 0;
 };
 
 // A request trace in memory, or lengths to draw pairs from.
@@ -151,7 +144,7 @@ struct Scenario {
   std::vector<TenantSpec> tenants;  // at least one
   NetworkSpec network;
   DigestSpec digests;
-  std::vector<FaultSpec> faults;
+  std::vector<FaultRule> faults;  // docs/faults.md
   std::vector<WorkloadSpec> workloads;
   std::vector<std::string> policies;  // to run when none are named
 };

@@ -1,4 +1,4 @@
-// [network], [[link]], [digests] and [[fault]].
+// [network], [[link]], [digests] and [[fault]] (read by src/fault).
 #include "sim/scenario_reader.h"
 
 namespace perigee::sim {
@@ -66,43 +66,11 @@ Result<> ScenarioReader::read_digests() {
 }
 
 Result<> ScenarioReader::read_faults() {
-  PERIGEE_TRY(tables, root_.tables("fault"));
-  for (TomlTable& table : tables) PERIGEE_CHECK(read_fault(table));
+  std::vector<std::string> names;
+  for (const SiteSpec& site : scenario_.sites) names.push_back(site.name);
+  PERIGEE_TRY(rules, perigee::read_faults(root_, names, scenario_.duration_s));
+  scenario_.faults = std::move(rules);
   return {};
-}
-
-Result<> ScenarioReader::read_fault(TomlTable& table) {
-  FaultSpec fault;
-  PERIGEE_TRY(kind, table.required_string("kind"));
-  PERIGEE_TRY(name, table.required_string("site"));
-  PERIGEE_TRY(site, site_named(table, "site", name));
-  fault.site = site;
-  if (kind == "site") {
-    fault.what = FaultSpec::What::Site;
-  } else if (kind == "engine") {
-    fault.what = FaultSpec::What::Engine;
-    PERIGEE_TRY(number, table.integer("engine", 0, 0, 1'000'000));
-    fault.other = static_cast<std::uint32_t>(number);
-  } else if (kind == "link") {
-    fault.what = FaultSpec::What::Link;
-    fault.other = 0xffff'ffff;
-    PERIGEE_TRY(to, table.string("to", ""));
-    if (!to.empty()) {
-      PERIGEE_TRY(other, site_named(table, "to", to));
-      fault.other = other;
-    }
-  } else if (kind == "control") {
-    fault.what = FaultSpec::What::Control;
-  } else {
-    return table.error("kind", "site, engine, link or control");
-  }
-  PERIGEE_TRY(start, table.number("start_s", 0, 0, 1e8));
-  PERIGEE_TRY(end, table.number("end_s", scenario_.duration_s, 0, 1e8));
-  if (end <= start) return table.error("end_s", "a time after start_s");
-  fault.start_s = start;
-  fault.end_s = end;
-  scenario_.faults.push_back(fault);
-  return table.finish(kScenarioManual);
 }
 
 }  // namespace perigee::sim

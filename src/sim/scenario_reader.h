@@ -31,7 +31,6 @@ class ScenarioReader {
   Result<> read_links();
   Result<> read_digests();
   Result<> read_faults();
-  Result<> read_fault(TomlTable& table);
   // scenario_topology.cpp
   Result<> read_sites();
   Result<> read_site(TomlTable& table);

@@ -21,7 +21,10 @@ struct RunOptions {
   std::function<void(std::string_view policy, double share)> progress;
 };
 
-// `scenario` must have passed check_scenario().
+// InvalidArgument when the scenario has kinds of faults that only trials know (docs/faults.md).
+Result<> check_comparable(const Scenario& scenario);
+
+// `scenario` must have passed check_scenario() and check_comparable().
 PolicyResult simulate(const Scenario& scenario, const PolicyEntry& policy,
                       const RunOptions& options);
 

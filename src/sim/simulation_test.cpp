@@ -67,10 +67,10 @@ TEST(Simulation, HasTheSameDigestOnEveryBuild) {
 TEST(Simulation, AccountsForEveryRequest) {
   const Scenario s = scenario(
       "[[workload]]\nrate = 60\n"
-      "[[fault]]\nkind = 'site'\nsite = 'berlin'\nstart_s = 10\nend_s = 25\n"
-      "[[fault]]\nkind = 'link'\nsite = 'paris'\nstart_s = 30\nend_s = 40\n"
-      "[[fault]]\nkind = 'engine'\nsite = 'berlin'\nengine = 1\nstart_s = 45\nend_s = 50\n"
-      "[[fault]]\nkind = 'control'\nsite = 'berlin'\nstart_s = 35\nend_s = 55\n");
+      "[[fault]]\nkind = 'kill'\nsite = 'berlin'\nat_s = 10\nfor_s = 15\n"
+      "[[fault]]\nkind = 'cut'\nbetween = ['paris', '*']\nat_s = 30\nfor_s = 10\n"
+      "[[fault]]\nkind = 'kill'\nsite = 'berlin'\nengine = 1\nat_s = 45\nfor_s = 5\n"
+      "[[fault]]\nkind = 'mute'\nsite = 'berlin'\nat_s = 35\nfor_s = 20\n");
   for (const PolicyEntry& policy : policies()) {
     const PolicyResult r = run(s, policy.name);
     EXPECT_EQ(r.requests, r.served + r.refused + r.failed + r.unlawful + r.unfinished)
@@ -104,8 +104,8 @@ TEST(Simulation, ServesNobodyOutsideTheLaw) {
 TEST(Simulation, LeavesAFallenSiteAndComesBack) {
   const Scenario s = scenario(
       "[[workload]]\nrate = 20\nsites = ['berlin']\n"
-      "[[fault]]\nkind = 'engine'\nsite = 'berlin'\nengine = 0\nstart_s = 20\nend_s = 40\n"
-      "[[fault]]\nkind = 'engine'\nsite = 'berlin'\nengine = 1\nstart_s = 20\nend_s = 40\n");
+      "[[fault]]\nkind = 'kill'\nsite = 'berlin'\nengine = 0\nat_s = 20\nfor_s = 20\n"
+      "[[fault]]\nkind = 'kill'\nsite = 'berlin'\nengine = 1\nat_s = 20\nfor_s = 20\n");
   const PolicyResult r = run(s, "perigee");
   EXPECT_GT(r.served, r.requests * 97 / 100);
   ASSERT_EQ(r.flows.size(), 2U);  // to itself, and to a neighbour in need

@@ -15,6 +15,8 @@ constexpr std::uint64_t kPrefixBlocksMost = 65'536;
 constexpr std::uint64_t kPrefixBlocksLeast = 1'024;
 constexpr std::uint32_t kDigestsKeptMost = 256;
 constexpr int kProgressSteps = 200;
+constexpr std::size_t kFaultsShownMax = 100;
+constexpr std::array kFaultsAble{FaultKind::Kill, FaultKind::Cut, FaultKind::Mute};
 
 }  // namespace
 
@@ -25,6 +27,7 @@ Simulator::Simulator(const Scenario& scenario, const PolicyEntry& policy, const 
       workload_(scenario, options.seed),
       recorder_(scenario),
       duration_(nanos_from_s(scenario.duration_s)),
+      faults_(fault_schedule(scenario, options.seed)),
       health_(scenario.sites.size()) {
   std::map<std::string, std::uint32_t> laws;
   for (const SiteSpec& site : scenario.sites) {
@@ -205,9 +208,7 @@ void Simulator::dispatch(const Event& event) {
     case kBroken:
       if (current()) on_unserved(event.a, AttemptOutcome::Kind::Failed);
       break;
-    case kFault:
-      event.b != 0 ? start_fault(scenario_.faults[event.a]) : end_fault(scenario_.faults[event.a]);
-      break;
+    case kFault: event.b != 0 ? start_fault(faults_[event.a]) : end_fault(faults_[event.a]); break;
     case kSample: sample(); break;
     default: PERIGEE_ASSERT(false);
   }
@@ -248,9 +249,9 @@ PolicyResult Simulator::run() {
   for (std::uint32_t i = 0; i < workload_.sources(); ++i) {
     if (workload_.next(i) != kNever) events_.push(workload_.next(i), kArrive, i, 0);
   }
-  for (std::uint32_t i = 0; i < scenario_.faults.size(); ++i) {
-    events_.push(nanos_from_s(scenario_.faults[i].start_s), kFault, i, 1);
-    events_.push(nanos_from_s(scenario_.faults[i].end_s), kFault, i, 0);
+  for (std::uint32_t i = 0; i < faults_.size(); ++i) {
+    events_.push(faults_[i].start, kFault, i, 1);
+    if (faults_[i].end != kNever) events_.push(faults_[i].end, kFault, i, 0);
   }
   events_.push(recorder_.step(), kSample, 0, 0);
   while (!done()) {
@@ -293,6 +294,10 @@ PolicyResult Simulator::finish() {
   return result;
 }
 
+Result<> check_comparable(const Scenario& scenario) {
+  return check_kinds(scenario.faults, kFaultsAble, "a comparison of policies");
+}
+
 PolicyResult simulate(const Scenario& scenario, const PolicyEntry& policy,
                       const RunOptions& options) {
   return Simulator{scenario, policy, options}.run();
@@ -313,6 +318,7 @@ Result<RunResult> simulate_all(const Scenario& scenario, const std::vector<std::
     }
     chosen.push_back(entry);
   }
+  PERIGEE_CHECK(check_comparable(scenario));
   if (chosen.empty()) {
     for (const PolicyEntry& known : policies()) chosen.push_back(&known);
   }
@@ -326,11 +332,9 @@ Result<RunResult> simulate_all(const Scenario& scenario, const std::vector<std::
     for (const EngineGroup& group : site.engines) engines += group.count;
     run.sites.push_back({site.name, site.latitude, site.longitude, engines});
   }
-  for (const FaultSpec& fault : scenario.faults) {
-    constexpr std::array<std::string_view, 4> kWhat{"site", "engine", "link", "control"};
-    run.faults.push_back({std::string{kWhat[static_cast<std::size_t>(fault.what)]} + " " +
-                              scenario.sites[fault.site].name,
-                          fault.start_s, fault.end_s});
+  for (const Fault& fault : fault_timeline(scenario.faults, options.seed)) {
+    if (run.faults.size() == kFaultsShownMax) break;
+    run.faults.push_back({describe(fault), fault.at_s, std::min(fault.end_s, scenario.duration_s)});
   }
   for (const PolicyEntry* entry : chosen) {
     run.policies.push_back(simulate(scenario, *entry, options));

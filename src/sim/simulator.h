@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "sim/event_queue.h"
+#include "sim/fault_schedule.h"
 #include "sim/ingress.h"
 #include "sim/network.h"
 #include "sim/policy.h"
@@ -126,8 +127,8 @@ class Simulator {
   bool reachable(std::uint32_t a, std::uint32_t b) const {
     return !health_[b].down && (a == b || cut_since(a, b) == kNever);
   }
-  void start_fault(const FaultSpec& fault);
-  void end_fault(const FaultSpec& fault);
+  void start_fault(const SiteFault& fault);
+  void end_fault(const SiteFault& fault);
   void take_down(std::uint32_t site);
   void take_down_engine(std::uint32_t site, std::uint32_t number, Nanos notice);
   void cut_streams(const Cut& cut);
@@ -152,6 +153,7 @@ class Simulator {
   std::vector<std::unique_ptr<Ingress>> ingresses_;
   std::shared_ptr<SharedState> shared_;
   std::vector<std::uint32_t> nearest_;  // another site to each, for users who move
+  std::vector<SiteFault> faults_;
   std::vector<Health> health_;
   std::vector<Cut> cuts_;
   std::uint32_t faults_active_ = 0;

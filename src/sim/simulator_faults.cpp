@@ -16,38 +16,34 @@ Nanos Simulator::cut_since(std::uint32_t a, std::uint32_t b) const {
   return since;
 }
 
-void Simulator::start_fault(const FaultSpec& fault) {
+void Simulator::start_fault(const SiteFault& fault) {
   ++faults_active_;
-  switch (fault.what) {
-    case FaultSpec::What::Site: take_down(fault.site); break;
-    case FaultSpec::What::Engine: take_down_engine(fault.site, fault.other, 0); break;
-    case FaultSpec::What::Control: health_[fault.site].silent_since = now_; break;
-    case FaultSpec::What::Link:
-      cuts_.push_back({.a = fault.site, .b = fault.other, .since = now_});
-      cut_streams(cuts_.back());
-      break;
+  if (fault.kind == FaultKind::Mute) {
+    health_[fault.site].silent_since = now_;
+  } else if (fault.link) {
+    cuts_.push_back({.a = fault.site, .b = fault.other, .since = now_});
+    cut_streams(cuts_.back());
+  } else if (fault.engine != SiteFault::kAll) {
+    take_down_engine(fault.site, fault.engine, 0);
+  } else {
+    take_down(fault.site);
   }
 }
 
-void Simulator::end_fault(const FaultSpec& fault) {
+void Simulator::end_fault(const SiteFault& fault) {
   --faults_active_;
-  switch (fault.what) {
-    case FaultSpec::What::Site:
-      sites_[fault.site].settle(now_);
-      health_[fault.site] = Health{};
-      sites_[fault.site].engine_down.assign(sites_[fault.site].size(), false);
-      break;
-    case FaultSpec::What::Engine:
-      if (fault.other < sites_[fault.site].size()) {
-        sites_[fault.site].settle(now_);
-        sites_[fault.site].engine_down[fault.other] = false;
-      }
-      break;
-    case FaultSpec::What::Control: health_[fault.site].silent_since = kNever; break;
-    case FaultSpec::What::Link:
-      std::erase_if(cuts_,
-                    [&](const Cut& cut) { return cut.a == fault.site && cut.b == fault.other; });
-      break;
+  if (fault.kind == FaultKind::Mute) {
+    health_[fault.site].silent_since = kNever;
+  } else if (fault.link) {
+    std::erase_if(cuts_,
+                  [&](const Cut& cut) { return cut.a == fault.site && cut.b == fault.other; });
+  } else if (fault.engine == SiteFault::kAll) {
+    sites_[fault.site].settle(now_);
+    health_[fault.site] = Health{};
+    sites_[fault.site].engine_down.assign(sites_[fault.site].size(), false);
+  } else if (fault.engine < sites_[fault.site].size()) {
+    sites_[fault.site].settle(now_);
+    sites_[fault.site].engine_down[fault.engine] = false;
   }
   if (faults_active_ > 0) return;
   for (const auto& ingress : ingresses_) {  // nobody is given up for good

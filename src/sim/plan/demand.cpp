@@ -133,11 +133,12 @@ Scenario excerpt(const Scenario& scenario, double start_s, double length_s) {
   start_s = std::clamp(start_s, 0.0, scenario.duration_s - part.duration_s);
   if (start_s <= 0) return part;
   for (WorkloadSpec& spec : part.workloads) move_workload(spec, start_s, part.duration_s);
-  for (FaultSpec& fault : part.faults) {
-    fault.start_s = std::max(0.0, fault.start_s - start_s);
+  part.faults.clear();
+  for (Fault& fault : fault_timeline(scenario.faults, 0)) {
+    fault.at_s = std::max(0.0, fault.at_s - start_s);
     fault.end_s -= start_s;
+    if (fault.end_s > fault.at_s) part.faults.push_back({.first = std::move(fault), .sites = {}});
   }
-  std::erase_if(part.faults, [](const FaultSpec& fault) { return fault.end_s <= fault.start_s; });
   return part;
 }
 

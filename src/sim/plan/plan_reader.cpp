@@ -5,6 +5,7 @@
 #include "sim/plan/plan.h"
 #include "sim/policy.h"
 #include "sim/scenario_reader.h"
+#include "sim/simulation.h"
 
 namespace perigee::sim {
 namespace {
@@ -119,9 +120,9 @@ Result<PlanTask> parse_plan(std::string_view text, const std::string& path) {
     for (const std::uint32_t count : task.most[s]) all += count;
   }
   if (all == 0) return root.error("candidates", "GPUs that some site may have");
-  if (auto checked = check_scenario(with_gpus(task.scenario, task.most)); !checked) {
-    return Error{checked.error().code, path + ": " + checked.error().message};
-  }
+  auto checked = check_scenario(with_gpus(task.scenario, task.most));
+  if (checked) checked = check_comparable(task.scenario);
+  if (!checked) return Error{checked.error().code, path + ": " + checked.error().message};
   return task;
 }
 

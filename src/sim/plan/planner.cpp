@@ -50,11 +50,11 @@ void Planner::tell(std::string_view phase, const GpuCounts& counts) const {
 
 Scenario Planner::without_site(const GpuCounts& counts, std::uint32_t site) const {
   Scenario scenario = with_gpus(task_.scenario, counts);
-  FaultSpec fault;
-  fault.site = site;
-  fault.start_s = kLossStart * scenario.duration_s;
-  fault.end_s = scenario.duration_s + scenario.drain_s + 1;
-  scenario.faults.push_back(fault);
+  FaultRule loss;
+  loss.first.kind = FaultKind::Kill;
+  loss.first.site = scenario.sites[site].name;
+  loss.first.at_s = kLossStart * scenario.duration_s;
+  scenario.faults.push_back(std::move(loss));
   return scenario;
 }
 
