@@ -2,6 +2,7 @@
 // (OneEnding and Tokens are held where clients hear something: world_clients.cpp.)
 #include <algorithm>
 
+#include "core/breaker.h"
 #include "sim/trial/world.h"
 #include "sim/trial/world_log.h"
 
@@ -9,9 +10,9 @@ namespace perigee::sim {
 namespace {
 
 constexpr Nanos kSecond = 1'000'000'000;
-// So long after a fault everybody knows that it is over: exchanges, and a breaker that opened
-// twice.
-constexpr Nanos kKnown = 16 * kSecond;
+// So long after a fault everybody knows that it is over: the breaker of an ingress over that of the
+// serving site over its engine, and a probe that waits for its answer between.
+constexpr Nanos kKnown = 2 * kOpenMost.count() + 5 * kSecond;
 constexpr Nanos kIdle = 5 * kSecond;  // with room for so long
 
 }  // namespace

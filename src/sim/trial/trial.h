@@ -47,7 +47,7 @@ enum class Defect : std::uint8_t {
   OverfillsLedger,  // takes records beyond its places
   LosesRecords,     // forgets records that were sent, acknowledged or not
   RefusesIdle,      // says "overloaded" now and then although nothing is
-  TriesForever,     // asks the same dead site again and again, without end
+  TriesForever,     // asks again and again at once, without end
   EndsTwice,        // says "completed" twice
 };
 inline constexpr std::size_t kDefects = 12;

@@ -54,13 +54,14 @@ TEST(Trial, TellsEveryEventWhenAsked) {
 struct Planted {
   Defect defect;
   Check check;
+  std::uint64_t seeds = 60;
 };
 
 class PlantedDefect : public testing::TestWithParam<Planted> {};
 
 TEST_P(PlantedDefect, IsFound) {
   BatchOptions options;
-  options.seeds = 60;
+  options.seeds = GetParam().seeds;
   options.defect = GetParam().defect;
   const BatchResult batch = run_trials(options);
   std::size_t found = 0;
@@ -81,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Trial, PlantedDefect,
                                          Planted{Defect::LosesRecords, Check::Records},
                                          Planted{Defect::RefusesIdle, Check::WorkConservation},
                                          Planted{Defect::EndsTwice, Check::OneEnding},
-                                         Planted{Defect::TriesForever, Check::Ends}),
+                                         Planted{Defect::TriesForever, Check::Ends, 8}),
                          [](const testing::TestParamInfo<Planted>& one) {
                            std::string name{to_string(one.param.defect)};
                            std::erase(name, '_');

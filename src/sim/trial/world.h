@@ -87,6 +87,7 @@ class World {
     RouteRequest route;
     std::vector<CandidateIndex> planned;  // not yet tried, of the present plan
     std::uint32_t attempts = 0;
+    CandidateIndex last = 0;  // tried
     std::uint32_t resumes = 0;
     std::uint32_t delivered = 0;
     std::uint32_t main = kNobody;   // attempt

@@ -114,7 +114,7 @@ void World::open_flight(std::uint32_t client, std::uint32_t connection) {
                                        .place = 0});
   if (c.keyed) site.answers[client] = {.flight = number};
   check_bounds(c.site);
-  if (planted(Defect::RefusesIdle) && chance().below(50) == 0) {
+  if (planted(Defect::RefusesIdle) && chance().below(5) == 0) {
     return close_flight(number, RequestEnd::Refused, Code::ResourceExhausted, "overloaded",
                         kBusyRetry);
   }
@@ -194,6 +194,7 @@ void World::launch(std::uint32_t number, CandidateIndex candidate, bool hedge) {
   }
   a.ticket = site.router->started(candidate, flight.route, at(now_));
   ++flight.attempts;
+  flight.last = candidate;
   (hedge ? flight.hedge : flight.main) = id;
   log("flight {} of client {}: attempt {} {} > {} from token {}{}", number, flight.client, id,
       name(a.from), name(a.to), a.begin, hedge ? " (hedge)" : "");
@@ -339,7 +340,6 @@ void World::attempt_over(std::uint32_t id, AttemptOutcome::Kind kind) {
 void World::give_up(std::uint32_t id, AttemptOutcome::Kind kind) {
   attempt_over(id, kind);
   Attempt& a = attempts_[id];
-  if (planted(Defect::KeepsSlots)) return;
   a.last_up = std::max(a.last_up, now_ + way(a.from, a.to, 0));
   events_.push(a.last_up, kCancel, id, 0);
 }
@@ -359,8 +359,9 @@ void World::go_on(std::uint32_t number, Code code, std::string_view why) {
   flight.hedge_at = kNever;
   if (flight.gone) return arm_flight(number);
   const bool endless = planted(Defect::TriesForever);
+  if (endless) return launch(number, flight.last, false);
   const std::uint32_t most = flight.delivered > 0 ? kAttemptsMost : spec_.scenario.attempts_max;
-  if (code == Code::DataResidency || (flight.attempts >= most && !endless)) {
+  if (code == Code::DataResidency || flight.attempts >= most) {
     const bool refused = code == Code::ResourceExhausted && flight.delivered == 0;
     return close_flight(number, refused ? RequestEnd::Refused : RequestEnd::Failed, code, why,
                         kBusyRetry);
@@ -371,7 +372,7 @@ void World::go_on(std::uint32_t number, Code code, std::string_view why) {
     flight.planned.erase(flight.planned.begin());
     return launch(number, next, false);
   }
-  if (flight.delivered == 0 && code == Code::ResourceExhausted && !endless) {
+  if (flight.delivered == 0 && code == Code::ResourceExhausted) {
     return close_flight(number, RequestEnd::Refused, code, why, kBusyRetry);
   }
   if (code == Code::ResourceExhausted) {  // a stream that everybody refuses waits a moment

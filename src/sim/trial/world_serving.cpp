@@ -238,6 +238,7 @@ void World::withdraw(std::uint32_t id) {
     a.admission = 0;
   }
   if (a.engine != kNobody) site.engines[a.engine].tokens.withdraw(id);
+  if (planted(Defect::KeepsSlots)) a.admission = 0;
   end_at_server(id, AttemptOutcome::Kind::Abandoned, 0);
   release(a.to);
 }
