@@ -128,10 +128,14 @@ void World::place(std::uint32_t id) {
   if (number == kNobody) return break_off(id, kFailed);
   check_law(id);
   const Client& client = clients_[flights_[a.flight].client];
+  if (a.begin >= client.arrival.out_tokens) {  // it broke between the last token and the end
+    end_at_server(id, AttemptOutcome::Kind::Served, a.begin);
+    return answer(id, kEnd, kFinished);
+  }
   const TokenEngine::Sequence sequence{.attempt = id,
                                        .prompt_left = client.arrival.in_tokens + a.begin,
                                        .position = a.begin,
-                                       .end = std::max(client.arrival.out_tokens, a.begin + 1)};
+                                       .end = client.arrival.out_tokens};
   if (!site.engines[number].tokens.submit(sequence)) return break_off(id, kRefused);
   a.engine = number;
   site.admission->placed(a.admission, number, at(now_));
