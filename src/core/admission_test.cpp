@@ -441,5 +441,13 @@ TEST(AdmissionQueue, AdmitsAllWhenSlotsAreUnknownUpToItsMaximum) {
   EXPECT_EQ(queue.stats(kStart).slots, 0U);
 }
 
+TEST(AdmissionQueue, RefusesNoRealtimeWhileHalfOfASlowEnginesSlotsAreFree) {
+  AdmissionQueue queue = queue_of({.slots = 4, .prefill_tokens_per_s = 3'000, .decode_ms = 25});
+  const AdmissionAnswer one = queue.offer(of("a", ServiceClass::Realtime), kStart);
+  queue.first_token(one.ticket, kStart + milliseconds{40});
+  const Instant later = kStart + milliseconds{100};
+  EXPECT_EQ(queue.offer(of("b", ServiceClass::Realtime), later).verdict, Verdict::Admitted);
+}
+
 }  // namespace
 }  // namespace perigee

@@ -48,7 +48,8 @@ double PaceLimit::most_running(double slots, std::span<const std::uint32_t, kCla
   }
   const double full = std::isfinite(slots) ? slots / (base_ms + each_ms * slots) : 1 / each_ms;
   const double wanted = kThroughputLeast * full;  // requests per ms and token
-  return std::max(most, wanted * base_ms / (1 - wanted * each_ms));
+  // Whole requests run: the part of one that is cut off may be half of what a small engine has.
+  return std::max(most, std::ceil(wanted * base_ms / (1 - wanted * each_ms)));
 }
 
 }  // namespace perigee

@@ -14,7 +14,7 @@
 // the limit is such that nine in ten keep theirs, by the learned deviation. It binds only under
 // load: with fewer requests than n of the strictest pace all paces are kept. An engine that is too
 // slow for a pace is not run empty for it: the limit leaves at least kThroughputLeast of the tokens
-// per second that all slots would make.
+// per second that all slots would make, in whole requests per engine.
 #pragma once
 
 #include <array>

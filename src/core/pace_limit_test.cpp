@@ -62,5 +62,16 @@ TEST(PaceLimit, DoesNotEmptyAnEngineThatIsTooSlowForThePace) {
   EXPECT_GE(limit.most_running(kNotKnown, Requests{8, 0, 0, 0}, now), most);
 }
 
+TEST(PaceLimit, LeavesHalfTheTokensInWholeRequests) {
+  const PaceLimit limit = learned(60, 2);
+  const Instant now = kStart + seconds{20};
+  const auto tokens = [](double running) { return running / (60 + 2 * running); };
+  for (const double slots : {1, 2, 3, 4, 5, 8, 13}) {
+    const double most = std::floor(limit.most_running(slots, Requests{8, 0, 0, 0}, now));
+    EXPECT_GE(tokens(most), tokens(slots) / 2) << slots;
+    EXPECT_LE(most, std::ceil(slots / 2)) << slots;
+  }
+}
+
 }  // namespace
 }  // namespace perigee
