@@ -175,6 +175,7 @@ void Failover::failed(Side side, Code code, Instant now) {
     overtaken_ = 0;
     return;
   }
+  not_before_ = Instant::min();  // that nobody could overtake it does not hold back its successor
   refused_ = code == Code::ResourceExhausted;
   away_ = code == Code::Unavailable;
   if (begun_ && refused_) {  // a full engine made nothing: time alone bounds how often it is asked

@@ -252,6 +252,17 @@ TEST_F(FailoverTest, TheSecondTakesOverWhenTheFirstFails) {
   EXPECT_FALSE(failover.showed(Side::First, now_));
 }
 
+TEST_F(FailoverTest, AsksAtOnceWhenTheFirstFailsThatNobodyCouldOvertake) {
+  Failover failover = make(ServiceClass::Batch);
+  start(failover, 1);
+  failover.showed(Side::First, now_);
+  EXPECT_EQ(after_waiting(failover), Action::StartBeside);
+  failover.no_candidate(Duration{}, now_);
+  now_ += seconds{1};
+  failover.failed(Side::First, Code::Unavailable, now_);
+  EXPECT_EQ(failover.decide(now_).action, Action::Start);
+}
+
 TEST_F(FailoverTest, DropsAnEngineThatIsSilentForAllItsTime) {
   Failover failover = make(ServiceClass::Standard);
   start(failover, 1);
