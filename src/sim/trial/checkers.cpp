@@ -78,10 +78,18 @@ void World::check_refusal(const Flight& flight, Code code, std::string_view reas
                        known_sound(broken_.site_sound_since(flight.site)) &&
                        known_sound(broken_.link_sound_since(flight.site, s));
     std::uint32_t here = 0;
+    std::uint32_t slots = 0;
+    std::uint64_t prompts = 0;  // tokens of them to prefill
     for (const Engine& engine : site.engines) {
+      const EngineLoad load = engine.tokens.load();
       here += engine.tokens.running() + engine.tokens.waiting();
+      slots += load.slots;
+      prompts += load.queued_tokens;
     }
-    const bool idle = site.loaded + kIdle <= now_ && site.queued.empty() && here <= 1;
+    // One may be there, if its prompt is done and half of all slots stay free: fewer may run for
+    // the pace of those who do.
+    const bool room = here == 0 || (here == 1 && prompts == 0 && slots > 2);
+    const bool idle = site.loaded + kIdle <= now_ && site.queued.empty() && room;
     if (!sound || !idle) continue;
     return find(
         Check::WorkConservation,

@@ -16,6 +16,7 @@
 
 #include "base/random.h"
 #include "core/admission.h"
+#include "core/failover.h"
 #include "core/router.h"
 #include "sim/event_queue.h"
 #include "sim/network.h"
@@ -53,6 +54,7 @@ class World {
     kShip,          // a: site
     kShipped        // a: site, b: its incarnation; control's acknowledgement
   };
+  using Side = Failover::Side;
   enum End : std::uint32_t { kFinished, kRefused, kFailed, kUnlawful };
 
   struct Client {
@@ -85,18 +87,17 @@ class World {
     bool open = true;
     bool gone = false;  // its client has left, as far as the ingress knows
     RouteRequest route;
-    std::vector<CandidateIndex> planned;  // not yet tried, of the present plan
-    std::uint32_t attempts = 0;
-    CandidateIndex last = 0;  // tried
+    std::optional<Failover> failover;
+    std::optional<Error> error;      // the last
+    std::uint32_t first = kNobody;   // attempt
+    std::uint32_t second = kNobody;  // attempt
+    bool waits = false;              // begun, and nobody could take it
+    bool deaf = false;               // planted: hears nothing any more
     std::uint32_t resumes = 0;
     std::uint32_t delivered = 0;
-    std::uint32_t main = kNobody;   // attempt
-    std::uint32_t hedge = kNobody;  // attempt
-    Nanos hedge_at = kNever;
-    Nanos patience = kNever;   // until the next token of what runs
-    Nanos plan_at = kNever;    // nobody could take it: asks again
-    Nanos broken_at = kNever;  // since when it waits for somebody
-    std::uint32_t timer = 0;
+    Nanos wake = kNever;      // when to look again
+    Nanos armed = 0;          // for when its timer is set
+    std::uint32_t timer = 0;  // its version
     std::uint64_t place = 0;  // in the ledger
     std::uint64_t record_id = 0;
   };
@@ -107,9 +108,15 @@ class World {
     std::uint32_t to_incarnation = 0;  // when it was accepted there
     CandidateIndex candidate = 0;
     AttemptTicket ticket = 0;
-    std::uint32_t begin = 0;  // position of its first token
+    std::uint32_t begin = 0;       // position of its first token
+    std::uint32_t next = 0;        // position that the client gets next of it
+    std::uint32_t arrived = 0;     // one past the last that has come
+    bool complete = false;         // its end has come
+    bool told = false;             // its server has ended it
+    std::optional<Error> failure;  // not yet acted on while some of its tokens are to be shown
+    bool hedges = false;
     Nanos started = 0;
-    Nanos first = 0;    // its first token at the ingress; 0: none
+    Nanos first = 0;    // its first shown token; 0: none
     Nanos last_up = 0;  // no message arrives before the one before it
     Nanos last_down = 0;
     bool over = false;   // for its ingress
@@ -193,19 +200,27 @@ class World {
   bool answer_known(std::uint32_t client, std::uint32_t connection);
   void open_flight(std::uint32_t client, std::uint32_t connection);
   void plan(std::uint32_t flight);
-  void launch(std::uint32_t flight, CandidateIndex candidate, bool hedge);
-  void on_token(std::uint32_t attempt, std::uint32_t position);
-  void deliver(std::uint32_t flight, std::uint32_t position);
-  void on_end(std::uint32_t attempt, std::uint32_t how);
-  void attempt_over(std::uint32_t attempt, AttemptOutcome::Kind kind);
-  void go_on(std::uint32_t flight, Code code, std::string_view why);
-  void on_flight_timer(std::uint32_t flight);
-  void arm_flight(std::uint32_t flight);
-  void give_up(std::uint32_t attempt, AttemptOutcome::Kind kind);
   void close_flight(std::uint32_t flight, RequestEnd end, Code code, std::string_view reason,
                     Nanos retry_after);
   void settle(std::uint32_t flight, Outcome outcome);
-  Duration patience_for(const Flight& flight, const Attempt& attempt) const;
+
+  // world_failover.cpp
+  void advance(std::uint32_t flight);
+  void look(std::uint32_t flight, Side side);
+  void show(std::uint32_t flight, Side side);
+  void drop(std::uint32_t flight, Side side, const Error& error, bool blamed);
+  void start(std::uint32_t flight, Side side);
+  void nobody_takes(std::uint32_t flight, const Error& error);
+  void launch(std::uint32_t flight, Side side, const PlannedAttempt& planned,
+              std::optional<Duration> hedge_after);
+  void arm_flight(std::uint32_t flight);
+  void on_flight_timer(std::uint32_t flight);
+  void on_token(std::uint32_t attempt, std::uint32_t position);
+  void on_end(std::uint32_t attempt, std::uint32_t how);
+  void attempt_over(std::uint32_t attempt, AttemptOutcome::Kind kind);
+  void give_up(std::uint32_t attempt, AttemptOutcome::Kind kind);
+  bool too_late(const Flight& flight) const;
+  void end_in_error(std::uint32_t flight);
 
   // world_serving.cpp
   void on_to_server(std::uint32_t attempt);
@@ -275,10 +290,11 @@ class World {
   ModelId model_{"m"};
 
   std::vector<Client> clients_;
+  const FailoverOptions failover_options_{};
   std::vector<Flight> flights_;
   std::vector<Attempt> attempts_;
   std::uint32_t clients_open_ = 0;
-  Nanos last_end_ = 0;  // of a client
+  Nanos last_end_ = 0;  // of a client or a flight
   RecordTable control_;
   std::vector<TokenEngine::Made> made_;
   std::uint64_t messages_ = 0;

@@ -1,7 +1,6 @@
-// A request at its ingress: known, planned, tried, delivered, gone on with, settled.
+// A request at its ingress: known or new, planned, and settled when it has ended.
 #include <algorithm>
 
-#include "core/class_targets.h"
 #include "sim/sampler.h"
 #include "sim/trial/world.h"
 #include "sim/trial/world_log.h"
@@ -11,14 +10,7 @@ namespace {
 
 constexpr Nanos kSecond = 1'000'000'000;
 constexpr Nanos kAnswerKept = 60 * kSecond;
-constexpr std::uint32_t kAttemptsMost = 12;  // of one flight, resumed or not
-constexpr Nanos kAskAgain = 200'000'000;     // while nobody can take a broken stream
-constexpr Nanos kWaitMost = 10 * kSecond;    // for somebody
 constexpr Nanos kBusyRetry = 500'000'000;
-constexpr double kFirstPatience = 4;  // targets of the class
-constexpr double kNextPatience = 40;
-constexpr double kNextLeast_ms = 2'000;
-constexpr Duration kPatienceMost = seconds{60};
 
 }  // namespace
 
@@ -121,273 +113,36 @@ void World::open_flight(std::uint32_t client, std::uint32_t connection) {
   plan(number);
 }
 
+// The first plan: what it refuses for good ends here.
 void World::plan(std::uint32_t number) {
   Flight& flight = flights_[number];
-  Site& site = sites_[flight.site];
   look_at_own_engines(flight.site);
-  flight.plan_at = kNever;
-  flight.planned.clear();
-  flight.route.prompt_tokens = clients_[flight.client].arrival.in_tokens + flight.delivered;
-  const auto plan = site.router->plan(flight.route, at(now_));
+  flight.failover.emplace(failover_options_,
+                          Failover::Request{.service_class = flight.route.service_class,
+                                            .deadline = flight.route.deadline},
+                          at(now_));
+  const auto plan = sites_[flight.site].router->plan(flight.route, at(now_));
   if (plan) {
-    for (const PlannedAttempt& attempt : plan->attempts) {
-      flight.planned.push_back(attempt.candidate);
-    }
-    if (flight.broken_at != kNever) hit(Probe::Waited);
-    flight.broken_at = kNever;
-    const CandidateIndex first = flight.planned.front();
-    flight.planned.erase(flight.planned.begin());
-    flight.hedge_at = kNever;
-    if (plan->hedge_after && !flight.planned.empty()) {
-      flight.hedge_at = now_ + plan->hedge_after->count();
-    }
-    return launch(number, first, false);
-  }
-  const Error& error = plan.error();
-  if (error.code == Code::DataResidency) hit(Probe::RefusedByLaw);
-  if (error.code == Code::DeadlineExceeded) hit(Probe::MissedDeadline);
-  const bool begun = flight.attempts > 0;
-  if (error.code == Code::Unavailable && begun) {
-    if (flight.broken_at == kNever) flight.broken_at = now_;
-    if (now_ - flight.broken_at < kWaitMost) {
-      flight.plan_at = now_ + kAskAgain;
-      return arm_flight(number);
-    }
-  }
-  const bool refused = error.code == Code::DataResidency;
-  close_flight(number, refused ? RequestEnd::Refused : RequestEnd::Failed, error.code,
-               error.message, error.retry_after_ms * 1'000'000);
-}
-
-// A busy engine is no dead one: what waits there longer than this is given up.
-Duration World::patience_for(const Flight& flight, const Attempt& attempt) const {
-  const ClassTargets targets = targets_of(flight.route.service_class);
-  const double ms = attempt.first == 0 ? kFirstPatience * targets.ttft_ms
-                                       : std::max(kNextLeast_ms, kNextPatience * targets.tpot_ms);
-  return std::min<Duration>(from_ms(ms), kPatienceMost);
-}
-
-void World::launch(std::uint32_t number, CandidateIndex candidate, bool hedge) {
-  const auto id = static_cast<std::uint32_t>(attempts_.size());
-  Attempt& a = attempts_.emplace_back();
-  Flight& flight = flights_[number];
-  Site& site = sites_[flight.site];
-  const CandidateState& state = site.candidates.at(candidate);
-  a.flight = number;
-  a.from = flight.site;
-  a.candidate = candidate;
-  a.begin = flight.delivered;
-  if (flight.delivered > 0 && planted(Defect::RepeatsToken)) --a.begin;
-  if (flight.delivered > 0 && planted(Defect::SkipsToken)) ++a.begin;
-  a.started = now_;
-  a.to = flight.site;
-  if (state.local) {
-    a.planned_engine = candidate;  // own engines come first among the candidates
+    launch(number, Side::First, plan->attempts.front(), plan->hedge_after);
+  } else if (plan.error().code == Code::Unavailable) {
+    nobody_takes(number, plan.error());
   } else {
-    for (const Peer& peer : site.peers) {
-      if (peer.candidate == candidate) a.to = peer.site;
-    }
-    hit(Probe::Forwarded);
+    const Error& error = plan.error();
+    const bool unlawful = error.code == Code::DataResidency;
+    if (unlawful) hit(Probe::RefusedByLaw);
+    if (error.code == Code::DeadlineExceeded) hit(Probe::MissedDeadline);
+    return close_flight(number, unlawful ? RequestEnd::Refused : RequestEnd::Failed, error.code,
+                        error.message, error.retry_after_ms * 1'000'000);
   }
-  if (site.router->breaker(candidate, at(now_)) == BreakerState::HalfOpen) {
-    hit(Probe::BreakerProbed);
-  }
-  a.ticket = site.router->started(candidate, flight.route, at(now_));
-  ++flight.attempts;
-  flight.last = candidate;
-  (hedge ? flight.hedge : flight.main) = id;
-  log("flight {} of client {}: attempt {} {} > {} from token {}{}", number, flight.client, id,
-      name(a.from), name(a.to), a.begin, hedge ? " (hedge)" : "");
-  if (!hedge) flight.patience = now_ + patience_for(flight, a).count();
-  arm_flight(number);
-  const double bytes = kBytesPerMessage + kBytesPerPromptToken * flight.route.prompt_tokens;
-  a.last_up = now_ + way(a.from, a.to, bytes);
-  events_.push(a.last_up, kToServer, id, 0);
-}
-
-void World::arm_flight(std::uint32_t number) {
-  Flight& flight = flights_[number];
-  Nanos when = std::min({flight.plan_at, flight.patience, flight.hedge_at});
-  if (flight.route.deadline) {
-    when = std::min(when, flight.route.deadline->time_since_epoch().count());
-  }
-  if (flight.gone) when = now_;
-  if (when == kNever) return;
-  events_.push(std::max(when, now_), kFlightTimer, number, ++flight.timer);
-}
-
-void World::on_flight_timer(std::uint32_t number) {
-  Flight& flight = flights_[number];
-  if (!flight.open) return;
-  if (flight.gone) {
-    return close_flight(number, RequestEnd::Left, Code::Cancelled, "the client left", 0);
-  }
-  if (flight.route.deadline && at(now_) >= *flight.route.deadline) {
-    hit(Probe::MissedDeadline);
-    return close_flight(number, RequestEnd::Failed, Code::DeadlineExceeded, "too late", 0);
-  }
-  if (now_ >= flight.plan_at) return plan(number);
-  if (now_ >= flight.patience && flight.main != kNobody) {
-    log("flight {}: nothing comes from {}", number, name(attempts_[flight.main].to));
-    hit(Probe::MovedFromSilence);
-    const std::uint32_t silent = flight.main;
-    give_up(silent, AttemptOutcome::Kind::Failed);
-    return go_on(number, Code::Unavailable, "nothing came");
-  }
-  if (now_ >= flight.hedge_at) {
-    flight.hedge_at = kNever;
-    if (flight.main != kNobody && flight.hedge == kNobody && flight.delivered == 0) {
-      hit(Probe::HedgeSent);
-      const CandidateIndex second = flight.planned.front();
-      flight.planned.erase(flight.planned.begin());
-      return launch(number, second, true);
-    }
-  }
-  arm_flight(number);
-}
-
-void World::on_token(std::uint32_t id, std::uint32_t position) {
-  Attempt& a = attempts_[id];
-  if (a.over) return;
-  const std::uint32_t number = a.flight;
-  if (a.from != a.to && chance().uniform() < broken_.corrupt_share(a.from, a.to)) {
-    hit(Probe::PieceCorrupted);
-    give_up(id, AttemptOutcome::Kind::Failed);
-    return go_on(number, Code::Protocol, "a damaged piece came");
-  }
-  Flight& flight = flights_[number];
-  if (a.first == 0) {
-    a.first = now_;
-    sites_[a.from].router->first_token(a.ticket, at(now_));
-    if (flight.hedge != kNobody) {
-      const std::uint32_t loser = flight.hedge == id ? flight.main : flight.hedge;
-      if (flight.hedge == id) hit(Probe::HedgeWon);
-      flight.main = id;
-      flight.hedge = kNobody;
-      if (loser != kNobody) give_up(loser, AttemptOutcome::Kind::Abandoned);
-      flights_[number].main = id;
-    }
-    flight.hedge_at = kNever;
-    if (a.begin > 0) {
-      hit(Probe::Resumed);
-      if (++flight.resumes > 1) hit(Probe::ResumedTwice);
-      if (!flight.route.jurisdictions.empty()) hit(Probe::ResumedUnderLaw);
-    }
-  }
-  flight.patience = now_ + patience_for(flight, a).count();
-  deliver(number, position);
-}
-
-void World::deliver(std::uint32_t number, std::uint32_t position) {
-  Flight& flight = flights_[number];
-  if (flight.gone) return arm_flight(number);
-  flight.delivered = position + 1;
-  client_token(flight, position);
-}
-
-void World::on_end(std::uint32_t id, std::uint32_t how) {
-  Attempt& a = attempts_[id];
-  if (a.over) return;
-  const std::uint32_t number = a.flight;
-  if (how == kRefused && a.from != a.to && planted(Defect::LosesRefusals)) {
-    attempt_over(id, AttemptOutcome::Kind::Refused);
-    flights_[number].patience = kNever;
-    return;
-  }
-  const Flight& flight = flights_[number];
-  if (how == kFinished && flight.gone) {
-    attempt_over(id, AttemptOutcome::Kind::Abandoned);
-    return arm_flight(number);
-  }
-  if (how == kFinished) {
-    attempt_over(id, AttemptOutcome::Kind::Served);
-    return close_flight(number, RequestEnd::Completed, Code::Internal, "completed", 0);
-  }
-  attempt_over(id, how == kRefused  ? AttemptOutcome::Kind::Refused
-                   : how == kFailed ? AttemptOutcome::Kind::Failed
-                                    : AttemptOutcome::Kind::Abandoned);
-  const Code code = how == kRefused    ? Code::ResourceExhausted
-                    : how == kUnlawful ? Code::DataResidency
-                                       : Code::Unavailable;
-  go_on(number, code, how == kRefused ? "overloaded" : "the engine failed");
-}
-
-// The ingress is done with it: its router learns how it went.
-void World::attempt_over(std::uint32_t id, AttemptOutcome::Kind kind) {
-  Attempt& a = attempts_[id];
-  Flight& flight = flights_[a.flight];
-  a.over = true;
-  if (flight.main == id) flight.main = kNobody;
-  if (flight.hedge == id) flight.hedge = kNobody;
-  AttemptOutcome outcome;
-  outcome.kind = kind;
-  outcome.finished = Duration{now_ - a.started};
-  if (a.first > 0) outcome.first_token = Duration{a.first - a.started};
-  if (kind == AttemptOutcome::Kind::Served) {
-    outcome.usage = {.prompt_tokens = flight.route.prompt_tokens,
-                     .completion_tokens = flight.delivered - a.begin,
-                     .cached_tokens = 0};
-  }
-  Router& router = *sites_[a.from].router;
-  const bool closed = router.breaker(a.candidate, at(now_)) != BreakerState::Open;
-  router.finished(a.ticket, outcome, at(now_));
-  if (closed && router.breaker(a.candidate, at(now_)) == BreakerState::Open) {
-    hit(Probe::BreakerOpened);
-  }
-}
-
-// Ends it from here: its server is told.
-void World::give_up(std::uint32_t id, AttemptOutcome::Kind kind) {
-  attempt_over(id, kind);
-  Attempt& a = attempts_[id];
-  a.last_up = std::max(a.last_up, now_ + way(a.from, a.to, 0));
-  events_.push(a.last_up, kCancel, id, 0);
-}
-
-// An attempt has failed: the other one of a hedge, the next of the plan, or a new plan.
-void World::go_on(std::uint32_t number, Code code, std::string_view why) {
-  Flight& flight = flights_[number];
-  if (!flight.open) return;
-  if (flight.main == kNobody && flight.hedge != kNobody) {
-    flight.main = flight.hedge;
-    flight.hedge = kNobody;
-    flight.patience = now_ + patience_for(flight, attempts_[flight.main]).count();
-    return arm_flight(number);
-  }
-  if (flight.main != kNobody) return;  // the hedge failed, the first one runs
-  flight.patience = kNever;
-  flight.hedge_at = kNever;
-  if (flight.gone) return arm_flight(number);
-  const bool endless = planted(Defect::TriesForever);
-  if (endless) return launch(number, flight.last, false);
-  const std::uint32_t most = flight.delivered > 0 ? kAttemptsMost : spec_.scenario.attempts_max;
-  if (code == Code::DataResidency || flight.attempts >= most) {
-    const bool refused = code == Code::ResourceExhausted && flight.delivered == 0;
-    return close_flight(number, refused ? RequestEnd::Refused : RequestEnd::Failed, code, why,
-                        kBusyRetry);
-  }
-  if (flight.delivered == 0 && !flight.planned.empty()) {
-    hit(Probe::RetriedBeforeToken);
-    const CandidateIndex next = flight.planned.front();
-    flight.planned.erase(flight.planned.begin());
-    return launch(number, next, false);
-  }
-  if (flight.delivered == 0 && code == Code::ResourceExhausted) {
-    return close_flight(number, RequestEnd::Refused, code, why, kBusyRetry);
-  }
-  if (code == Code::ResourceExhausted) {  // a stream that everybody refuses waits a moment
-    flight.plan_at = now_ + kAskAgain;
-    return arm_flight(number);
-  }
-  plan(number);
+  advance(number);
 }
 
 void World::close_flight(std::uint32_t number, RequestEnd end, Code code, std::string_view reason,
                          Nanos retry_after) {
   Flight& flight = flights_[number];
   flight.open = false;
-  flight.plan_at = flight.patience = flight.hedge_at = kNever;
-  for (const std::uint32_t attempt : {flight.main, flight.hedge}) {
+  last_end_ = now_;
+  for (const std::uint32_t attempt : {flight.first, flight.second}) {
     if (attempt != kNobody) give_up(attempt, AttemptOutcome::Kind::Abandoned);
   }
   Site& site = sites_[flight.site];

@@ -83,7 +83,11 @@ void World::offer(std::uint32_t id) {
     case AdmissionAnswer::Verdict::Refused:
       hit(verdict.refusal.why == AdmissionRefusal::Why::Full ? Probe::RefusedFull
                                                              : Probe::RefusedTooLate);
-      log("attempt {} is refused at {}: {}", id, name(a.to), to_string(verdict.refusal.why));
+      if (options_.log) {
+        const AdmissionStats stats = site.admission->stats(at(now_));
+        log("attempt {} is refused at {}: {} ({} run in {} slots, {} wait)", id, name(a.to),
+            to_string(verdict.refusal.why), stats.running, stats.slots, stats.requests);
+      }
       break_off(id, kRefused);
       break;
   }
@@ -125,7 +129,10 @@ void World::place(std::uint32_t id) {
   const std::uint32_t number = choose_engine(attempts_[id]);
   Attempt& a = attempts_[id];
   Site& site = sites_[a.to];
-  if (number == kNobody) return break_off(id, kFailed);
+  if (number == kNobody) {
+    log("attempt {} finds no engine at {}", id, name(a.to));
+    return break_off(id, kFailed);
+  }
   check_law(id);
   const Client& client = clients_[flights_[a.flight].client];
   if (a.begin >= client.arrival.out_tokens) {  // it broke between the last token and the end
