@@ -18,4 +18,6 @@ Task<void> HttpServer::shut_down(Duration grace) { return ServerCore::shut_down(
 
 std::size_t HttpServer::connections() const { return core_->connections(); }
 
+std::size_t HttpServer::body_bytes() const { return core_->body_bytes; }
+
 }  // namespace perigee::net

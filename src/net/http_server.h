@@ -4,7 +4,8 @@
 // A connection is one coroutine. It reads a head and a whole body, calls the handler, and sends
 // what the handler writes. Errors of the peer are answered (400, 408, 413, 417, 431, 501, 505, with
 // an OpenAI-shaped JSON error) and the connection closed; they never reach the handler. A
-// connection that waits holds no buffer. Beyond `connections_max`: 503 and close.
+// connection that waits holds no buffer. Beyond `connections_max` the place of one that is between
+// requests is taken; when none is, 503 and close. Bodies beyond `bodies_bytes_max`: 503 and close.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,14 @@ struct ServerLimits {
   std::size_t head_bytes_max = 32 * 1024;
   std::size_t headers_max = 100;
   std::size_t body_bytes_max = 8 * 1024 * 1024;
+  // Of all requests that are being received or handled, until their handlers release them; what
+  // each connection has beyond 16 KiB counts.
+  std::size_t bodies_bytes_max = std::size_t{512} * 1024 * 1024;
   std::size_t connections_max = 20'000;
   Duration head_timeout = seconds{10};   // from the first byte of a head to its last; then 408
   Duration body_timeout = seconds{60};   // from a head's last byte to its body's last; then 408
   Duration idle_timeout = seconds{75};   // before and between requests; then closed
-  Duration write_timeout = seconds{30};  // a slow reader takes nothing for so long: cut
+  Duration write_timeout = seconds{30};  // to take 16 KiB, or what is left of a write; then cut
   // Deadlines are swept: one is noticed up to 100 ms late.
 };
 
@@ -47,13 +51,13 @@ class Request {
   bool remote_is_loopback = true;
 
   // The first header of that name, ASCII case-insensitive; empty when absent.
-  std::string_view header(std::string_view name) const;
+  std::string_view header(std::string_view name) const { return find_header(headers, name); }
 };
 inline constexpr std::size_t kBodyPadding = 64;
 
 // How a handler answers: respond() once, or begin() + write()* + finish().
 // write() returns without waiting while the client keeps up; it suspends when the client is slow
-// (nothing is queued) and fails when it left (Cancelled) or took nothing for `write_timeout`
+// (nothing is queued) and fails when it left (Cancelled) or took too little in `write_timeout`
 // (DeadlineExceeded). Headers `content-length`, `transfer-encoding`, `connection` and `date` are
 // the server's own; a name or value that is no legal header is InvalidArgument and nothing is sent.
 // A handler that returns without an answer gives 500; one that returns between begin() and finish()
@@ -92,6 +96,7 @@ class HttpServer {
   // Stops accepting, lets running responses end for at most `grace`, closes idle connections.
   Task<void> shut_down(Duration grace);
   std::size_t connections() const;
+  std::size_t body_bytes() const;  // held of requests, as `bodies_bytes_max` counts
 
  private:
   std::shared_ptr<class ServerCore> core_;

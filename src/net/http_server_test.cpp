@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -327,90 +326,6 @@ TEST(HttpServer, TellsThatTheClientClosed) {
 }
 TEST(HttpServer, TellsThatTheClientReset) {
   expect_leave_is_noticed([](RawPeer& client) { client.reset(); });
-}
-
-Task<void> flood(Request&, ResponseWriter& out, std::promise<Code>& ended) {
-  const std::string megabyte(1 << 20, 'x');
-  auto begun = co_await out.begin(200, {});
-  for (int i = 0; i < 64; ++i) {
-    auto written = co_await out.write(megabyte);
-    if (written) continue;
-    ended.set_value(written.error().code);
-    co_return;
-  }
-  auto finished = co_await out.finish();
-  ended.set_value(Code::AlreadyExists);  // it took all
-}
-
-TEST(HttpServer, CutsAClientThatTakesNothing) {
-  ServerLimits limits;
-  limits.write_timeout = milliseconds{50};
-  std::promise<Code> ended;
-  TestServer server{
-      [&](Request& request, ResponseWriter& out) { return flood(request, out, ended); }, limits};
-  RawPeer client = server.connect();
-  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  EXPECT_EQ(ended.get_future().get(), Code::DeadlineExceeded);
-}
-
-TEST(HttpServer, SendsAllToAClientThatIsSlow) {
-  std::promise<Code> ended;
-  TestServer server{
-      [&](Request& request, ResponseWriter& out) { return flood(request, out, ended); }};
-  const std::string answer = server.talk(get("/"));
-  EXPECT_EQ(ended.get_future().get(), Code::AlreadyExists);
-  EXPECT_THAT(answer, ::testing::EndsWith("\r\n0\r\n\r\n"));
-  EXPECT_EQ(count(answer, std::string(1 << 20, 'x')), 64U);
-}
-
-TEST(HttpServer, RefusesMoreConnectionsThanItsLimit) {
-  ServerLimits limits;
-  limits.connections_max = 2;
-  TestServer server{echo, limits};
-  RawPeer first = server.connect();
-  RawPeer second = server.connect();
-  for (RawPeer* client : {&first, &second}) {
-    client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    EXPECT_THAT(client->read_until("[]"), StartsWith("HTTP/1.1 200 "));
-  }
-  EXPECT_THAT(server.talk(""), StartsWith("HTTP/1.1 503 "));
-  first.close();
-  // The freed place is taken once the server saw the close.
-  for (std::string answer; !answer.starts_with("HTTP/1.1 200 ");) answer = server.talk(get("/"));
-}
-
-TEST(HttpServer, RefusesConnectionsWhenTheProcessHasNoDescriptorLeftAndRecovers) {
-#if defined(__has_feature)
-#if __has_feature(undefined_behavior_sanitizer)
-  GTEST_SKIP() << "the sanitizer's own look at a type needs a descriptor";
-#endif
-#endif
-  TestServer server{echo};
-  const auto address = literal_address(server.endpoint()).value().value();
-  std::vector<RawPeer> clients;
-  for (int i = 0; i < 5; ++i) {
-    clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  }
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  rlimit none = before;
-  none.rlim_cur = static_cast<rlim_t>(clients.back().fd()) + 1;
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  for (RawPeer& client : clients) {
-    EXPECT_EQ(::connect(client.fd(), address.get(), address.size), 0);
-  }
-  for (RawPeer& client : clients) EXPECT_EQ(client.read_to_end(), "");
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_THAT(server.talk(get("/")), StartsWith("HTTP/1.1 200 "));
-}
-
-TEST(HttpServer, CarriesTwoThousandConnectionsAtOnce) {
-  TestServer server{echo};
-  std::vector<RawPeer> clients;
-  for (int i = 0; i < 2000; ++i) clients.push_back(server.connect());
-  for (RawPeer& client : clients) ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  for (RawPeer& client : clients) EXPECT_THAT(client.read_until("[]"), StartsWith("HTTP/1.1 200 "));
-  EXPECT_EQ(server.io().call([&] { return server.server().connections(); }), 2000U);
 }
 
 TEST(HttpServer, RefusesATcpAddressInUse) {

@@ -9,6 +9,13 @@ namespace {
 constexpr int kRequestsPerTurn = 32;  // pipelined, before others get their turn
 constexpr std::size_t kLingerBytesMax = 1024 * 1024;
 constexpr Duration kLingerTime = seconds{2};
+constexpr std::size_t kUncountedBytes = 16 * 1024;  // a small body is never refused for the others'
+
+std::size_t counted(std::size_t body_bytes) {
+  return body_bytes > kUncountedBytes ? body_bytes - kUncountedBytes : 0;
+}
+
+constexpr std::string_view kNoRoom = "too many large requests at once: repeat later";
 
 std::size_t block_bytes(std::size_t message, std::size_t headers) {
   return message + kBodyPadding + alignof(Header) + headers * sizeof(Header);
@@ -25,7 +32,23 @@ ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, bool loopba
   core_->add(*this);
 }
 
-ServerConnection::~ServerConnection() { core_->remove(*this); }
+ServerConnection::~ServerConnection() {
+  drop_request();
+  core_->remove(*this);
+}
+
+// Counts what has come of the body; false when all bodies together are too many.
+bool ServerConnection::has_room_for(std::size_t body_bytes) {
+  core_->body_bytes += counted(body_bytes) - counted(held_bytes_);
+  held_bytes_ = body_bytes;
+  return counted(body_bytes) == 0 || core_->body_bytes <= core_->limits.bodies_bytes_max;
+}
+
+void ServerConnection::drop_request() {
+  block_.clear();
+  core_->body_bytes -= counted(held_bytes_);
+  held_bytes_ = 0;
+}
 
 void ServerConnection::expired() {
   timed_out_ = true;
@@ -77,7 +100,7 @@ Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self) {
 // Readies the connection for the next request; false when there is none.
 bool ServerConnection::end_exchange() {
   watch_client(nullptr);
-  block_.clear();
+  drop_request();
   if (answer_ != Answer::Done || !keep_alive_ || !socket_.is_open()) return false;
   answer_ = Answer::None;
   phase_ = Phase::Idle;
@@ -165,6 +188,7 @@ ServerConnection::Step ServerConnection::accept_head(std::string_view bytes) {
   block_.reserve(block_bytes(head.size + (whole ? present : std::min(body_bytes_, present + 65536)),
                              header_count_));
   block_.append(bytes.substr(0, head.size + present));
+  if (!has_room_for(present)) return refuse(503, kNoRoom);
   if (whole) {
     publish_request(bytes.data());
     keep_rest(body.substr(present));
@@ -195,6 +219,7 @@ ServerConnection::Step ServerConnection::continue_length_body() {
   if (got.kind == IoResult::Kind::WouldBlock) return Step::Wait;
   if (got.kind != IoResult::Kind::Done) return Step::Close;
   block_.added(got.bytes);
+  if (!has_room_for(block_.size() - head_bytes_)) return refuse(503, kNoRoom);
   return block_.size() == total ? finish_request() : Step::Wait;
 }
 
@@ -207,6 +232,7 @@ ServerConnection::Step ServerConnection::feed_chunks(std::string_view bytes) {
           return refuse(413, "the body is larger than this server accepts");
         }
         block_.append(data);
+        if (!has_room_for(block_.size() - head_bytes_)) return refuse(503, kNoRoom);
         break;
       case http1::ChunkedDecoder::Event::NeedMore: return Step::Wait;
       case http1::ChunkedDecoder::Event::Failed: return refuse(400, decoder_.failure());
@@ -244,7 +270,7 @@ void ServerConnection::release_request() {
   const bool loopback = request_.remote_is_loopback;
   request_ = Request{};
   request_.remote_is_loopback = loopback;
-  block_.clear();
+  drop_request();
 }
 
 ServerConnection::Step ServerConnection::refuse(int status, std::string_view reason) {
@@ -259,13 +285,16 @@ ServerConnection::Step ServerConnection::refuse(int status, std::string_view rea
 // could take the answer back.
 Task<void> ServerConnection::answer_refusal(ServerConnection& self) {
   self.in_.clear();
-  self.block_.clear();
+  self.drop_request();
   self.timed_out_ = false;
   self.deadline_.never();
-  const std::string body = R"({"error":{"message":")" + std::string{self.refusal_.reason} +
-                           R"(","type":"invalid_request_error","param":null,"code":null}})";
-  const Header type{"Content-Type", "application/json"};
-  auto sent = co_await self.respond(self.refusal_.status, {&type, 1}, body);
+  const bool full = self.refusal_.status == 503;
+  const std::string body =
+      R"({"error":{"message":")" + std::string{self.refusal_.reason} +
+      (full ? R"(","type":"server_error","param":null,"code":"overloaded"}})"
+            : R"(","type":"invalid_request_error","param":null,"code":null}})");
+  const Header headers[] = {{"Content-Type", "application/json"}, {"Retry-After", "1"}};
+  auto sent = co_await self.respond(self.refusal_.status, {headers, full ? 2U : 1U}, body);
   if (!sent) co_return;
   self.socket_.shut_down_writing();
   self.deadline_.expire_after(kLingerTime);
@@ -308,7 +337,5 @@ void ServerConnection::tell_watcher_later() {
     if (const auto self = weak.lock()) self->tell_watcher();
   });
 }
-
-std::string_view Request::header(std::string_view name) const { return find_header(headers, name); }
 
 }  // namespace perigee::net

@@ -27,7 +27,7 @@ class ServerConnection final : public ResponseWriter,
   // The connection's life; it holds the last reference.
   static Task<void> serve(std::shared_ptr<ServerConnection> self);
   // Between requests, with nothing received of the next.
-  bool idle() const { return phase_ == Phase::Idle; }
+  bool idle() const { return phase_ == Phase::Idle && socket_.is_open(); }
   // Closes at once and tells the watcher.
   void cut();
 
@@ -58,6 +58,8 @@ class ServerConnection final : public ResponseWriter,
   void publish_request(const char* parsed_at);
   void keep_rest(std::string_view rest);
   Step refuse(int status, std::string_view reason);
+  bool has_room_for(std::size_t body_bytes);
+  void drop_request();
   static Task<void> answer_refusal(ServerConnection& self);
   bool end_exchange();
   void expired();
@@ -82,6 +84,7 @@ class ServerConnection final : public ResponseWriter,
   http1::Refusal refusal_;
   std::size_t head_bytes_ = 0;
   std::size_t body_bytes_ = 0;  // of a LengthBody, declared
+  std::size_t held_bytes_ = 0;  // of the body that has come, while it is held
   std::size_t header_count_ = 0;
   Phase phase_ = Phase::Idle;
   Answer answer_ = Answer::None;

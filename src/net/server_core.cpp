@@ -117,7 +117,7 @@ void ServerCore::accept_from(Listener& listener) {
 }
 
 void ServerCore::take(int fd, bool loopback) {
-  if (connections_.size() >= limits.connections_max) {
+  if (connections_.size() >= limits.connections_max && !close_an_idle_one()) {
     // Best effort: the socket of a fresh connection has room for it.
     ::send(fd, kFull.data(), kFull.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     ::shutdown(fd, SHUT_WR);
@@ -128,6 +128,19 @@ void ServerCore::take(int fd, bool loopback) {
   auto connection = std::make_shared<ServerConnection>(shared_from_this(), loopback);
   if (!connection->open(fd)) return;
   asio::co_spawn(executor, ServerConnection::serve(std::move(connection)), asio::detached);
+}
+
+// Whoever holds connections that it does not use keeps nobody out. The search goes round, so that a
+// flood costs a look at each connection, not at all of them each time.
+bool ServerCore::close_an_idle_one() {
+  for (std::size_t looked = 0; looked < connections_.size(); ++looked) {
+    idle_cursor_ = (idle_cursor_ + 1) % connections_.size();
+    ServerConnection* connection = connections_[idle_cursor_];
+    if (!connection->idle()) continue;
+    connection->cut();
+    return true;
+  }
+  return false;
 }
 
 void ServerCore::refuse_for_want_of_descriptors(Listener& listener) {

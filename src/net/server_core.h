@@ -45,17 +45,20 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::unique_ptr<char[]> scratch{new char[kScratchBytes]};
   std::string output;
   http1::RequestHead head;
+  std::size_t body_bytes = 0;  // of all connections' bodies, as they count (bodies_bytes_max)
 
  private:
   struct Listener;
   void accept_from(Listener& listener);
   void take(int fd, bool loopback);
+  bool close_an_idle_one();
   void refuse_for_want_of_descriptors(Listener& listener);
   void retry_later();
   bool busy() const;
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<ServerConnection*> connections_;
+  std::size_t idle_cursor_ = 0;  // where the search for an idle connection goes on
   asio::basic_waitable_timer<std::chrono::steady_clock,
                              asio::wait_traits<std::chrono::steady_clock>, Executor>
       retry_timer_, drained_;

@@ -4,6 +4,9 @@
 namespace perigee::net {
 namespace {
 
+// A client must take so much, or what is left, in every `write_timeout`: one that takes a byte now
+// and then would keep an engine waiting for ever.
+constexpr std::size_t kProgressBytes = 16 * 1024;
 constexpr std::size_t kGatherBytesMax = 16 * 1024;  // smaller bodies are copied beside their head
 
 bool has_no_body(int status) { return status == 204 || status == 304 || status < 200; }
@@ -154,6 +157,7 @@ Task<Result<>> ServerConnection::drain(std::string before, std::string_view body
   std::span<iovec> left{parts};
   timed_out_ = false;
   deadline_.expire_after(core_->limits.write_timeout);
+  std::size_t taken = 0;  // since the deadline was set
   for (;;) {
     const IoResult put = socket_.try_write(left);
     if (put.kind == IoResult::Kind::Done) break;
@@ -165,7 +169,11 @@ Task<Result<>> ServerConnection::drain(std::string before, std::string_view body
       if (!slow) co_return broken();
       co_return Error{Code::DeadlineExceeded, "the client did not take the response in time"};
     }
-    if (put.bytes > 0) deadline_.expire_after(core_->limits.write_timeout);
+    taken += put.bytes;
+    if (taken >= kProgressBytes) {
+      taken = 0;
+      deadline_.expire_after(core_->limits.write_timeout);
+    }
     co_await socket_.wait_writable();
   }
   deadline_.never();
