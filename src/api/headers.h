@@ -12,6 +12,7 @@ inline constexpr std::string_view kDeadlineMs = "perigee-deadline-ms";  // time 
 inline constexpr std::string_view kJurisdictions = "perigee-jurisdictions";  // "de,fr"
 inline constexpr std::string_view kSession = "perigee-session";
 inline constexpr std::string_view kTraceparent = "traceparent";
+inline constexpr std::string_view kIdempotencyKey = "idempotency-key";  // gateway/idempotency.h
 
 // Set by a peer site (believed only from one), or by a site towards its own engines.
 inline constexpr std::string_view kHop = "perigee-hop";  // "1"
@@ -34,6 +35,7 @@ inline constexpr std::string_view kResumed = "perigee-resumed";
 inline constexpr std::string_view kRetryAfter = "retry-after";       // seconds
 inline constexpr std::string_view kRetryAfterMs = "retry-after-ms";  // the same, finer
 inline constexpr std::string_view kRefused = "perigee-refused";      // why, when for load: Refused
+inline constexpr std::string_view kReplayed = "idempotent-replayed";  // "true": not run again
 
 }  // namespace perigee::api::headers
 

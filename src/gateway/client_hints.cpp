@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kRequestIdBytesMax = 128;
 constexpr std::size_t kSessionBytesMax = 512;  // as prompt_cache_key in the body
 constexpr std::size_t kTraceparentBytes = 55;  // W3C trace context, version 00
+constexpr std::size_t kIdempotencyKeyBytesMax = 255;
 constexpr std::size_t kJurisdictionsMax = 64;
 constexpr std::int64_t kDeadlineMsMax = 24LL * 3600 * 1000;
 
@@ -18,6 +19,12 @@ Error bad_header(std::string_view name, std::string_view expected) {
   return Error{Code::InvalidArgument,
                "The header '" + std::string{name} + "' must be " + std::string{expected} + ".",
                std::string{name}};
+}
+
+bool same_name(std::string_view name, std::string_view lower) {
+  return std::ranges::equal(name, lower, [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 bool plain_id(std::string_view text) {
@@ -56,6 +63,20 @@ Result<> read_number(const net::Request& request, std::string_view name, std::op
   return {};
 }
 
+Result<> read_idempotency_key(const net::Request& request, ClientHints& hints) {
+  const auto field = std::ranges::find_if(request.headers, [](const net::Header& header) {
+    return same_name(header.name, api::headers::kIdempotencyKey);
+  });
+  if (field == request.headers.end()) return {};
+  const std::string_view key = field->value;
+  const bool plain = std::ranges::all_of(key, [](char c) { return c > ' ' && c <= '~'; });
+  if (key.empty() || key.size() > kIdempotencyKeyBytesMax || !plain) {
+    return bad_header(api::headers::kIdempotencyKey, "1 to 255 visible ASCII characters");
+  }
+  hints.idempotency_key = key;
+  return {};
+}
+
 Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   if (request.header(api::headers::kHop) != "1") {
     return bad_header(api::headers::kHop, "1: a site forwards, once");
@@ -78,12 +99,6 @@ Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   return {};
 }
 
-bool same_name(std::string_view name, std::string_view lower) {
-  return std::ranges::equal(name, lower, [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-  });
-}
-
 }  // namespace
 
 Result<> refuse_repeated_headers(const net::Request& request) {
@@ -91,7 +106,7 @@ Result<> refuse_repeated_headers(const net::Request& request) {
   for (const std::string_view once :
        {std::string_view{"authorization"}, names::kJurisdictions, names::kClass, names::kDeadlineMs,
         names::kSession, names::kHop, names::kTenant, names::kCacheSalt, names::kRequestId,
-        names::kSeed, names::kCreated}) {
+        names::kSeed, names::kCreated, names::kIdempotencyKey}) {
     const auto times = std::ranges::count_if(
         request.headers, [&](const net::Header& header) { return same_name(header.name, once); });
     if (times > 1) return bad_header(once, "given once");
@@ -137,6 +152,7 @@ Result<ClientHints> read_client_hints(const net::Request& request, bool from_sit
   hints.session = session;
   const std::string_view traceparent = request.header(api::headers::kTraceparent);
   if (traceparent.size() == kTraceparentBytes) hints.traceparent = traceparent;  // else: not ours
+  if (!from_site) PERIGEE_CHECK(read_idempotency_key(request, hints));
   if (from_site) PERIGEE_CHECK(read_site_hints(request, hints));
   return hints;
 }

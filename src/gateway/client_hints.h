@@ -20,6 +20,7 @@ struct ClientHints {
   std::vector<JurisdictionId> jurisdictions;
   std::string session;
   std::string traceparent;
+  std::string idempotency_key;  // empty: none given, or from a site: the ingress keeps it
   // Believed only from a peer site.
   std::uint32_t hop = 0;
   TenantId tenant;

@@ -19,13 +19,15 @@ TEST(ClientHints, ReadWhatAClientMayAsk) {
                            {"perigee-class", "realtime"},
                            {"Perigee-Deadline-Ms", "250"},
                            {"perigee-jurisdictions", "de, fr"},
-                           {"perigee-session", "s"}});
+                           {"perigee-session", "s"},
+                           {"Idempotency-Key", "0b5e-1"}});
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->request_id, "a.b:c-1_2");
   EXPECT_EQ(read->service_class, ServiceClass::Realtime);
   EXPECT_EQ(read->time_left, milliseconds{250});
   EXPECT_EQ(read->jurisdictions, (std::vector{JurisdictionId{"de"}, JurisdictionId{"fr"}}));
   EXPECT_EQ(read->session, "s");
+  EXPECT_EQ(read->idempotency_key, "0b5e-1");
   EXPECT_EQ(read->hop, 0U);
 }
 
@@ -40,6 +42,9 @@ TEST(ClientHints, NameTheHeaderThatIsWrong) {
       {{{"perigee-deadline-ms", "1e3"}}, "perigee-deadline-ms"},
       {{{"x-request-id", "two words"}}, "x-request-id"},
       {{{"x-request-id", std::string_view{"a\0b", 3}}}, "x-request-id"},
+      {{{"idempotency-key", ""}}, "idempotency-key"},
+      {{{"idempotency-key", "two words"}}, "idempotency-key"},
+      {{{"idempotency-key", "a"}, {"Idempotency-Key", "a"}}, "idempotency-key"},
   };
   for (const auto& [headers, name] : bad) {
     const auto read = hints(headers);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "gateway/http_answer.h"
+#include "gateway/recording_answer.h"
 
 namespace perigee {
 namespace {
@@ -37,8 +38,9 @@ std::string_view needed(Access access) {
 
 }  // namespace
 
-Gateway::Gateway(const Identity& identity, Inference& inference)
-    : identity_(identity), inference_(inference) {}
+Gateway::Gateway(Executor executor, const Clock& clock, const Identity& identity,
+                 Inference& inference, IdempotencyTable& once)
+    : executor_(executor), clock_(clock), identity_(identity), inference_(inference), once_(once) {}
 
 void Gateway::add(std::string_view method, std::string_view path, Access access,
                   Endpoint endpoint) {
@@ -67,7 +69,9 @@ Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
   const std::optional<Operation> operation = operation_of(request.path);
   if (operation && request.method == "POST") {
     auto call = read_call(*operation, request);
-    return call ? infer(std::move(*call), out) : refuse(out, std::move(call).error());
+    if (!call) return refuse(out, std::move(call).error());
+    const bool once = !(*call)->hints.idempotency_key.empty();
+    return once ? infer_once(std::move(*call), out) : infer(std::move(*call), out);
   }
   bool path_known = operation.has_value();
   const Route* route = operation ? nullptr : find(request.method, request.path, path_known);
@@ -119,6 +123,26 @@ Result<std::unique_ptr<InferenceCall>> Gateway::read_call(Operation operation,
 Task<> Gateway::infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out) {
   HttpAnswer answer{out};
   co_await inference_.serve(std::move(call), answer);
+}
+
+// The first request with its key runs; the others are given what that one is given.
+Task<> Gateway::infer_once(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out) {
+  HttpAnswer answer{out};
+  const TenantId& tenant = call->caller.tenant;
+  const std::string& key = call->hints.idempotency_key;
+  const Sha256 fingerprint = request_fingerprint(*call);
+  auto entered = once_.enter(tenant, key, fingerprint);
+  if (!entered) {
+    call.reset();
+    co_await refuse(out, std::move(entered).error());
+  } else if (entered->followed != nullptr) {
+    call.reset();
+    co_await follow(std::move(entered->followed), executor_, answer);
+  } else {
+    call->record_id = record_id(tenant, key, fingerprint, clock_.wall());
+    RecordingAnswer recorded{executor_, answer, std::move(*entered->run)};
+    co_await inference_.serve(std::move(call), recorded);
+  }
 }
 
 Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "gateway/idempotency.h"
 #include "gateway/inference.h"
 #include "identity/identity.h"
 #include "net/http_server.h"
@@ -25,10 +26,11 @@ struct GatewayCall {
 };
 using Endpoint = std::function<Task<>(GatewayCall)>;
 
-// IO thread. `identity` and `inference` must outlive it.
+// IO thread. All that it is given must outlive it.
 class Gateway {
  public:
-  Gateway(const Identity& identity, Inference& inference);
+  Gateway(Executor executor, const Clock& clock, const Identity& identity, Inference& inference,
+          IdempotencyTable& once);
 
   // Adds an endpoint; `path` is exact, or a prefix when it ends in '/'. Before the first request.
   void add(std::string_view method, std::string_view path, Access access, Endpoint endpoint);
@@ -47,10 +49,14 @@ class Gateway {
   Result<std::unique_ptr<InferenceCall>> read_call(Operation operation,
                                                    const net::Request& request) const;
   Task<> infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
+  Task<> infer_once(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
   const Route* find(std::string_view method, std::string_view path, bool& path_known) const;
 
+  Executor executor_;
+  const Clock& clock_;
   const Identity& identity_;
   Inference& inference_;
+  IdempotencyTable& once_;
   std::multimap<std::string, Route, std::less<>> routes_;
 };
 

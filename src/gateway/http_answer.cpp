@@ -29,6 +29,7 @@ class HeaderTexts {
     add(api::headers::kResumed, resumed_);
     add(api::headers::kUsage, usage_);
     add(api::headers::kRefused, to_string(head.refused));
+    if (head.replayed) add(api::headers::kReplayed, "true");
   }
   void add(const Error& error) {
     if (error.retry_after_ms <= 0) return;

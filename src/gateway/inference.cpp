@@ -227,7 +227,8 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
   record->operation = call.operation;
   record->service_class = job.context.service_class;
   record->started = parts_.clock.wall();
-  record->id = {static_cast<std::uint64_t>(record->started.micros), random_.next()};
+  const auto started = static_cast<std::uint64_t>(record->started.micros);
+  record->id = call.record_id.value_or(RecordId{started, random_.next()});
   record->prompt_tokens = prompt_tokens;
   return Meter::open(parts_.ledger, parts_.clock, std::move(record));
 }

@@ -47,6 +47,7 @@ struct InferenceCall {
   Caller caller;
   ClientHints hints;
   std::string_view body;
+  std::optional<RecordId> record_id;  // of its usage record; none: a new one
 };
 
 class Inference {

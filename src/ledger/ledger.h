@@ -23,7 +23,8 @@ std::optional<Outcome> parse_outcome(std::string_view name);
 std::optional<Operation> parse_operation(std::string_view name);
 
 // Names a record for good, so that shipping it twice bills it once. Grows with time, so that a
-// store grows at its end. As text: 32 hexadecimal digits.
+// store grows at its end; that of a request with an `Idempotency-Key` by days only, since it is
+// made from the key (gateway/idempotency.h). As text: 32 hexadecimal digits.
 struct RecordId {
   std::uint64_t time_us = 0;
   std::uint64_t chance = 0;

@@ -157,6 +157,22 @@ Result<> read_log(TomlTable& table, SiteConfig& config) {
   return table.finish(kManual);
 }
 
+// Of the clients' connections.
+Result<> read_timeouts(TomlTable& table, SiteConfig& config) {
+  struct Timeout {
+    const char* key;
+    Duration& value;
+  };
+  for (const Timeout& timeout : {Timeout{"head_timeout_ms", config.http.head_timeout},
+                                 Timeout{"body_timeout_ms", config.http.body_timeout},
+                                 Timeout{"write_timeout_ms", config.http.write_timeout},
+                                 Timeout{"idle_timeout_ms", config.http.idle_timeout}}) {
+    PERIGEE_TRY(ms, table.integer(timeout.key, timeout.value / milliseconds{1}, 100, kHourMs));
+    timeout.value = milliseconds{ms};
+  }
+  return {};
+}
+
 Result<> read_limits(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(requests, table.integer("requests_max", 20'000, 1, 1'000'000));
   config.requests_max = static_cast<std::size_t>(requests);
@@ -164,8 +180,13 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.http.connections_max = static_cast<std::size_t>(connections);
   PERIGEE_TRY(body, table.integer("body_bytes_max", 8 * kMiB, 1024, 1024 * kMiB));
   config.http.body_bytes_max = static_cast<std::size_t>(body);
-  PERIGEE_TRY(idle, table.integer("idle_timeout_ms", 75'000, 100, kHourMs));
-  config.http.idle_timeout = milliseconds{idle};
+  PERIGEE_TRY(bodies, table.integer("bodies_bytes_max", 512 * kMiB, 1024, 1024 * 1024 * kMiB));
+  config.http.bodies_bytes_max = static_cast<std::size_t>(bodies);
+  PERIGEE_TRY(head, table.integer("head_bytes_max", 32 * 1024, 1024, kMiB));
+  config.http.head_bytes_max = static_cast<std::size_t>(head);
+  PERIGEE_TRY(headers, table.integer("headers_max", 100, 16, 10'000));
+  config.http.headers_max = static_cast<std::size_t>(headers);
+  PERIGEE_CHECK(read_timeouts(table, config));
   PERIGEE_TRY(heartbeat, table.integer("heartbeat_ms", 15'000, 1000, kHourMs));
   config.heartbeat = milliseconds{heartbeat};
   PERIGEE_TRY(first_token, table.integer("first_token_timeout_ms", 60'000, 1000, kHourMs));
@@ -194,6 +215,21 @@ Result<> read_capacity(TomlTable& table, SiteConfig& config) {
   return table.finish(kManual);
 }
 
+Result<> read_idempotency(TomlTable& table, SiteConfig& config) {
+  IdempotencyLimits& limits = config.idempotency;
+  PERIGEE_TRY(keys, table.integer("keys_max", 10'000, 1, 10'000'000));
+  limits.entries_max = static_cast<std::size_t>(keys);
+  PERIGEE_TRY(bytes, table.integer("bytes_max", 64 * kMiB, 0, 64 * 1024 * kMiB));
+  limits.bytes_max = static_cast<std::size_t>(bytes);
+  PERIGEE_TRY(answer, table.integer("answer_bytes_max", 4 * kMiB, 0, 1024 * kMiB));
+  limits.answer_bytes_max = static_cast<std::size_t>(answer);
+  PERIGEE_TRY(age, table.integer("age_max_ms", kHourMs, 1000, 24 * kHourMs));
+  limits.age_max = milliseconds{age};
+  PERIGEE_TRY(patience, table.integer("reader_patience_ms", 10'000, 0, kHourMs));
+  limits.reader_patience = milliseconds{patience};
+  return table.finish(kManual);
+}
+
 using Reader = Result<> (*)(TomlTable&, SiteConfig&);
 
 Result<> read_section(TomlTable& root, std::string_view name, bool required, Reader read,
@@ -219,6 +255,7 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   PERIGEE_CHECK(read_section(root, "limits", false, read_limits, config));
   PERIGEE_CHECK(read_section(root, "capacity", false, read_capacity, config));
   PERIGEE_CHECK(read_section(root, "prices", false, read_prices, config));
+  PERIGEE_CHECK(read_section(root, "idempotency", false, read_idempotency, config));
   PERIGEE_TRY(engines, root.tables("engine"));
   for (TomlTable& engine : engines) PERIGEE_CHECK(read_engine(engine, config));
   PERIGEE_CHECK(root.finish(kManual));

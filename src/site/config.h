@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "core/attributes.h"
+#include "gateway/idempotency.h"
 #include "net/endpoint.h"
 #include "net/http_server.h"
 #include "toml/environment_lookup.h"
@@ -57,6 +58,7 @@ struct SiteConfig {
   double reserved_share = 0;              // kept for the network's own work
   double power_share = 1;                 // that the power allows
   std::vector<TenantId> network_tenants;  // whose work is the network's own
+  IdempotencyLimits idempotency;
 };
 
 // Reads and validates. Every error says "FILE:LINE: KEY: what was expected". Unknown keys are

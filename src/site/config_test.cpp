@@ -111,5 +111,39 @@ TEST(SiteConfig, NamesTheVariableThatSetABadValue) {
             "HOST:PORT, [IPV6]:PORT or unix:/PATH");
 }
 
+TEST(SiteConfig, ReadsWhatClientsAndTheirKeysMayTake) {
+  const auto config = parse(std::string{kGood} + R"(
+[limits]
+head_timeout_ms = 1000
+body_timeout_ms = 2000
+write_timeout_ms = 3000
+idle_timeout_ms = 4000
+head_bytes_max = 2048
+headers_max = 20
+bodies_bytes_max = 1048576
+[idempotency]
+keys_max = 5
+bytes_max = 6
+answer_bytes_max = 7
+age_max_ms = 8000
+reader_patience_ms = 0
+)");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->http.head_timeout, seconds{1});
+  EXPECT_EQ(config->http.body_timeout, seconds{2});
+  EXPECT_EQ(config->http.write_timeout, seconds{3});
+  EXPECT_EQ(config->http.idle_timeout, seconds{4});
+  EXPECT_EQ(config->http.head_bytes_max, 2048U);
+  EXPECT_EQ(config->http.headers_max, 20U);
+  EXPECT_EQ(config->http.bodies_bytes_max, 1048576U);
+  EXPECT_EQ(config->idempotency.entries_max, 5U);
+  EXPECT_EQ(config->idempotency.bytes_max, 6U);
+  EXPECT_EQ(config->idempotency.answer_bytes_max, 7U);
+  EXPECT_EQ(config->idempotency.age_max, seconds{8});
+  EXPECT_EQ(config->idempotency.reader_patience, Duration{});
+  EXPECT_EQ(parse(kGood)->http.write_timeout, seconds{30});
+  EXPECT_EQ(parse(kGood)->idempotency.reader_patience, seconds{10});
+}
+
 }  // namespace
 }  // namespace perigee

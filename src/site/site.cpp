@@ -1,5 +1,6 @@
 #include "site/site.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -87,6 +88,19 @@ net::ClientLimits engine_limits(const SiteConfig& config) {
   return limits;
 }
 
+// A client's connection needs a descriptor, and one more while an engine or a peer answers it.
+void raise_descriptor_limit(std::size_t connections_max) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= 2 * connections_max) return;
+  log::warning(
+      "fewer descriptors than limits.connections_max may need: raise the limit (ulimit -n)",
+      {{"descriptors", std::uint64_t{limit.rlim_max}},
+       {"connections_max", static_cast<std::uint64_t>(connections_max)}});
+}
+
 RouterOptions router_options(std::uint64_t seed) {
   RouterOptions options;
   options.seed = seed;
@@ -145,6 +159,7 @@ struct Site::Parts {
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
   std::optional<Inference> inference;
+  IdempotencyTable once{clock, config.idempotency};
   std::optional<Gateway> gateway;
   std::optional<LocalEngines> engines;
   std::optional<PeerExchange> peers;
@@ -156,6 +171,7 @@ struct Site::Parts {
 };
 
 Result<> Site::Parts::build() {
+  raise_descriptor_limit(config.http.connections_max);
   PERIGEE_CHECK(make_private_folder(config.state_dir));
   PERIGEE_TRY(key, read_key(config.key_file));
   PERIGEE_CHECK(open_ledger(key));
@@ -203,7 +219,7 @@ void Site::Parts::close_ledger() {
 }
 
 void Site::Parts::build_gateway() {
-  gateway.emplace(keys, *inference);
+  gateway.emplace(io.get_executor(), clock, keys, *inference, once);
   SiteEndpoints::Parts parts{
       clock,
       router,
@@ -366,6 +382,7 @@ Task<> Site::Parts::stop(int signal) {
   moving.async_wait([this](boost::system::error_code cancelled) {
     if (!cancelled) inference->leave_local_engines();
   });
+  once.close();
   co_await server->shut_down(config.drain_grace);
   moving.cancel();
   co_await wait_while(&Parts::serving, kSettleMax);  // what was cut must still settle its record

@@ -38,8 +38,8 @@ export class Grid {
   }
 
   // `engines`: [{name, url, model, slots}], servers outside; `slots`: of an own engine with the shipped
-  // model, 0: none.
-  async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {} } = {}) {
+  // model, 0: none; `descriptors`: how many the site may have open.
+  async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {}, idempotency = {}, descriptors } = {}) {
     const url = `http://127.0.0.1:${await freePort()}`;
     const folder = join(this.folder, name);
     mkdirSync(folder, { mode: 0o700 });
@@ -54,8 +54,10 @@ export class Grid {
       await this.admin('PUT', `/placements/${name}/perigee-demo`, { slots });
     }
     writeFileSync(join(folder, 'site.key'), joined.key, { mode: 0o600 });
-    writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, limits));
-    const child = start(PERIGEE, ['site', '--config', join(folder, 'site.toml')], join(folder, 'log'));
+    writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, { limits, idempotency }));
+    const command = [PERIGEE, 'site', '--config', join(folder, 'site.toml')];
+    if (descriptors) command.unshift('sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`);
+    const child = start(command[0], command.slice(1), join(folder, 'log'));
     const site = { name, url, child };
     this.sites.set(name, site);
     await until(`${name} is ready`, () => ready(url), { child });
@@ -72,13 +74,15 @@ export class Grid {
   }
 }
 
-function siteFile(name, url, control, engines, limits) {
+function siteFile(name, url, control, engines, sections) {
   const lines = [
     '[site]', `name = "${name}"`, `listen = "${new URL(url).host}"`, 'state_dir = "state"',
     `models_dir = "${join(SOURCE, 'models')}"`,
     '[control]', `url = "${control}"`, 'key_file = "site.key"',
-    '[limits]', ...Object.entries(limits).map(([key, value]) => `${key} = ${value}`),
   ];
+  for (const [section, values] of Object.entries(sections)) {
+    lines.push(`[${section}]`, ...Object.entries(values).map(([key, value]) => `${key} = ${value}`));
+  }
   for (const { name: engine, url: address, model, slots } of engines) {
     lines.push('[[engine]]', `name = "${engine}"`, `url = "${address}"`, `model = "${model}"`);
     if (slots) lines.push(`slots = ${slots}`);
