@@ -5,12 +5,11 @@
 // A client sees text, not tokens. So the checker walks along the text: it computes the logits after
 // the prompt, lets the engine's own Sampler choose (its noise is keyed by seed and position, so the
 // choice is a function of the prefix), and looks whether the text goes on with that token's bytes.
-// If so, that token was sent: no other choice is possible for an engine that computes alike. If
-// not, engines may have computed a near tie the other way, because logits differ in the last digits
-// between batch shapes: the best-scored token with which the text does go on is taken instead, and
-// how much less it scored than the choice must be within the tolerance. Where an answer has
-// logprobs, the bytes of every token are known and bind. At the end the tokens counted must be the
-// usage's: so none was lost and none came twice.
+// Engines may compute a near tie the other way, because logits differ in the last digits between
+// batch shapes: any token with which the text goes on may have been sent, if it scores less than
+// the choice by no more than the tolerance. The text behind tells which (text_walk.h). Where an
+// answer has logprobs, the bytes of every token are known and bind. At the end the tokens counted
+// must be the usage's: so none was lost and none came twice.
 #pragma once
 
 #include <cstdint>
