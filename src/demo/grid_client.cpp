@@ -69,6 +69,16 @@ GridCall call_of(const Question& question) {
   return call;
 }
 
+// A line of the exposition: perigee_engine_up{engine="...",model="..."} 1
+bool tells_of_ready_engine(std::string_view exposition) {
+  for (std::size_t at = 0; at < exposition.size();) {
+    const std::string_view line = exposition.substr(at, exposition.find('\n', at) - at);
+    if (line.starts_with("perigee_engine_up{") && line.ends_with("} 1")) return true;
+    at += line.size() + 1;
+  }
+  return false;
+}
+
 }  // namespace
 
 GridClient::GridClient(Executor executor, const Clock& clock)
@@ -90,6 +100,14 @@ Task<bool> GridClient::ready(std::string url) {
   call.path = "/readyz";
   auto body = co_await read_body(client_, call);
   co_return body.has_value();
+}
+
+Task<bool> GridClient::has_ready_engine(std::string url) {
+  GridCall call;
+  call.url = std::move(url);
+  call.path = "/metrics";
+  auto body = co_await read_body(client_, call);
+  co_return body.has_value() && tells_of_ready_engine(*body);
 }
 
 Task<Result<AnswerReport>> GridClient::ask(Question question) {

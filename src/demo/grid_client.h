@@ -48,6 +48,8 @@ class GridClient {
   Task<Result<boost::json::value>> call(GridCall call);
   // True when GET /readyz answers 200.
   Task<bool> ready(std::string url);
+  // True when GET /metrics tells of an engine of its own that is ready.
+  Task<bool> has_ready_engine(std::string url);
   Task<Result<AnswerReport>> ask(Question question);
 
  private:

@@ -61,8 +61,14 @@ Task<> FaultDriver::conduct(std::vector<Fault> faults) {
   for (Fault& fault : faults) {
     const Instant due = began_ + from_ms(fault.at_s * 1000);
     co_await pause_until(due);
+    std::string passed_over = reason_to_pass_over(fault);
+    if (passed_over.empty()) {
+      const bool enough = co_await leaves_enough(fault);
+      passed_over = enough ? reason_to_pass_over(fault) : "too few others serve";
+    }
     if (finishing_) co_return;
-    spawn(run_fault(std::move(fault)));
+    events_.push_back({std::move(fault), clock_.now(), std::nullopt, std::move(passed_over)});
+    if (events_.back().passed_over.empty()) spawn(run_fault(events_.size() - 1));
   }
 }
 
@@ -81,15 +87,8 @@ Task<> FaultDriver::hold(const Fault& fault) {
   co_await pause_until(began_ + from_ms(until_s * 1000));
 }
 
-Task<> FaultDriver::run_fault(Fault fault) {
-  const std::size_t index = events_.size();
-  FaultEvent event;
-  event.fault = fault;
-  event.began = clock_.now();
-  event.passed_over = reason_to_pass_over(fault);
-  const bool passed_over = !event.passed_over.empty();
-  events_.push_back(std::move(event));
-  if (passed_over) co_return;
+Task<> FaultDriver::run_fault(std::size_t index) {
+  const Fault fault = events_[index].fault;
   co_await bring_about(fault);
   events_[index].mended = clock_.now();
 }
@@ -117,11 +116,7 @@ std::string FaultDriver::reason_to_pass_over(const Fault& fault) const {
   if (fault.link) return {};
   if (pid_of(fault.site) == 0 || busy_.contains(fault.site)) return "the site is down already";
   const bool of_engine = fault.engine.has_value() || fault.kind == FaultKind::Slow;
-  const bool serves = !children_of(pid_of(fault.site), kEngineWord).empty();
   if (of_engine && engines_of(fault).empty()) return "the engine is down already";
-  if (takes_a_site_away(fault) && serves && serving_sites() <= options_.serving_sites_min) {
-    return "too few others serve";
-  }
   return {};
 }
 
@@ -130,12 +125,29 @@ int FaultDriver::pid_of(const std::string& site) const {
   return view ? view->pid : 0;
 }
 
-std::size_t FaultDriver::serving_sites() const {
-  const auto sites = grid_.sites();
-  return static_cast<std::size_t>(std::ranges::count_if(sites, [this](const auto& site) {
-    return site.pid > 0 && site.plan->slots > 0 && !busy_.contains(site.plan->name.str()) &&
-           !children_of(site.pid, kEngineWord).empty();
-  }));
+// Without the site that the fault takes away, or the engine's.
+Task<bool> FaultDriver::leaves_enough(const Fault& fault) {
+  if (!takes_a_site_away(fault)) co_return true;
+  std::vector<std::size_t> left(options_.ingress.size());
+  for (const demo::DemoSiteView& site : grid_.sites()) {
+    const SiteId& name = site.plan->name;
+    if (site.plan->slots == 0) continue;
+    if (name.str() == fault.site || site.pid == 0 || busy_.contains(name.str())) continue;
+    const bool serves = co_await grid_.client().has_ready_engine(site.url);
+    for (std::size_t i = 0; serves && i < left.size(); ++i) {
+      if (reaches(options_.ingress[i], name)) ++left[i];
+    }
+  }
+  co_return std::ranges::all_of(
+      left, [this](std::size_t count) { return count >= options_.serving_sites_min; });
+}
+
+bool FaultDriver::reaches(const SiteId& from, const SiteId& to) const {
+  const auto open = [this](const SiteId& a, const SiteId& b) {
+    const auto link = links_.find({a, b});
+    return link == links_.end() || link->second.cut == 0;
+  };
+  return from == to || (open(from, to) && open(to, from));
 }
 
 // The one that it names, or all of the site.
@@ -187,12 +199,12 @@ Task<> FaultDriver::stop(const Fault& fault) {
   std::vector<ProcessHandle> stopped = engines_of(fault);
   if (!fault.engine) {
     if (auto site = ProcessHandle::open(pid_of(fault.site))) stopped.push_back(std::move(*site));
-    ++busy_[fault.site];
   }
+  ++busy_[fault.site];
   for (const ProcessHandle& process : stopped) process.send(SIGSTOP);
   co_await hold(fault);
   for (const ProcessHandle& process : stopped) process.send(SIGCONT);
-  if (!fault.engine) busy_.erase(fault.site);
+  busy_.erase(fault.site);
 }
 
 Task<> FaultDriver::slow_engines(const Fault& fault) {

@@ -28,9 +28,10 @@ struct FaultEvent {
 };
 
 struct FaultDriverOptions {
-  // A kill that would leave fewer sites with an engine is passed over: with no site left there is
-  // nothing to promise.
+  // A kill or stop that would leave one of `ingress` fewer sites to send to, whose engine is ready
+  // and whose link is not cut, is passed over: with no site left there is nothing to promise.
   std::uint32_t serving_sites_min = 2;
+  std::vector<SiteId> ingress;
   // Moves the calendar clock of a site's process; see clock_shift.h.
   std::function<Result<>(const SiteId& site, double seconds)> shift_clock;
 };
@@ -66,14 +67,15 @@ class FaultDriver {
   };
   Task<> conduct(std::vector<Fault> faults);
   Task<> conduct_restarts(std::vector<RestartSpec> restarts);
-  Task<> run_fault(Fault fault);
+  Task<> run_fault(std::size_t index);
   Task<> bring_about(const Fault& fault);
   Task<> pause_until(Instant due);
   Task<> hold(const Fault& fault);
   void spawn(Task<> task);
 
   std::string reason_to_pass_over(const Fault& fault) const;
-  std::size_t serving_sites() const;
+  Task<bool> leaves_enough(const Fault& fault);
+  bool reaches(const SiteId& from, const SiteId& to) const;
   int pid_of(const std::string& site) const;
   std::vector<ProcessHandle> engines_of(const Fault& fault) const;
   std::vector<demo::LinkName> links_of(const Fault& fault) const;

@@ -68,7 +68,7 @@ struct LabPlan {
   std::string title;  // what it shows, one line
   std::size_t sites = 6;
   std::uint64_t seed = 1;  // of requests, of faults drawn by chance, and of the links' jitter
-  // A kill that would leave fewer sites with an engine is passed over, and counted.
+  // A kill or stop that would leave an ingress fewer sites is passed over (fault_driver.h).
   std::uint32_t serving_sites_min = 2;
   WorkloadSpec workload;
   std::vector<FaultRule> faults;

@@ -163,6 +163,7 @@ void LabRun::State::measure(std::vector<Survivor>& all, bool before) const {
 Task<> LabRun::State::break_and_load() {
   FaultDriverOptions how;
   how.serving_sites_min = plan.serving_sites_min;
+  how.ingress = plan.workload.ingress;
   how.shift_clock = [this](const SiteId& site, double seconds) -> Result<> {
     const auto found = clocks.find(site);
     if (found == clocks.end() || !found->second) {
