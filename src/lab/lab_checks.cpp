@@ -260,6 +260,23 @@ Check check_processes(const LabEvidence& e) {
   return check;
 }
 
+// Whether it silences a stream that `answer` had from its site.
+bool silences(const Fault& fault, const LabAnswer& answer) {
+  switch (fault.kind) {
+    case FaultKind::Kill:
+    case FaultKind::Stop: return fault.site == answer.site;
+    case FaultKind::Cut:
+    case FaultKind::CutOneWay: break;
+    default: return false;
+  }
+  if (answer.site == answer.ingress) return false;
+  const bool to_ingress =
+      fault.site == answer.site && (fault.other.empty() || fault.other == answer.ingress);
+  const bool from_ingress =
+      fault.site == answer.ingress && (fault.other.empty() || fault.other == answer.site);
+  return to_ingress || (from_ingress && fault.kind == FaultKind::Cut);
+}
+
 }  // namespace
 
 std::vector<double> switch_gaps_ms(std::span<const LabAnswer> answers,
@@ -268,11 +285,8 @@ std::vector<double> switch_gaps_ms(std::span<const LabAnswer> answers,
   for (const LabAnswer& answer : answers) {
     if (!answer.complete) continue;
     for (const FaultEvent& event : faults) {
-      const bool takes_away =
-          event.fault.kind == FaultKind::Kill || event.fault.kind == FaultKind::Stop;
-      const bool struck = takes_away && event.passed_over.empty() &&
-                          event.fault.site == answer.site && event.began > answer.sent &&
-                          event.began < answer.ended;
+      const bool struck = event.passed_over.empty() && silences(event.fault, answer) &&
+                          event.began > answer.sent && event.began < answer.ended;
       if (!struck) continue;
       const auto after = std::ranges::upper_bound(answer.texts, event.began);
       if (after == answer.texts.begin() || after == answer.texts.end()) continue;

@@ -33,6 +33,23 @@ TEST(SwitchGaps, AreThoseOverTheFaultOfTheSiteThatSpoke) {
   EXPECT_DOUBLE_EQ(gaps[0], 150);
 }
 
+TEST(SwitchGaps, CountCutLinksOnTheWayOfTheAnswer) {
+  std::vector<LabAnswer> answers = {stream("a", {10, 20, 170, 180})};
+  answers[0].ingress = "i";
+  const auto gaps_of = [&](FaultKind kind, const std::string& site, const std::string& other) {
+    FaultEvent event = kill(site, 30);
+    event.fault.kind = kind;
+    event.fault.link = true;
+    event.fault.other = other;
+    return switch_gaps_ms(answers, std::vector<FaultEvent>{event}).size();
+  };
+  EXPECT_EQ(gaps_of(FaultKind::Cut, "i", "a"), 1U);
+  EXPECT_EQ(gaps_of(FaultKind::Cut, "a", ""), 1U);
+  EXPECT_EQ(gaps_of(FaultKind::Cut, "a", "b"), 0U);
+  EXPECT_EQ(gaps_of(FaultKind::CutOneWay, "a", "i"), 1U);
+  EXPECT_EQ(gaps_of(FaultKind::CutOneWay, "i", "a"), 0U) << "answers still arrive";
+}
+
 TEST(SwitchGaps, LeaveOutWhatHadNotBegunToSpeakOrHadAllSpoken) {
   const std::vector<LabAnswer> answers = {stream("a", {40, 50}), stream("a", {10, 20})};
   FaultEvent passed_over = kill("a", 45);

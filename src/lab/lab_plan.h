@@ -52,12 +52,12 @@ struct RestartSpec {
 };
 
 struct CheckSpec {
-  bool undisturbed = true;       // run the workload once without faults first, and compare
-  bool refusals = false;         // 429 and 503 before the first byte are no failures
-  double complete_min = 1;       // part of the requests that were not refused
-  bool texts = true;             // false: deviations are counted, no failure
-  double logit_tolerance = 0.25; // how much less than the model's choice a token may score
-  double gap_ms_p99_max = 0;     // at a switch; 0: any
+  bool undisturbed = true;        // run the workload once without faults first, and compare
+  bool refusals = false;          // 429 and 503 before the first byte are no failures
+  double complete_min = 1;        // part of the requests that were not refused
+  bool texts = true;              // false: deviations are counted, no failure
+  double logit_tolerance = 0.25;  // how much less than the model's choice a token may score
+  double gap_ms_p99_max = 0;      // at a switch; 0: any
   double memory_growth_mib_max = 64;
   std::int64_t descriptor_growth_max = 256;
   bool records = true;  // one usage record per request, with its tokens

@@ -1,17 +1,11 @@
 #include "lab/ledger_reader.h"
 
-#include <filesystem>
-
 #include "ledger/sqlite/ledger_layout.h"
 
 namespace perigee::lab {
 
 Result<std::vector<StoredUsage>> read_ledger(const std::string& path) {
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(path, failed)) {
-    return Error{Code::NotFound, path + ": there is no ledger"};
-  }
-  PERIGEE_TRY(database, sqlite::Database::open(path, sqlite::Durability::Normal, ledger_layout()));
+  PERIGEE_TRY(database, sqlite::Database::open_to_read(path, ledger_layout()));
   PERIGEE_TRY(
       rows,
       database.prepare("SELECT id, outcome, operation, prompt_tokens, completion_tokens FROM usage "

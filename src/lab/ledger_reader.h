@@ -17,8 +17,8 @@ struct StoredUsage {
   std::uint32_t completion_tokens = 0;
 };
 
-// All records of the ledger at `path`, in no order. NotFound when there is none; errors as
-// sqlite::Database::open.
+// All records of the ledger at `path`, in no order; it is left as it is. Errors as
+// sqlite::Database::open_to_read.
 Result<std::vector<StoredUsage>> read_ledger(const std::string& path);
 
 }  // namespace perigee::lab

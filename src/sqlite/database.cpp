@@ -102,17 +102,10 @@ void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(hand
 Database::Database(std::unique_ptr<sqlite3, Closer> handle, std::string path)
     : handle_(std::move(handle)), path_(std::move(path)) {}
 
-Result<std::unique_ptr<sqlite3, Database::Closer>> Database::open_handle(const std::string& path) {
-  // Made here, so that nobody else can read it even for an instant.
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) {
-    return Error{Code::FailedPrecondition, path + ": " + std::strerror(errno) +
-                                               ": check that the folder exists and is writable"};
-  }
-  ::close(file);
+Result<std::unique_ptr<sqlite3, Database::Closer>> Database::connect(const std::string& path,
+                                                                     int flags) {
   sqlite3* raw = nullptr;
-  const int status =
-      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int status = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<sqlite3, Closer> handle{raw};
   if (status != SQLITE_OK) return error_of(raw, status, path);
   sqlite3_extended_result_codes(raw, 1);
@@ -122,35 +115,57 @@ Result<std::unique_ptr<sqlite3, Database::Closer>> Database::open_handle(const s
 
 Result<Database> Database::open(const std::string& path, Durability durability,
                                 const Layout& layout) {
-  PERIGEE_TRY(handle, open_handle(path));
+  // Made here, so that nobody else can read it even for an instant.
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) {
+    return Error{Code::FailedPrecondition, path + ": " + std::strerror(errno) +
+                                               ": check that the folder exists and is writable"};
+  }
+  ::close(file);
+  PERIGEE_TRY(handle, connect(path, SQLITE_OPEN_READWRITE));
   Database database{std::move(handle), path};
   PERIGEE_CHECK(database.set_up(durability, layout));
   return database;
 }
 
-Result<> Database::set_up(Durability durability, const Layout& layout) {
-  if (layout.exclusive) PERIGEE_CHECK(execute("PRAGMA locking_mode = EXCLUSIVE"));
+Result<Database> Database::open_to_read(const std::string& path, const Layout& layout) {
+  if (::access(path.c_str(), F_OK) != 0) {
+    return Error{Code::NotFound, path + ": there is no " + std::string{layout.what}};
+  }
+  PERIGEE_TRY(handle, connect(path, SQLITE_OPEN_READONLY));
+  Database database{std::move(handle), path};
+  PERIGEE_TRY(found, database.find_layout(layout));
+  if (found == Found::Same) return database;
+  return Error{Code::FailedPrecondition,
+               path + ": of an older layout, or empty: the program that writes it upgrades it"};
+}
+
+Result<Database::Found> Database::find_layout(const Layout& layout) {
   PERIGEE_TRY(mark, pragma("PRAGMA application_id"));
   PERIGEE_TRY(version, pragma("PRAGMA user_version"));
   PERIGEE_TRY(tables, pragma("SELECT count(*) FROM sqlite_schema"));
-  const bool is_new = tables == 0 && mark == 0 && version == 0;
-  if (!is_new && mark != layout.application_id) {
+  if (tables == 0 && mark == 0 && version == 0) return Found::Nothing;
+  if (mark != layout.application_id) {
     return Error{Code::FailedPrecondition, path_ + ": not a Perigee " + std::string{layout.what} +
                                                ": move it away or choose another folder"};
   }
-  const bool is_old = !is_new && !layout.upgrade.empty() && version + 1 == layout.schema_version;
-  if (!is_new && !is_old && version != layout.schema_version) {
-    return Error{Code::FailedPrecondition, path_ + ": written in layout " +
-                                               std::to_string(version) + ", this program reads " +
-                                               std::to_string(layout.schema_version) +
-                                               ": use the matching perigee"};
-  }
+  if (version == layout.schema_version) return Found::Same;
+  if (!layout.upgrade.empty() && version + 1 == layout.schema_version) return Found::Older;
+  return Error{Code::FailedPrecondition,
+               path_ + ": written in layout " + std::to_string(version) + ", this program reads " +
+                   std::to_string(layout.schema_version) + ": use the matching perigee"};
+}
+
+Result<> Database::set_up(Durability durability, const Layout& layout) {
+  if (layout.exclusive) PERIGEE_CHECK(execute("PRAGMA locking_mode = EXCLUSIVE"));
+  PERIGEE_TRY(found, find_layout(layout));
   PERIGEE_CHECK(execute("PRAGMA journal_mode = WAL"));
   PERIGEE_CHECK(execute(durability == Durability::Full ? "PRAGMA synchronous = FULL"
                                                        : "PRAGMA synchronous = NORMAL"));
-  if (!is_new && !is_old) return {};
+  if (found == Found::Same) return {};
   PERIGEE_TRY(transaction, Transaction::begin(*this));
-  PERIGEE_CHECK(execute(std::string{is_new ? layout.schema : layout.upgrade}.c_str()));
+  PERIGEE_CHECK(
+      execute(std::string{found == Found::Nothing ? layout.schema : layout.upgrade}.c_str()));
   PERIGEE_CHECK(execute(pragma_with("application_id", layout.application_id).c_str()));
   PERIGEE_CHECK(execute(pragma_with("user_version", layout.schema_version).c_str()));
   return transaction.commit();

@@ -67,6 +67,8 @@ class Database {
   };
   static Result<Database> open(const std::string& path, Durability durability,
                                const Layout& layout);
+  // To read alone: makes, upgrades and repairs nothing. NotFound when there is no file.
+  static Result<Database> open_to_read(const std::string& path, const Layout& layout);
 
   Result<Statement> prepare(std::string_view sql);
   Result<> execute(const char* sql);  // may hold several statements
@@ -77,7 +79,9 @@ class Database {
     void operator()(sqlite3* handle) const;
   };
   Database(std::unique_ptr<sqlite3, Closer> handle, std::string path);
-  static Result<std::unique_ptr<sqlite3, Closer>> open_handle(const std::string& path);
+  static Result<std::unique_ptr<sqlite3, Closer>> connect(const std::string& path, int flags);
+  enum class Found : std::uint8_t { Nothing, Older, Same };
+  Result<Found> find_layout(const Layout& layout);
   Result<> set_up(Durability durability, const Layout& layout);
   Result<std::int64_t> pragma(const char* sql);
   std::unique_ptr<sqlite3, Closer> handle_;

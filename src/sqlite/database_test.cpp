@@ -111,6 +111,26 @@ TEST_F(DatabaseTest, AnExclusiveFileHasOneProcess) {
   EXPECT_NE(refused.error().message.find("locked by another process"), std::string::npos);
 }
 
+TEST_F(DatabaseTest, OpenedToReadShowsWhatIsCommittedAndChangesNothing) {
+  EXPECT_EQ(Database::open_to_read(path(), kLayout).error().code, Code::NotFound);
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  auto writer = open();
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->execute("INSERT INTO t VALUES ('a', 7)"));
+  auto reader = Database::open_to_read(path(), kLayout);
+  ASSERT_TRUE(reader) << reader.error().message;
+  auto rows = reader->prepare("SELECT n FROM t");
+  ASSERT_TRUE(rows);
+  ASSERT_TRUE(rows->step().value());
+  EXPECT_EQ(rows->column_int64(0), 7);
+  EXPECT_FALSE(reader->execute("INSERT INTO t VALUES ('b', 8)"));
+  Database::Layout newer = kLayout;
+  newer.schema_version = 3;
+  newer.upgrade = "CREATE TABLE u (k)";
+  EXPECT_EQ(Database::open_to_read(path(), newer).error().code, Code::FailedPrecondition);
+  EXPECT_FALSE(reader->prepare("SELECT k FROM u"));
+}
+
 TEST_F(DatabaseTest, SaysThatTheFolderIsMissing) {
   auto refused = Database::open(folder_ + "/none/x.db", Durability::Full, kLayout);
   ASSERT_FALSE(refused);
