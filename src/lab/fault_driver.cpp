@@ -179,7 +179,7 @@ Task<> FaultDriver::conduct_restarts(std::vector<RestartSpec> restarts) {
     const Instant due = began_ + from_ms(restart_next.at_s * 1000);
     co_await pause_until(due);
     if (finishing_) co_return;
-    spawn(restart(std::move(restart_next)));
+    co_await restart(std::move(restart_next));
   }
 }
 

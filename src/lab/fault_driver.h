@@ -44,7 +44,8 @@ struct FaultDriverOptions {
 //   disk_full     RLIMIT_FSIZE 0: every write to a file fails, as on a full disk, but with EFBIG
 //   clock_jump    options.shift_clock
 //   control_down  SIGKILL; started again when the fault ends
-// A restart is a SIGTERM; the site is started again once it has ended.
+// A restart is a SIGTERM; the site is started again once it has ended. The next one waits until the
+// site is ready.
 class FaultDriver {
  public:
   // `clock` and `grid` must outlive it; finish() must have returned before it goes.
