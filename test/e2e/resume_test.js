@@ -30,14 +30,29 @@ const questions = ['What is an AI grid?', 'Explain data residency.', 'Tell me a 
 
 let demo;
 let client;
+let refused = 0;
 before(async () => {
   demo = await Demo.start();
   client = new OpenAI({ baseURL: `${demo.site(kIngress).url}/v1`, apiKey: demo.key, maxRetries: 0 });
 });
 after(() => demo?.stop());
 
+// Half the grid may be dead, and the rest full: a refusal (429) says when to come back, and is obeyed.
+// Any other failure is one.
+async function admitted(request) {
+  for (;;) {
+    try {
+      return await client.chat.completions.create(request);
+    } catch (error) {
+      if (error.status !== 429) throw error;
+      refused += 1;
+      await new Promise((resolve) => setTimeout(resolve, Number(error.headers.get('retry-after-ms')) || 1000));
+    }
+  }
+}
+
 async function ask(kind, question) {
-  const stream = await client.chat.completions.create({
+  const stream = await admitted({
     model: demo.model, stream: true, stream_options: { include_usage: true },
     messages: [{ role: 'user', content: question }], ...kind.request });
   const answer = { texts: [], finishes: [], roles: [], tokens: [], tops: [], ids: new Set(), usage: null };
