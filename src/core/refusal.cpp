@@ -157,9 +157,11 @@ Error why_none(const PlanContext& context, const RouteRequest& request, Instant 
   }
   const std::size_t total = model->candidates.size();
   if (auto error = lasting(request, scratch, total)) return std::move(*error);
-  // What was forwarded to a site that drains is no fault of it: no breaker must count it.
-  const bool drains = request.local_only && count(scratch, Rejection::Drained) > 0;
-  return {.code = drains ? Code::ResourceExhausted : Code::Unavailable,
+  // What was forwarded to a site that drains, or that leaves its engine alone for a while, is told
+  // to go elsewhere: a breaker over there that counted it would be open for longer than this one.
+  const bool refuses = request.local_only && (count(scratch, Rejection::Drained) > 0 ||
+                                              count(scratch, Rejection::Breaker) > 0);
+  return {.code = refuses ? Code::ResourceExhausted : Code::Unavailable,
           .message = "no site can serve '" + request.model.str() + "' now (" +
                      exclusions(scratch, total) + "); try again later",
           .retry_after_ms = retry_after_ms(context.candidates, *model, now)};

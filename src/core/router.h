@@ -252,6 +252,8 @@ class Router {
   // allows lack a capability, take no such prompt, prove too little or cost too much.
   // DeadlineExceeded: the deadline is past. Unavailable: some are lawful, none can take it now; the
   // message counts what was excluded and why, `retry_after_ms` says when a breaker may let one in.
+  // ResourceExhausted: the same of what was forwarded, where a drain or a breaker keeps it from
+  // engines that are here.
   Result<RoutePlan> plan(const RouteRequest& request, Instant now);
   // What plan() would answer now, with every candidate; draws nothing, counts nothing.
   RouteExplanation explain(const RouteRequest& request, Instant now) const;

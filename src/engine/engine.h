@@ -122,6 +122,8 @@ class Generation {
  public:
   virtual ~Generation() = default;
   virtual void resume() = 0;  // after on_chunk returned false
+  // Whether it waits in a queue before the engine: its silence says nothing about that.
+  virtual bool waits() const { return false; }
 };
 
 // Errors mean: InvalidArgument, PayloadTooLarge, ... (the request is at fault: no other engine will

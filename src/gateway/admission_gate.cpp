@@ -44,6 +44,7 @@ class GatedGeneration final : public Generation, public EventSink {
   void resume() override {
     if (inner_) inner_->resume();
   }
+  bool waits() const override { return ticket_ != 0 && inner_ == nullptr; }
 
   // The load that goes back with an answer tells what waits here, too.
   void on_head(const Head& head) override {

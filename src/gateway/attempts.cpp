@@ -22,6 +22,9 @@ struct Attempts::Attempt {
   bool hedges = false;
   bool shown = false;
   std::unique_ptr<Generation> generation;
+
+  // In a queue of this site: its engine has not been asked yet, and is not to be blamed.
+  bool waits() const { return generation != nullptr && generation->waits(); }
 };
 
 namespace {
@@ -33,6 +36,10 @@ AttemptForecast forecast_of(const Prediction& prediction) {
 }
 
 Error too_slow() { return Error{Code::DeadlineExceeded, "the engine did not answer in time"}; }
+Error queued_too_long() {
+  return Error{Code::ResourceExhausted, "Its turn did not come in time; repeat the request later.",
+               "", 1000};
+}
 
 }  // namespace
 
@@ -69,8 +76,8 @@ Attempts::State Attempts::advance() {
       case Failover::Action::Wait: wake_at_ = next.until; return State::Waiting;
       case Failover::Action::Start: start(Side::First, now); break;
       case Failover::Action::StartBeside: start(Side::Second, now); break;
-      case Failover::Action::DropFirst: drop(Side::First, too_slow(), true); break;
-      case Failover::Action::DropSecond: drop(Side::Second, too_slow(), true); break;
+      case Failover::Action::DropFirst: drop_silent(Side::First); break;
+      case Failover::Action::DropSecond: drop_silent(Side::Second); break;
       case Failover::Action::GiveUp: return give_up(now);
     }
   }
@@ -114,7 +121,7 @@ void Attempts::show(Side side) {
   const bool blamed = failover_.showed(side, now);
   if (side == Side::Second) {
     if (blamed) {
-      first_->report.failed(too_slow());
+      if (!first_->waits()) first_->report.failed(too_slow());
       error_ = std::make_unique<Error>(too_slow());
     }
     first_ = std::move(second_);
@@ -168,6 +175,13 @@ void Attempts::drop(Side side, Error error, bool blamed) {
   error_ = std::make_unique<Error>(std::move(error));
   refused_ = refused;
   first_ = std::move(second_);
+}
+
+// Nothing has come for so long that nothing is expected any more.
+void Attempts::drop_silent(Side side) {
+  const bool waits = (side == Side::First ? first_ : second_)->waits();
+  drop(side, waits ? queued_too_long() : too_slow(), true);
+  if (waits && side == Side::First) refused_ = Refused::TooLate;
 }
 
 void Attempts::start(Side side, Instant now) {

@@ -84,6 +84,7 @@ class Attempts {
   void show(Side side);
   void tell_server();
   void drop(Side side, Error error, bool blamed);
+  void drop_silent(Side side);
   bool too_late(Instant now) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 

@@ -126,6 +126,26 @@ TEST_F(FailoverOfStreams, AStreamThatStandsStillGoesOnElsewhereAndTheBreakerLear
   EXPECT_FALSE(answer_.failure);
 }
 
+TEST_F(FailoverOfStreams, AnEngineIsNotBlamedForTheQueueBeforeIt) {
+  FakeEngine& near = add("near", 1, {FakeEngine::Hang{}});
+  near.waits = true;
+  add("far", 90, {say("b", "2"), FakeEngine::Finish{finished("", 2)}});
+  let_time_pass(seconds{1});
+  EXPECT_EQ(breaker_after_four(), BreakerState::Closed);
+  EXPECT_GE(near.cancelled, 3) << "whoever yields first is kept all the same";
+}
+
+TEST_F(FailoverOfStreams, WhatIsQueuedForTooLongIsRefusedAndBlamesNobody) {
+  caller_.role = Role::Site;
+  local_ = true;
+  add("near", 0, {FakeEngine::Hang{}}).waits = true;
+  let_time_pass(seconds{5});
+  EXPECT_EQ(breaker_after_four(), BreakerState::Closed);
+  ASSERT_TRUE(answer_.failure);
+  EXPECT_EQ(answer_.failure->code, Code::ResourceExhausted);
+  EXPECT_EQ(answer_.head().refused, Refused::TooLate);
+}
+
 TEST_F(FailoverOfStreams, ASlowEngineKeepsItsStreamWhenThereIsNoOther) {
   FakeEngine& near =
       add("near", 1,

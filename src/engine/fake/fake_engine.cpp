@@ -19,6 +19,7 @@ class FakeGeneration final : public Generation {
     std::erase(engine_.running_, this);
   }
   void resume() override { run(); }
+  bool waits() const override { return engine_.waits; }
 
   void run() {
     const std::weak_ptr<void> alive = alive_;

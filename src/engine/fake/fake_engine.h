@@ -43,6 +43,7 @@ class FakeEngine final : public Engine {
   std::vector<Job> jobs;  // as they came
   int cancelled = 0;      // generations destroyed before their end
   SiteId site{"fake"};    // told in Head
+  bool waits = false;     // what is silent is in a queue before it
 
  private:
   friend class FakeGeneration;

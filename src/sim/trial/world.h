@@ -209,6 +209,7 @@ class World {
   void look(std::uint32_t flight, Side side);
   void show(std::uint32_t flight, Side side);
   void drop(std::uint32_t flight, Side side, const Error& error, bool blamed);
+  void drop_silent(std::uint32_t flight, Side side);
   void start(std::uint32_t flight, Side side);
   void nobody_takes(std::uint32_t flight, const Error& error);
   void launch(std::uint32_t flight, Side side, const PlannedAttempt& planned,
@@ -218,6 +219,8 @@ class World {
   void on_token(std::uint32_t attempt, std::uint32_t position);
   void on_end(std::uint32_t attempt, std::uint32_t how);
   void attempt_over(std::uint32_t attempt, AttemptOutcome::Kind kind);
+  void tell_router(std::uint32_t site, std::uint32_t to, CandidateIndex candidate,
+                   AttemptTicket ticket, const AttemptOutcome& outcome);
   void give_up(std::uint32_t attempt, AttemptOutcome::Kind kind);
   bool too_late(const Flight& flight) const;
   void end_in_error(std::uint32_t flight);
@@ -227,7 +230,8 @@ class World {
   void offer(std::uint32_t attempt);
   void release(std::uint32_t site);
   void place(std::uint32_t attempt);
-  std::uint32_t choose_engine(const Attempt& attempt);
+  Result<std::uint32_t> choose_engine(const Attempt& attempt);
+  bool waits(const Attempt& attempt) const;
   void step(std::uint32_t site, std::uint32_t engine);
   void time_iteration(std::uint32_t site, std::uint32_t engine);
   void on_iteration(std::uint32_t index, std::uint32_t version);

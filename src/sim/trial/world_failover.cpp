@@ -16,6 +16,7 @@ constexpr Nanos kBusyRetry = 500'000'000;
 constexpr Duration kDeadlineSlack = milliseconds{50};
 
 Error too_slow() { return Error{Code::DeadlineExceeded, "nothing came"}; }
+Error queued_too_long() { return Error{Code::ResourceExhausted, "its turn did not come"}; }
 
 // What the router learns of an attempt that failed.
 AttemptOutcome::Kind outcome_of(Code code) {
@@ -47,8 +48,8 @@ void World::advance(std::uint32_t number) {
         return arm_flight(number);
       case Failover::Action::Start: start(number, Side::First); break;
       case Failover::Action::StartBeside: start(number, Side::Second); break;
-      case Failover::Action::DropFirst: drop(number, Side::First, too_slow(), true); break;
-      case Failover::Action::DropSecond: drop(number, Side::Second, too_slow(), true); break;
+      case Failover::Action::DropFirst: drop_silent(number, Side::First); break;
+      case Failover::Action::DropSecond: drop_silent(number, Side::Second); break;
       case Failover::Action::GiveUp: return end_in_error(number);
     }
   }
@@ -86,7 +87,8 @@ void World::show(std::uint32_t number, Side side) {
         name(attempts_[flight.first].to));
   }
   if (loser != kNobody) {
-    give_up(loser, blamed ? AttemptOutcome::Kind::Failed : AttemptOutcome::Kind::Abandoned);
+    const bool failed = blamed && !waits(attempts_[loser]);
+    give_up(loser, failed ? AttemptOutcome::Kind::Failed : AttemptOutcome::Kind::Abandoned);
   }
   const std::uint32_t id = flight.first;
   Attempt& a = attempts_[id];
@@ -131,6 +133,12 @@ void World::drop(std::uint32_t number, Side side, const Error& error, bool blame
     again.candidate = candidate;
     launch(number, Side::First, again, std::nullopt);
   }
+}
+
+void World::drop_silent(std::uint32_t number, Side side) {
+  const Flight& flight = flights_[number];
+  const Attempt& a = attempts_[side == Side::First ? flight.first : flight.second];
+  drop(number, side, waits(a) ? queued_too_long() : too_slow(), true);
 }
 
 void World::start(std::uint32_t number, Side side) {
@@ -262,12 +270,18 @@ void World::attempt_over(std::uint32_t id, AttemptOutcome::Kind kind) {
                      .completion_tokens = flight.delivered,
                      .cached_tokens = 0};
   }
-  Router& router = *sites_[a.from].router;
-  const bool closed = router.breaker(a.candidate, at(now_)) != BreakerState::Open;
-  router.finished(a.ticket, outcome, at(now_));
-  if (closed && router.breaker(a.candidate, at(now_)) == BreakerState::Open) {
+  tell_router(a.from, a.to, a.candidate, a.ticket, outcome);
+}
+
+// How an attempt went at `to`, for the router of `site`.
+void World::tell_router(std::uint32_t site, std::uint32_t to, CandidateIndex candidate,
+                        AttemptTicket ticket, const AttemptOutcome& outcome) {
+  Router& router = *sites_[site].router;
+  const bool closed = router.breaker(candidate, at(now_)) != BreakerState::Open;
+  router.finished(ticket, outcome, at(now_));
+  if (closed && router.breaker(candidate, at(now_)) == BreakerState::Open) {
     hit(Probe::BreakerOpened);
-    log("the breaker of {} over {} opens", name(a.from), name(a.to));
+    log("the breaker of {} over {} opens", name(site), name(to));
   }
 }
 

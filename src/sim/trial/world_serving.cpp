@@ -114,25 +114,29 @@ void World::release(std::uint32_t s) {
   }
 }
 
-// Number of an engine of the server; kNobody: none can take it.
-std::uint32_t World::choose_engine(const Attempt& a) {
+// Number of an engine of the server, or why none can take it.
+Result<std::uint32_t> World::choose_engine(const Attempt& a) {
   Site& site = sites_[a.to];
-  if (a.planned_engine != kNobody && site.engines[a.planned_engine].up) return a.planned_engine;
+  if (a.planned_engine != kNobody && site.engines[a.planned_engine].up) {
+    return a.planned_engine;
+  }
   look_at_own_engines(a.to);
   RouteRequest route = flights_[a.flight].route;
   route.local_only = true;
-  const auto plan = site.router->plan(route, at(now_));
-  return plan ? plan->attempts.front().candidate : kNobody;
+  route.tried.clear();  // those are the ingress's: it has numbers of its own
+  PERIGEE_TRY(plan, site.router->plan(route, at(now_)));
+  return plan.attempts.front().candidate;
 }
 
 void World::place(std::uint32_t id) {
-  const std::uint32_t number = choose_engine(attempts_[id]);
+  const Result<std::uint32_t> chosen = choose_engine(attempts_[id]);
   Attempt& a = attempts_[id];
   Site& site = sites_[a.to];
-  if (number == kNobody) {
-    log("attempt {} finds no engine at {}", id, name(a.to));
-    return break_off(id, kFailed);
+  if (!chosen) {
+    log("attempt {} finds no engine at {}: {}", id, name(a.to), chosen.error().message);
+    return break_off(id, chosen.error().code == Code::ResourceExhausted ? kRefused : kFailed);
   }
+  const std::uint32_t number = *chosen;
   check_law(id);
   const Client& client = clients_[flights_[a.flight].client];
   if (a.begin >= client.arrival.out_tokens) {  // it broke between the last token and the end
@@ -152,6 +156,11 @@ void World::place(std::uint32_t id) {
     a.server_ticket = site.router->started(number, flights_[a.flight].route, at(now_));
   }
   step(a.to, number);
+}
+
+// In the queue of its own ingress: its engine has not been asked yet, and is not to be blamed.
+bool World::waits(const Attempt& a) const {
+  return a.from == a.to && a.admission != 0 && a.engine == kNobody;
 }
 
 void World::step(std::uint32_t s, std::uint32_t e) {
@@ -225,7 +234,7 @@ void World::end_at_server(std::uint32_t id, AttemptOutcome::Kind kind, std::uint
   outcome.finished = Duration{now_ - a.server_started};
   if (a.server_first > 0) outcome.first_token = Duration{a.server_first - a.server_started};
   outcome.usage = usage;
-  site.router->finished(a.server_ticket, outcome, at(now_));
+  tell_router(a.to, a.to, a.engine, a.server_ticket, outcome);
 }
 
 // Ends it at the server, and tells the ingress.
