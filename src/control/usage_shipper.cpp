@@ -47,9 +47,9 @@ struct UsageShipper::State {
     while (!stopped) {
       auto shipped = co_await ship_batch();
       note(shipped);
-      if (shipped && *shipped > 0) {
+      if (shipped) {
         delay = {};
-        continue;
+        if (*shipped == kUsageBatchMax || (finishing && *shipped > 0)) continue;
       }
       if (finishing || stopped) co_return;
       Duration pause = options.interval;

@@ -18,7 +18,7 @@ struct ShipperOptions {
   std::string url;   // of control
   std::string key;   // the site's
   std::uint64_t seed = 0;
-  Duration interval = seconds{1};          // between two looks when all is shipped
+  Duration interval = seconds{1};          // between two looks, unless a batch was full
   Duration retry_min = milliseconds{500};  // doubles, with jitter
   Duration retry_max = seconds{30};
 };

@@ -1,5 +1,6 @@
 #include "directory/json_text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -7,21 +8,30 @@
 namespace perigee {
 namespace {
 
-void append_quoted(std::string& out, std::string_view text) {
+bool needs_escape(char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }
+
+void append_escaped(std::string& out, char c) {
   constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(c);
+  if (byte < 0x20) {
+    out += "\\u00";
+    out.push_back(digits[byte >> 4U]);
+    out.push_back(digits[byte & 15U]);
+  } else {
+    out.push_back('\\');
+    out.push_back(c);
+  }
+}
+
+// Nearly all text has nothing to escape: it is copied by runs, not by characters.
+void append_quoted(std::string& out, std::string_view text) {
   out.push_back('"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out.push_back(digits[byte >> 4U]);
-      out.push_back(digits[byte & 15U]);
-    } else {
-      out.push_back(c);
-    }
+  for (;;) {
+    const auto escape = std::ranges::find_if(text, needs_escape);
+    out.append(text.begin(), escape);
+    if (escape == text.end()) break;
+    append_escaped(out, *escape);
+    text = std::string_view{escape + 1, text.end()};
   }
   out.push_back('"');
 }
@@ -35,7 +45,9 @@ std::string json_quote(std::string_view text) {
 }
 
 JsonObject& JsonObject::add(std::string_view name, std::string_view text) {
-  return add_raw(name, json_quote(text));
+  begin_field(name);
+  append_quoted(text_, text);
+  return *this;
 }
 
 JsonObject& JsonObject::add(std::string_view name, double number) {
@@ -52,21 +64,26 @@ JsonObject& JsonObject::add(std::string_view name, const std::vector<std::string
 }
 
 JsonObject& JsonObject::add_raw(std::string_view name, std::string_view json) {
-  if (text_.size() > 1) text_.push_back(',');
-  append_quoted(text_, name);
-  text_.push_back(':');
+  begin_field(name);
   text_ += json;
   return *this;
 }
 
+void JsonObject::begin_field(std::string_view name) {
+  if (text_.size() > 1) text_.push_back(',');
+  append_quoted(text_, name);
+  text_.push_back(':');
+}
+
 JsonObject& JsonObject::add_list(std::string_view name, const std::vector<std::string>& objects) {
-  std::string list = "[";
+  begin_field(name);
+  text_.push_back('[');
   for (const std::string& object : objects) {
-    if (list.size() > 1) list.push_back(',');
-    list += object;
+    if (&object != objects.data()) text_.push_back(',');
+    text_ += object;
   }
-  list.push_back(']');
-  return add_raw(name, list);
+  text_.push_back(']');
+  return *this;
 }
 
 std::string JsonObject::take() {

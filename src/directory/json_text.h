@@ -40,6 +40,7 @@ class JsonObject {
   std::string take();
 
  private:
+  void begin_field(std::string_view name);
   std::string text_ = "{";
 };
 

@@ -233,30 +233,41 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
   return Meter::open(parts_.ledger, parts_.clock, std::move(record));
 }
 
+// Coroutines keep room for every temporary of theirs, so what need not wait is done in plain
+// functions: this frame lasts as long as its stream.
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   Run run{*this, *call};
-  Result<> served = prepare(*call, run);
-  if (!served) {
-    if (served.error().code == Code::ResourceExhausted) run.head->refused = Refused::Full;
-    run.head->request_id =
-        call->hints.request_id.empty() ? new_request_id() : call->hints.request_id;
-  }
+  Result<> served = begin(*call, run);
   call.reset();
   answer.release_request();
   if (served) {
     answer.watch_client([&run] { run.events.client_left(); });
-    if (run.streaming) {
-      run.next_beat = run.began + options_.heartbeat;
-      served = co_await relay_stream(answer, run);
-    } else {
-      served = co_await relay_whole(answer, run);
-    }
+    served = co_await relay(answer, run);
     answer.watch_client(nullptr);
     settle(run, served);
   }
   if (!served && served.error().code != Code::Cancelled) {
-    served = co_await tell(answer, run, std::move(served).error());
+    served = co_await tell(answer, run, served.error());
   }
+  observe(run, served);
+}
+
+Result<> Inference::begin(const InferenceCall& call, Run& run) {
+  Result<> prepared = prepare(call, run);
+  if (!prepared) {
+    if (prepared.error().code == Code::ResourceExhausted) run.head->refused = Refused::Full;
+    run.head->request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
+  }
+  return prepared;
+}
+
+Task<Result<>> Inference::relay(Answer& answer, Run& run) {
+  if (!run.streaming) return relay_whole(answer, run);
+  run.next_beat = run.began + options_.heartbeat;
+  return relay_stream(answer, run);
+}
+
+void Inference::observe(const Run& run, const Result<>& served) {
   const int status = served ? 200 : api::http_status(served.error());
   parts_.observer.on_done(run.operation, run.model, status, parts_.clock.now() - run.began,
                           run.first_token, run.usage);
@@ -301,7 +312,7 @@ void Inference::settle(Run& run, const Result<>& served) {
 }
 
 // The error, as a status or as an event. What the client got is what counts then.
-Task<Result<>> Inference::tell(Answer& answer, const Run& run, Error error) {
+Task<Result<>> Inference::tell(Answer& answer, const Run& run, const Error& error) {
   const AnswerHead none;
   const AnswerHead& head = run.head != nullptr ? *run.head : none;  // sent already: not needed
   auto told = co_await answer.fail(head, error);
@@ -338,7 +349,7 @@ Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
     if (state == Attempts::State::Failed) co_return std::move(attempts.error());
     if (state == Attempts::State::Finished) break;
     if (state == Attempts::State::Bytes) {
-      auto handed = co_await hand_on(answer, run);
+      const bool handed = co_await hand_on(answer, run);
       if (!handed) co_return client_left();
     } else {
       run.events.wake_at(std::min(attempts.wake_at(), run.next_beat));
@@ -346,51 +357,53 @@ Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
     }
     if (run.events.left()) co_return client_left();
     if (parts_.clock.now() >= run.next_beat && state == Attempts::State::Waiting) {
-      auto beaten = co_await beat(answer, run);
+      const bool beaten = co_await beat(answer, run);
       if (!beaten) co_return client_left();
     }
   }
-  co_return co_await end_stream(answer, run);
+  const bool ended = co_await end_stream(answer, run);
+  if (!ended) co_return client_left();
+  co_return Result<>{};
 }
 
 // What has come goes to the client in one piece.
-Task<Result<>> Inference::hand_on(Answer& answer, Run& run) {
+Task<bool> Inference::hand_on(Answer& answer, Run& run) {
   learn_server(run);
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
-    if (!begun) co_return client_left();
+    if (!begun) co_return false;
   }
   run.head.reset();
   std::uint32_t tokens = 0;
   const std::string bytes = run.attempts->take(tokens);
   auto written = co_await answer.write(bytes);
-  if (!written) co_return client_left();
+  if (!written) co_return false;
   run.usage.completion_tokens += tokens;
   if (run.meter) run.meter->deliver(tokens);
   run.attempts->written();
-  co_return Result<>{};
+  co_return true;
 }
 
 // A sign of life while no engine has anything to say.
-Task<Result<>> Inference::beat(Answer& answer, Run& run) {
+Task<bool> Inference::beat(Answer& answer, Run& run) {
   run.next_beat = parts_.clock.now() + options_.heartbeat;
   if (!answer.started()) {
     AnswerHead early;  // who will serve it is not known yet
     early.request_id = run.head->request_id;
     early.resumed = run.head->resumed;
     auto begun = co_await answer.begin_stream(early);
-    if (!begun) co_return client_left();
+    if (!begun) co_return false;
   }
   auto beaten = co_await answer.write(": keep-alive\n\n");
-  if (!beaten) co_return client_left();
-  co_return Result<>{};
+  if (!beaten) co_return false;
+  co_return true;
 }
 
-Task<Result<>> Inference::end_stream(Answer& answer, Run& run) {
+Task<bool> Inference::end_stream(Answer& answer, Run& run) {
   learn_server(run);
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
-    if (!begun) co_return client_left();
+    if (!begun) co_return false;
   }
   const Finished& finished = run.attempts->finished();
   if (is_known(finished.usage)) run.usage = finished.usage;
@@ -403,8 +416,8 @@ Task<Result<>> Inference::end_stream(Answer& answer, Run& run) {
   }
   last += "data: [DONE]\n\n";
   auto ended = co_await answer.finish(last);
-  if (!ended) co_return client_left();
-  co_return Result<>{};
+  if (!ended) co_return false;
+  co_return true;
 }
 
 }  // namespace perigee

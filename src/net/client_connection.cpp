@@ -54,7 +54,21 @@ Error ClientConnection::lost(std::string_view doing, int error) const {
 
 namespace {
 
-Task<Result<>> resolve(ClientConnection& connection, std::vector<SocketAddress>& out) {
+// The addresses that an endpoint names without asking anybody. None: its host is a name.
+Result<std::vector<SocketAddress>> literal_addresses(const Endpoint& endpoint) {
+  std::vector<SocketAddress> addresses;
+  PERIGEE_TRY(literal, literal_address(endpoint));
+  if (!literal) return addresses;
+  addresses.push_back(*literal);
+  if (endpoint.host == "localhost") {
+    const Endpoint v6{"::1", endpoint.port, {}};
+    PERIGEE_TRY(second, literal_address(v6));
+    addresses.push_back(*second);
+  }
+  return addresses;
+}
+
+Task<Result<std::vector<SocketAddress>>> resolve(ClientConnection& connection) {
   Resolver resolver{connection.core->executor};
   connection.resolver = &resolver;
   auto found = co_await resolver.async_resolve(connection.endpoint.host,
@@ -66,63 +80,61 @@ Task<Result<>> resolve(ClientConnection& connection, std::vector<SocketAddress>&
     co_return Error{Code::Unavailable,
                     "can't resolve " + connection.endpoint.host + ": " + error.message()};
   }
+  std::vector<SocketAddress> addresses;
   for (const auto& entry : entries) {
     SocketAddress address;
     const asio::ip::tcp::endpoint endpoint = entry.endpoint();
     address.size = static_cast<socklen_t>(endpoint.size());
     std::memcpy(&address.storage, endpoint.data(), address.size);
-    out.push_back(address);
+    addresses.push_back(address);
   }
-  co_return Result<>{};
+  co_return addresses;
 }
 
-Task<Result<>> connect_to(ClientConnection& connection, const SocketAddress& address) {
+// 0, an errno, or EINPROGRESS: wait until it is writable, then ask connect_error().
+int begin_connect(ClientConnection& connection, const SocketAddress& address) {
   int error = 0;
   const int fd = start_connect(address, error);
-  if (fd < 0) co_return connection.lost("connecting", error);
+  if (fd < 0) return error;
   Descriptor& descriptor = connection.socket.descriptor();
   descriptor.close();
-  if (!descriptor.open(fd)) co_return connection.lost("connecting", EMFILE);
-  if (error == EINPROGRESS) {
-    descriptor.clear_writable();
-    while (!descriptor.writable()) {
-      co_await descriptor.wait(Descriptor::Writable);
-      PERIGEE_CO_CHECK(connection.check("connecting"));
-    }
-    error = connect_error(fd);
-  }
-  if (error != 0) co_return connection.lost("connecting", error);
-  co_return Result<>{};
+  if (!descriptor.open(fd)) return EMFILE;
+  if (error == EINPROGRESS) descriptor.clear_writable();
+  return error;
+}
+
+// Why no address could be reached; `error` is the last one's.
+Error unreachable(ClientConnection& connection, int error) {
+  const Result<> going_on = connection.check("connecting");
+  return going_on ? connection.lost("connecting", error) : going_on.error();
 }
 
 }  // namespace
 
+// Thousands may connect at once: what need not wait is done in plain functions, so that the frame
+// is small.
 Task<Result<>> connect(ClientConnection& connection) {
   connection.deadline.expire_after(connection.core->limits.connect_timeout);
-  std::vector<SocketAddress> addresses;
-  auto literal = literal_address(connection.endpoint);
-  if (!literal) co_return std::move(literal).error();
-  if (*literal) {
-    addresses.push_back(**literal);
-    if (connection.endpoint.host == "localhost") {
-      const Endpoint v6{"::1", connection.endpoint.port, {}};
-      addresses.push_back(**literal_address(v6));
+  auto addresses = literal_addresses(connection.endpoint);
+  if (addresses && addresses->empty()) addresses = co_await resolve(connection);
+  if (!addresses) co_return std::move(addresses).error();
+  int error = EADDRNOTAVAIL;
+  for (const SocketAddress& address : *addresses) {
+    error = begin_connect(connection, address);
+    if (error == EINPROGRESS) {
+      Descriptor& descriptor = connection.socket.descriptor();
+      while (!descriptor.writable() && !connection.stopped()) {
+        co_await descriptor.wait(Descriptor::Writable);
+      }
+      if (connection.stopped()) break;
+      error = connect_error(descriptor.fd());
     }
-  } else {
-    auto resolved = co_await resolve(connection, addresses);
-    PERIGEE_CO_CHECK(std::move(resolved));
-  }
-  Result<> outcome = connection.lost("connecting", EADDRNOTAVAIL);
-  for (const SocketAddress& address : addresses) {
-    auto connected = co_await connect_to(connection, address);
-    if (connected) {
+    if (error == 0) {
       connection.deadline.never();
       co_return Result<>{};
     }
-    if (outcome.error().code == Code::Unavailable) outcome = std::move(connected);
-    if (connection.aborted || connection.timed_out) break;
   }
-  co_return outcome;
+  co_return unreachable(connection, error);
 }
 
 ClientCore::ClientCore(Executor executor_in, const Clock& clock, ClientLimits limits_in)

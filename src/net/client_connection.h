@@ -29,6 +29,7 @@ struct ClientConnection {
   // Connects `abort` to this connection, and disconnects the former.
   void watch(Abort* switch_in);
   void expired();
+  bool stopped() const { return aborted || timed_out; }
   // What ended a wait: nothing, an abort or a deadline.
   Result<> check(std::string_view doing);
   Error lost(std::string_view doing, int error) const;
@@ -82,6 +83,10 @@ struct ClientResponse::State {
   // The next piece, empty at the body's end. False: the caller must wait for bytes, or give others
   // their turn (`turn_is_over`).
   Result<bool> next(std::string_view& piece);
+  // next() and next_of_head(), which leave what they gave in `given` and `failure`: a coroutine
+  // that waits need not keep room for it. False: it must wait.
+  bool advance();
+  bool advance_head(bool no_body);
   // Reads on until the head is whole. False: the caller must wait for bytes. `no_body`: the request
   // was HEAD.
   Result<bool> next_of_head(bool no_body);
@@ -100,6 +105,8 @@ struct ClientResponse::State {
   std::shared_ptr<ClientCore> core;
   std::string head;  // its bytes
   std::unique_ptr<char[]> buffer;
+  std::string_view given;
+  std::unique_ptr<Error> failure;
   std::string_view pending;  // received and not yet decoded, in `buffer`
   http1::ResponseHead parsed;
   http1::ChunkedDecoder decoder;

@@ -183,15 +183,26 @@ Result<bool> ClientResponse::State::next(std::string_view& piece) {
   }
 }
 
+bool ClientResponse::State::advance() {
+  auto there = next(given);
+  if (there) return *there;
+  failure = std::make_unique<Error>(std::move(there).error());
+  return true;
+}
+
+bool ClientResponse::State::advance_head(bool no_body) {
+  auto there = next_of_head(no_body);
+  if (there) return *there;
+  failure = std::make_unique<Error>(std::move(there).error());
+  return true;
+}
+
 Task<Result<std::string_view>> ClientResponse::read_some() {
   State& state = *state_;
   for (;;) {
-    std::string_view piece;
-    // What a step gives ends before the wait: the frame of a long stream holds only what stays.
-    if (auto there = state.next(piece); !there) {
-      co_return std::move(there).error();
-    } else if (*there) {
-      co_return piece;
+    if (state.advance()) {
+      if (state.failure) co_return std::move(*state.failure);
+      co_return state.given;
     }
     state.turn = 0;
     if (state.turn_is_over) {

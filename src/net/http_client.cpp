@@ -7,8 +7,6 @@
 namespace perigee::net {
 namespace {
 
-constexpr std::size_t kGatherBytesMax = 16 * 1024;  // smaller bodies are copied beside their head
-
 bool is_clients_own(std::string_view name) {
   return equal_ignoring_case(name, "host") || equal_ignoring_case(name, "content-length") ||
          equal_ignoring_case(name, "connection") || equal_ignoring_case(name, "transfer-encoding");
@@ -31,7 +29,7 @@ Result<std::string> compose(const Endpoint& endpoint, const ClientRequest& reque
     return Error{Code::InvalidArgument, "the request's method or target has an invalid character"};
   }
   std::string out;
-  std::size_t size = 160 + request.target.size() + std::min(request.body.size(), kGatherBytesMax);
+  std::size_t size = 160 + request.target.size();
   for (const Header& header : request.headers) size += header.name.size() + header.value.size() + 4;
   out.reserve(size);
   out.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
@@ -66,8 +64,8 @@ Task<void> send_rest(ClientConnection& connection, std::span<iovec> left) {
 
 // What goes over the wire.
 struct Message {
-  std::string head;       // with a small body
-  std::string_view body;  // a large one
+  std::string head;
+  std::string_view body;
   bool answered_without_body = false;
 };
 
@@ -95,15 +93,13 @@ Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint
     if (put.kind == IoResult::Kind::WouldBlock) co_await send_rest(*connection, left);
     auto state = std::make_unique<ClientResponse::State>(std::move(connection));
     state->connection->deadline.expire_after(core->limits.head_timeout);
-    auto answered = state->next_of_head(message.answered_without_body);
-    while (answered && !*answered) {
+    while (!state->advance_head(message.answered_without_body)) {
       co_await state->connection->socket.wait_readable();
-      answered = state->next_of_head(message.answered_without_body);
     }
-    if (answered) co_return ClientResponse{std::move(state)};
+    if (!state->failure) co_return ClientResponse{std::move(state)};
     const bool stale =
-        reused && !state->connection->heard && answered.error().code == Code::Unavailable;
-    if (!stale) co_return std::move(answered).error();
+        reused && !state->connection->heard && state->failure->code == Code::Unavailable;
+    if (!stale) co_return std::move(*state->failure);
   }
 }
 
@@ -119,10 +115,6 @@ Task<Result<ClientResponse>> HttpClient::send(Endpoint endpoint, ClientRequest r
   auto composed = compose(endpoint, request);
   if (!composed) return refused(std::move(composed).error());
   Message message{std::move(*composed), request.body, request.method == "HEAD"};
-  if (message.body.size() <= kGatherBytesMax) {
-    message.head.append(message.body);
-    message.body = {};
-  }
   return exchange(core_, std::move(endpoint), std::move(message), abort);
 }
 

@@ -80,33 +80,41 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
   return error;
 }
 
+enum class Step : std::uint8_t { Read, Pause, End };
+
+// Hands on what came of a stream. The sink may cancel inside: reader.feed() stops then.
+Step hand_on(HttpJob& job, StreamReader& reader, const Result<std::string_view>& piece) {
+  if (job.sink == nullptr) return Step::End;
+  if (!piece) {
+    job.fail(piece.error());
+    return Step::End;
+  }
+  if (piece->empty()) {
+    job.fail(Error{Code::Unavailable, "the engine ended its stream early"});
+    return Step::End;
+  }
+  const StreamReader::State state = reader.feed(*piece, job.sink);
+  if (job.sink == nullptr) return Step::End;
+  if (state == StreamReader::State::Failed) {
+    job.fail(reader.error());
+    return Step::End;
+  }
+  if (state == StreamReader::State::Done) {
+    std::exchange(job.sink, nullptr)->on_finished(reader.finished());
+    return Step::Read;  // the end of the body, so that the connection is kept
+  }
+  return reader.paused() ? Step::Pause : Step::Read;
+}
+
+// A coroutine keeps room for each of its temporaries, and this one lasts as long as its stream: it
+// only waits.
 Task<> read_stream(HttpJob& job, net::ClientResponse& response) {
   StreamReader reader{job.options->trusted, job.include_usage};
-  while (job.sink != nullptr) {
-    StreamReader::State state = StreamReader::State::More;
-    {
-      auto piece = co_await response.read_some();
-      if (job.sink == nullptr) co_return;
-      if (!piece) {
-        job.fail(std::move(piece).error());
-        co_return;
-      }
-      if (piece->empty()) {
-        job.fail(Error{Code::Unavailable, "the engine ended its stream early"});
-        co_return;
-      }
-      // The sink may cancel inside the call: reader.feed() stops then.
-      state = reader.feed(*piece, job.sink);
-    }
-    if (job.sink == nullptr) co_return;
-    if (state == StreamReader::State::Failed) {
-      job.fail(reader.error());
-    } else if (state == StreamReader::State::Done) {
-      std::exchange(job.sink, nullptr)->on_finished(reader.finished());
-      co_await response.read_some();  // the end of the body, so that the connection is kept
-    } else if (reader.paused()) {
-      co_await job.resumed.wait();
-    }
+  Step step = Step::Read;
+  while (step != Step::End) {
+    if (step == Step::Pause) co_await job.resumed.wait();
+    auto piece = co_await response.read_some();
+    step = hand_on(job, reader, piece);
   }
 }
 
@@ -135,33 +143,40 @@ Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
                           body ? std::string_view{*body} : std::string_view{}, retry_after_ms));
 }
 
+enum class Reading : std::uint8_t { Nothing, Refusal, Whole, Stream };
+
+// What is left to read once a response's head is there.
+Reading begin(HttpJob& job, Result<net::ClientResponse>& sent) {
+  job.body.reset();  // a long stream need not hold what was sent
+  if (job.sink == nullptr) return Reading::Nothing;
+  if (!sent) {
+    job.fail(std::move(sent).error());
+    return Reading::Nothing;
+  }
+  const net::ClientResponse& response = *sent;
+  if (response.status() != 200) return Reading::Refusal;
+  if (job.resumes && response.header(api::headers::kResumed).empty()) {
+    job.fail(Error{Code::FailedPrecondition, "the engine can't go on with another one's answer"});
+    return Reading::Nothing;
+  }
+  job.sink->on_head(read_head(*job.options, response));
+  if (job.sink == nullptr) return Reading::Nothing;
+  if (!job.streaming) return Reading::Whole;
+  if (is_event_stream(response)) return Reading::Stream;
+  job.fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
+  return Reading::Nothing;
+}
+
 // Each kind of answer has a coroutine of its own: a long stream holds the frame of no other.
+Task<> read(Reading what, HttpJob& job, net::ClientResponse& response) {
+  if (what == Reading::Refusal) return read_refusal(job, response);
+  return what == Reading::Whole ? read_whole(job, response) : read_stream(job, response);
+}
+
 Task<> run(std::shared_ptr<HttpJob> job, Task<Result<net::ClientResponse>> sending) {
   auto sent = co_await std::move(sending);
-  job->body.reset();  // a long stream need not hold what was sent
-  if (job->sink == nullptr) co_return;
-  if (!sent) {
-    job->fail(std::move(sent).error());
-    co_return;
-  }
-  net::ClientResponse& response = *sent;
-  if (response.status() != 200) {
-    co_await read_refusal(*job, response);
-    co_return;
-  }
-  if (job->resumes && response.header(api::headers::kResumed).empty()) {
-    job->fail(Error{Code::FailedPrecondition, "the engine can't go on with another one's answer"});
-    co_return;
-  }
-  job->sink->on_head(read_head(*job->options, response));
-  if (job->sink == nullptr) co_return;
-  if (!job->streaming) {
-    co_await read_whole(*job, response);
-  } else if (is_event_stream(response)) {
-    co_await read_stream(*job, response);
-  } else {
-    job->fail(Error{Code::Protocol, "the engine answered a streaming request without a stream"});
-  }
+  const Reading what = begin(*job, sent);
+  if (what != Reading::Nothing) co_await read(what, *job, *sent);
 }
 
 }  // namespace

@@ -22,14 +22,15 @@ struct UsageOutbox::Store {
 };
 
 Result<std::unique_ptr<UsageOutbox>> UsageOutbox::open(const std::string& path) {
-  PERIGEE_TRY(database, Database::open(path, sqlite::Durability::Full, ledger_layout()));
+  PERIGEE_TRY(database, Database::open(path, sqlite::Durability::Normal, ledger_layout()));
   PERIGEE_TRY(next, database.prepare("SELECT sequence," + std::string{kUsageColumns} +
                                      " FROM usage WHERE sequence > (SELECT shipped FROM shipping) "
                                      "ORDER BY sequence LIMIT ?"));
   PERIGEE_TRY(move, database.prepare("UPDATE shipping SET shipped = max(shipped, ?)"));
   PERIGEE_TRY(prune, database.prepare("DELETE FROM usage WHERE sequence <= ?"));
-  PERIGEE_TRY(waiting, database.prepare("SELECT count(*) FROM usage WHERE sequence > "
-                                        "(SELECT shipped FROM shipping)"));
+  PERIGEE_TRY(waiting,
+              database.prepare("SELECT max(0, (SELECT max(sequence) FROM usage) - shipped) "
+                               "FROM shipping"));
   auto store = std::make_unique<Store>(Store{std::move(database), std::move(next), std::move(move),
                                              std::move(prune), std::move(waiting)});
   return std::unique_ptr<UsageOutbox>{new UsageOutbox{std::move(store)}};

@@ -31,9 +31,11 @@ class UsageOutbox {
   // The next `most` records; empty when all are shipped. A row that can't be read is left out and
   // logged.
   Result<UsageBatch> next(std::size_t most);
-  // Moves the cursor; on the disk when it returns. Forgets what is beyond kShippedKept.
+  // Moves the cursor, and forgets what is beyond kShippedKept. Not forced to the disk: a cursor
+  // that a power failure takes back delivers some records twice, and their ids make them count
+  // once.
   Result<> shipped(std::int64_t last);
-  // How many wait.
+  // How many wait. Sequences have no gaps: no row need be read to count them.
   Result<std::uint64_t> waiting();
 
  private:
