@@ -1,0 +1,199 @@
+#include "proof/file/receipt_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+namespace perigee::proof {
+namespace {
+
+constexpr std::int64_t kRetryAfterMs = 1000;
+
+// The client's bytes: what an ingress added is left out.
+Sha256 request_hash(const ReceiptDraft& draft) {
+  const std::string_view body = *draft.body;
+  const BodySpan& cut = draft.not_the_clients;
+  if (cut.size == 0) return sha256(body);
+  Sha256Stream stream;
+  stream.update(body.substr(0, cut.offset));
+  stream.update(body.substr(cut.offset + cut.size));
+  return stream.finish();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ReceiptWriter>> ReceiptWriter::open(std::string folder, std::string grid,
+                                                           SiteId site, HeadSigner& signer,
+                                                           const Clock& clock,
+                                                           ReceiptWriterOptions options) {
+  PERIGEE_TRY(log, ReceiptLog::open(std::move(folder), grid, site));
+  PERIGEE_CHECK(log->sign(signer, clock.wall()));
+  return std::unique_ptr<ReceiptWriter>{
+      new ReceiptWriter{std::move(log), std::move(grid), std::move(site), signer, clock, options}};
+}
+
+ReceiptWriter::ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, SiteId site,
+                             HeadSigner& signer, const Clock& clock, ReceiptWriterOptions options)
+    : options_(options),
+      grid_(std::move(grid)),
+      site_(std::move(site)),
+      recovered_(log->recovered()),
+      signer_(signer),
+      clock_(clock),
+      next_leaf_(log->leaves()),
+      log_(std::move(log)),
+      queue_(options.places + options.questions),
+      places_left_(static_cast<std::int64_t>(options.places)),
+      questions_left_(static_cast<std::int64_t>(options.questions)),
+      writer_([this] { run(); }) {}
+
+ReceiptWriter::~ReceiptWriter() {
+  queue_.close();
+  writer_.join();
+}
+
+Result<> ReceiptWriter::reserve() {
+  if (places_left_.fetch_sub(1, std::memory_order_relaxed) > 0) return {};
+  places_left_.fetch_add(1, std::memory_order_relaxed);
+  return Error{Code::ResourceExhausted,
+               "This site can't give a receipt for the request now: its log of receipts is full.",
+               "", kRetryAfterMs};
+}
+
+void ReceiptWriter::give_back() noexcept { places_left_.fetch_add(1, std::memory_order_relaxed); }
+
+Nonce ReceiptWriter::next_nonce() {
+  Nonce nonce{};
+  if (random_used_ + nonce.size() > random_.size()) {
+    random_bytes(random_);
+    random_used_ = 0;
+  }
+  std::copy_n(random_.begin() + static_cast<std::ptrdiff_t>(random_used_), nonce.size(),
+              nonce.begin());
+  random_used_ += nonce.size();
+  return nonce;
+}
+
+std::string ReceiptWriter::give(std::unique_ptr<ReceiptDraft> draft) noexcept {
+  const Nonce nonce = next_nonce();
+  const ReceiptId id{site_, next_leaf_++, mark_of(nonce)};
+  const bool pushed = queue_.try_push(Entry{std::move(draft), id.leaf, nonce});
+  PERIGEE_ASSERT(pushed);  // its place was reserved
+  return to_string(id);
+}
+
+bool ReceiptWriter::ask(Work question) {
+  if (questions_left_.fetch_sub(1, std::memory_order_relaxed) <= 0) {
+    questions_left_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  const bool pushed = queue_.try_push(std::move(question));
+  PERIGEE_ASSERT(pushed);
+  return true;
+}
+
+bool ReceiptWriter::ask_receipt(const ReceiptId& id, OnReceipt answer) {
+  return ask(ReceiptQuestion{id, std::move(answer)});
+}
+
+bool ReceiptWriter::ask_since(std::uint64_t since, OnLog answer) {
+  return ask(LogQuestion{since, std::move(answer)});
+}
+
+void ReceiptWriter::run() {
+  bool closing = false;
+  bool more = false;
+  while (more || queue_.wait_for_value()) {
+    if (!more) closing = queue_.wait_for_close(options_.batch_time);
+    more = take_batch();
+    bool appended = texts_.empty();
+    while (!texts_.empty()) {
+      const Result<> stored = store(appended);
+      if (stored) break;
+      log::error("receipts could not be stored",
+                 {{"receipts", static_cast<std::uint64_t>(texts_.size())},
+                  {"error", stored.error().message}});
+      if (closing) break;  // the log tells what is lost
+      closing = queue_.wait_for_close(options_.retry_time);
+    }
+    places_left_.fetch_add(static_cast<std::int64_t>(texts_.size()), std::memory_order_relaxed);
+    texts_.clear();
+    answer_questions();
+  }
+}
+
+// True: it was full, and there may be more.
+bool ReceiptWriter::take_batch() {
+  while (texts_.size() < options_.batch) {
+    std::optional<Work> work = queue_.try_pop();
+    if (!work) return false;
+    if (const auto* entry = std::get_if<Entry>(&*work))
+      texts_.push_back(text_of(*entry));
+    else
+      questions_.push_back(std::move(*work));
+  }
+  return true;
+}
+
+std::string ReceiptWriter::text_of(const Entry& entry) const {
+  ReceiptDraft& draft = *entry.draft;
+  Receipt receipt;
+  receipt.grid = grid_;
+  receipt.site = site_;
+  receipt.log = log_->log_id();
+  receipt.leaf = entry.leaf;
+  receipt.nonce = entry.nonce;
+  receipt.request_id = std::move(draft.request_id);
+  receipt.trace = std::move(draft.trace);
+  receipt.tenant = std::move(draft.tenant);
+  receipt.jurisdiction = draft.facts->jurisdiction;
+  receipt.model = draft.facts->model;
+  receipt.model_digest = draft.facts->model_digest;
+  receipt.policy_revision = draft.facts->policy_revision;
+  receipt.operation = draft.operation;
+  receipt.outcome = draft.outcome;
+  receipt.began = draft.began;
+  receipt.ended = draft.ended;
+  receipt.usage = draft.usage;
+  receipt.resumed_tokens = draft.resumed_tokens;
+  receipt.request = request_hash(draft);
+  receipt.response = draft.response.finish();
+  return receipt_text(receipt);
+}
+
+Result<> ReceiptWriter::store(bool& appended) {
+  if (!appended) PERIGEE_CHECK(log_->append(texts_));
+  appended = true;
+  PERIGEE_CHECK(log_->sign(signer_, clock_.wall()));
+  signatures_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+Result<ReceiptEvidence> ReceiptWriter::find(const ReceiptId& id) const {
+  const Error unknown{Code::NotFound,
+                      "There is no such receipt: it was mistyped, lost in a crash of the site, or "
+                      "is too old."};
+  auto evidence = log_->evidence(id.leaf);
+  if (!evidence && evidence.error().code == Code::NotFound) return unknown;
+  if (!evidence) return evidence;
+  PERIGEE_TRY(receipt, parse_receipt(evidence->receipt));
+  if (id_of(receipt) != id) return unknown;
+  return evidence;
+}
+
+void ReceiptWriter::answer_questions() {
+  for (Work& work : questions_) {
+    if (auto* const receipt = std::get_if<ReceiptQuestion>(&work)) {
+      receipt->answer(find(receipt->id));
+    } else if (auto* const log = std::get_if<LogQuestion>(&work)) {
+      log->answer(log_->since(log->since));
+    }
+  }
+  questions_left_.fetch_add(static_cast<std::int64_t>(questions_.size()),
+                            std::memory_order_relaxed);
+  questions_.clear();
+}
+
+}  // namespace perigee::proof

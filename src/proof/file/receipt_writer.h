@@ -1,0 +1,111 @@
+// ReceiptWriter: gives receipts, and answers questions about the log, on a thread of its own.
+//
+// The IO thread takes a place, fills a draft and gets the receipt's id at once; the writer hashes
+// the request, writes the text, appends it to the log and signs: once every 100 ms, or every 1,000
+// receipts when more come. When the disk fails, the writer keeps its batch and tries again, the
+// places fill, and reserve() refuses new work: nothing is served that can't be shown.
+//
+// What a crash loses: the receipts of the last batch. Their ids are then not found (never found as
+// somebody else's).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "base/clock.h"
+#include "proof/file/receipt_log.h"
+#include "proof/receipt_book.h"
+
+namespace perigee::proof {
+
+struct ReceiptWriterOptions {
+  std::size_t places = 32'768;  // receipts promised or not yet stored
+  std::size_t questions = 256;
+  std::size_t batch = 1'000;  // receipts under one signature
+  Duration batch_time = milliseconds{100};
+  Duration retry_time = seconds{1};  // between two tries on a failing disk
+};
+
+class ReceiptWriter final : public ReceiptBook {
+ public:
+  // Opens the log in `folder` as ReceiptLog::open, and signs it as it is. `signer` and `clock` are
+  // used by the writer's thread and must outlive it.
+  static Result<std::unique_ptr<ReceiptWriter>> open(std::string folder, std::string grid,
+                                                     SiteId site, HeadSigner& signer,
+                                                     const Clock& clock,
+                                                     ReceiptWriterOptions options = {});
+  ~ReceiptWriter() override;  // stores and signs what it was given
+
+  // IO thread.
+  Result<> reserve() override;
+  void give_back() noexcept override;
+  std::string give(std::unique_ptr<ReceiptDraft> draft) noexcept override;
+
+  // Answers come on the writer's thread, after everything given before is stored and signed.
+  // False: too many questions are waiting.
+  using OnReceipt = std::function<void(Result<ReceiptEvidence>)>;
+  using OnLog = std::function<void(Result<LogEvidence>)>;
+  bool ask_receipt(const ReceiptId& id, OnReceipt answer);
+  bool ask_since(std::uint64_t since, OnLog answer);
+
+  std::uint64_t recovered() const { return recovered_; }
+  std::uint64_t given() const { return next_leaf_; }  // IO thread
+  std::uint64_t signatures() const { return signatures_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Entry {
+    std::unique_ptr<ReceiptDraft> draft;
+    std::uint64_t leaf = 0;
+    Nonce nonce{};
+  };
+  struct ReceiptQuestion {
+    ReceiptId id;
+    OnReceipt answer;
+  };
+  struct LogQuestion {
+    std::uint64_t since = 0;
+    OnLog answer;
+  };
+  using Work = std::variant<Entry, ReceiptQuestion, LogQuestion>;
+
+  ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, SiteId site, HeadSigner& signer,
+                const Clock& clock, ReceiptWriterOptions options);
+  Nonce next_nonce();
+  bool ask(Work question);
+  void run();
+  bool take_batch();
+  std::string text_of(const Entry& entry) const;
+  Result<> store(bool& appended);
+  void answer_questions();
+  Result<ReceiptEvidence> find(const ReceiptId& id) const;
+
+  const ReceiptWriterOptions options_;
+  const std::string grid_;
+  const SiteId site_;
+  const std::uint64_t recovered_;
+  HeadSigner& signer_;
+  const Clock& clock_;
+  // The IO thread's.
+  std::uint64_t next_leaf_;
+  std::array<std::uint8_t, 4096> random_{};
+  std::size_t random_used_ = sizeof random_;
+  // The writer's.
+  std::unique_ptr<ReceiptLog> log_;
+  std::vector<std::string> texts_;
+  std::vector<Work> questions_;
+
+  BoundedQueue<Work> queue_;
+  std::atomic<std::int64_t> places_left_;
+  std::atomic<std::int64_t> questions_left_;
+  std::atomic<std::uint64_t> signatures_{0};
+  std::thread writer_;  // last: starts when all else is ready
+};
+
+}  // namespace perigee::proof

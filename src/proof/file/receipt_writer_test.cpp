@@ -1,0 +1,138 @@
+#include "proof/file/receipt_writer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "proof/file/test_folder.h"
+
+namespace perigee::proof {
+namespace {
+
+class ReceiptWriterTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<ReceiptWriter> open(ReceiptWriterOptions options = {}) {
+    options.batch_time = milliseconds{1};
+    return ReceiptWriter::open(folder.path(), "acme", SiteId{"metro-berlin"}, signer, clock,
+                               options)
+        .value();
+  }
+  std::unique_ptr<ReceiptDraft> draft(std::string body = R"({"model":"m"})") const {
+    auto draft = std::make_unique<ReceiptDraft>();
+    draft->facts = facts;
+    draft->body = std::make_shared<const std::string>(std::move(body));
+    draft->request_id = "req_1";
+    draft->tenant = TenantId{"shop"};
+    draft->outcome = Outcome::Completed;
+    draft->response.update("answer");
+    return draft;
+  }
+  static std::string give(ReceiptWriter& writer, std::unique_ptr<ReceiptDraft> draft) {
+    EXPECT_TRUE(writer.reserve());
+    return writer.give(std::move(draft));
+  }
+  static Result<ReceiptEvidence> find(ReceiptWriter& writer, const std::string& id) {
+    std::promise<Result<ReceiptEvidence>> found;
+    const bool asked = writer.ask_receipt(
+        parse_receipt_id(id).value(),
+        [&found](Result<ReceiptEvidence> evidence) { found.set_value(std::move(evidence)); });
+    EXPECT_TRUE(asked);
+    return found.get_future().get();
+  }
+
+  TestFolder folder;
+  TestSigner signer;
+  SystemClock clock;
+  std::shared_ptr<const ReceiptFacts> facts = std::make_shared<ReceiptFacts>(
+      ReceiptFacts{JurisdictionId{"de"}, ModelId{"m"}, sha256("weights"), 3});
+};
+
+TEST_F(ReceiptWriterTest, GivesAReceiptThatCanBeShownAtOnce) {
+  const auto writer = open();
+  for (int i = 0; i < 50; ++i) {
+    const std::string id = give(*writer, draft());
+    const auto verified = verify(find(*writer, id).value(), signer.trust);
+    ASSERT_TRUE(verified) << verified.error().message;
+    EXPECT_EQ(to_string(id_of(verified->receipt)), id);
+    EXPECT_EQ(verified->receipt.request, sha256(R"({"model":"m"})"));
+    EXPECT_EQ(verified->receipt.response, sha256("answer"));
+    EXPECT_EQ(verified->receipt.model_digest, sha256("weights"));
+    EXPECT_EQ(verified->receipt.policy_revision, 3U);
+  }
+}
+
+TEST_F(ReceiptWriterTest, LeavesOutOfTheRequestWhatAnIngressAdded) {
+  const auto writer = open();
+  auto resumed = draft(R"({"perigee_resume":[{}],"model":"m"})");
+  resumed->not_the_clients = {1, 22};
+  const std::string id = give(*writer, std::move(resumed));
+  const auto evidence = find(*writer, id).value();
+  EXPECT_EQ(parse_receipt(evidence.receipt)->request, sha256(R"({"model":"m"})"));
+}
+
+TEST_F(ReceiptWriterTest, SignsManyReceiptsAtOnce) {
+  ReceiptWriterOptions options;
+  options.batch = 100;
+  const auto writer = open(options);
+  std::string last;
+  for (int i = 0; i < 10'000; ++i) last = give(*writer, draft());
+  EXPECT_TRUE(verify(find(*writer, last).value(), signer.trust));
+  EXPECT_LE(writer->signatures(), 200U);
+  EXPECT_GE(writer->signatures(), 100U);
+}
+
+TEST_F(ReceiptWriterTest, KeepsWhatItWasGivenWhenItStops) {
+  std::vector<std::string> ids;
+  {
+    const auto writer = open();
+    for (int i = 0; i < 1000; ++i) ids.push_back(give(*writer, draft()));
+  }
+  const auto writer = open();
+  EXPECT_EQ(writer->given(), 1000U);
+  EXPECT_EQ(writer->recovered(), 0U);
+  for (const std::string& id : {ids.front(), ids[500], ids.back()}) {
+    EXPECT_TRUE(verify(find(*writer, id).value(), signer.trust));
+  }
+}
+
+TEST_F(ReceiptWriterTest, FindsNoReceiptUnderAnIdThatItDidNotGive) {
+  const auto writer = open();
+  give(*writer, draft());
+  EXPECT_EQ(find(*writer, "metro-berlin.0.00000000").error().code, Code::NotFound);
+  EXPECT_EQ(find(*writer, "metro-berlin.1.00000000").error().code, Code::NotFound);
+  EXPECT_EQ(find(*writer, "metro-berlin.18446744073709551615.00000000").error().code,
+            Code::NotFound);
+}
+
+TEST_F(ReceiptWriterTest, RefusesWorkWhenItsPlacesAreTaken) {
+  ReceiptWriterOptions options;
+  options.places = 2;
+  const auto writer = open(options);
+  EXPECT_TRUE(writer->reserve());
+  EXPECT_TRUE(writer->reserve());
+  EXPECT_EQ(writer->reserve().error().code, Code::ResourceExhausted);
+  writer->give_back();
+  EXPECT_TRUE(writer->reserve());
+  const std::string id = writer->give(draft());
+  EXPECT_TRUE(find(*writer, id));
+  EXPECT_TRUE(writer->reserve());  // its place is free again once it is stored
+}
+
+TEST_F(ReceiptWriterTest, ShowsThatItsLogGoesOn) {
+  const auto writer = open();
+  give(*writer, draft());
+  const auto since = [&writer](std::uint64_t leaves) {
+    std::promise<Result<LogEvidence>> found;
+    EXPECT_TRUE(writer->ask_since(
+        leaves, [&found](Result<LogEvidence> log) { found.set_value(std::move(log)); }));
+    return found.get_future().get();
+  };
+  const auto before = since(0).value();
+  for (int i = 0; i < 20; ++i) give(*writer, draft());
+  EXPECT_TRUE(verify(before.head, since(1).value(), signer.trust));
+  EXPECT_EQ(since(22).error().code, Code::InvalidArgument);
+}
+
+}  // namespace
+}  // namespace perigee::proof
