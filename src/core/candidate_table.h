@@ -153,6 +153,11 @@ class CandidateTable {
     }
     return view;
   }
+  // The filter of a view that is as of now: null when it has none, or view() would make it anew.
+  const PrefixFilter* held_by(std::uint32_t slot, Instant now) const {
+    const CandidateView& view = views_[slot];
+    return view.tick == view_tick(now) ? view.held : nullptr;
+  }
   std::size_t slots() const { return candidates_.size(); }
   std::uint32_t jurisdiction(const JurisdictionId& id) const {
     return jurisdictions_.find(id.str());
