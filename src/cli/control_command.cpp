@@ -3,6 +3,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,6 +27,7 @@ struct ControlArguments {
   std::string grid;
   std::string log_level = "info";
   std::string log_format = "text";
+  bool restored = false;
 };
 
 Result<> configure_log(const ControlArguments& arguments) {
@@ -38,14 +40,18 @@ Result<> configure_log(const ControlArguments& arguments) {
   return {};
 }
 
-Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io,
-                                                            const Clock& clock,
-                                                            const ControlArguments& arguments) {
+// `lock` must outlive the server.
+Result<std::unique_ptr<control::ControlServer>> make_server(
+    asio::io_context& io, const Clock& clock, const ControlArguments& arguments,
+    std::optional<control::FolderLock>& lock) {
   PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
   PERIGEE_CHECK(control::ControlServer::check_address(endpoint));
   PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
+  PERIGEE_TRY(held, control::FolderLock::lock(arguments.state_dir));
+  lock.emplace(std::move(held));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
-  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid));
+  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
+                                                   arguments.restored));
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
@@ -62,7 +68,8 @@ int run_control(const ControlArguments& arguments) {
   if (auto configured = configure_log(arguments); !configured) return report(configured.error());
   const SystemClock clock;
   asio::io_context io{1};
-  auto server = make_server(io, clock, arguments);
+  std::optional<control::FolderLock> lock;
+  auto server = make_server(io, clock, arguments, lock);
   if (!server) {
     log::flush();
     return report(server.error());
@@ -92,6 +99,10 @@ void add_control_command(CLI::App& app, int& exit_code) {
                    "Folder for the directory and the first operator key; made if missing")
       ->required();
   command->add_option("--grid", arguments->grid, "Name of the grid; taken at the first start");
+  command->add_flag(
+      "--restored", arguments->restored,
+      "Once, after restoring a backup: sites take this older directory as it is, also "
+      "keys that were revoked after it");
   command->add_option("--log-level", arguments->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   command->add_option("--log-format", arguments->log_format, "text or json")

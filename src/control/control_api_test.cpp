@@ -58,6 +58,20 @@ TEST_F(ControlApiTest, WritesThePrivateOperatorKeyOnceOnly) {
   EXPECT_EQ(first_line(folder_.file("operator.key")), key_);
 }
 
+TEST_F(ControlApiTest, AFolderHasOneProcess) {
+  const std::string folder = folder_.file(".");
+  {
+    const auto held = FolderLock::lock(folder);
+    ASSERT_TRUE(held) << held.error().message;
+    const auto second = FolderLock::lock(folder);
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("process " + std::to_string(::getpid())),
+              std::string::npos)
+        << second.error().message;
+  }
+  EXPECT_TRUE(FolderLock::lock(folder)) << "whoever ends leaves it";
+}
+
 TEST_F(ControlApiTest, TakesUpAStartThatDiedBeforeTheDirectoryKnewTheKey) {
   auto table =
       make_table(std::make_unique<MemoryDirectory>(), clock_, folder_.file("operator.key"));

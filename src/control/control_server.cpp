@@ -206,9 +206,16 @@ Result<> may_watch(const ControlServerState& state, const net::Request& request,
   if (state.watchers.size() >= state.options.watchers_max) {
     return Error{Code::ResourceExhausted, "too many watches: repeat later", "", 1000};
   }
-  if (!start.epoch.empty() && start.epoch != state.table->snapshot().epoch) {
-    return Error{Code::FailedPrecondition,
-                 "the directory was made anew since that snapshot: take a new one"};
+  if (!start.epoch.empty()) {
+    if (auto known = state.table->knows(start.epoch, start.from); !known) {
+      if (known.error().param == "history") {
+        log::error("a follower knows what this directory does not: is this an older copy?",
+                   {{"site", caller.site.str()},
+                    {"its_revision", start.from},
+                    {"revision", state.table->snapshot().revision}});
+      }
+      return known.error();
+    }
   }
   if (auto events = state.table->events_since(start.from); !events) return events.error();
   return {};

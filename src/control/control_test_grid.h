@@ -56,8 +56,9 @@ inline std::string json_text(const std::string& json, std::string_view name) {
 
 // A table over `directory`, with an operator key in `key_file`.
 inline std::unique_ptr<DirectoryTable> make_table(std::unique_ptr<Directory> directory,
-                                                  const Clock& clock, const std::string& key_file) {
-  auto table = DirectoryTable::load(std::move(directory), clock, "test");
+                                                  const Clock& clock, const std::string& key_file,
+                                                  bool restored = false) {
+  auto table = DirectoryTable::load(std::move(directory), clock, "test", restored);
   EXPECT_TRUE(table) << table.error().message;
   const auto ensured = ensure_operator_key(**table, clock, key_file);
   EXPECT_TRUE(ensured) << ensured.error().message;

@@ -24,6 +24,7 @@ using Timer = asio::steady_timer::rebind_executor<Executor>::other;
 
 constexpr std::size_t kEventBytesMax = std::size_t{64} * 1024 * 1024;
 constexpr int kErrorStatusUnknown = 500;
+constexpr std::string_view kOtherHistory = "history";  // `param` of control's refusal
 
 void log_skipped(const std::vector<std::string>& skipped) {
   for (const std::string& row : skipped) {
@@ -172,7 +173,9 @@ Task<Error> follow_once(StatePtr state) {
   auto opened =
       co_await state->client->watch(state->snapshot->revision, std::move(epoch), &state->abort);
   if (!opened) {
-    state->take_anew = opened.error().code == Code::FailedPrecondition;
+    // Of an older copy of the directory nothing is taken: it would bring back what was revoked.
+    state->take_anew =
+        opened.error().code == Code::FailedPrecondition && opened.error().param != kOtherHistory;
     co_return opened.error();
   }
   net::ClientResponse response = std::move(*opened);

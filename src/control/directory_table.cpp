@@ -1,6 +1,7 @@
 #include "control/directory_table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.h"
@@ -12,6 +13,25 @@ namespace {
 
 constexpr std::size_t kRecentEventsMax = 1024;
 constexpr std::size_t kEpochChars = 16;
+constexpr std::size_t kGenerationChars = 8;
+constexpr std::size_t kGenerationsMax = 10'000;         // older ones are forgotten
+constexpr std::string_view kGeneration = "generation";  // a row's kind: control only
+
+// "EPOCH/GENERATION"; stores and sites before generations have the first alone.
+std::string_view epoch_of(std::string_view text) { return text.substr(0, text.find('/')); }
+std::string_view generation_of(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  return slash == std::string_view::npos ? std::string_view{} : text.substr(slash + 1);
+}
+
+Error other_history() {
+  return {
+      Code::FailedPrecondition,
+      "this control's directory is an older copy than what this site has: it was restored from a "
+      "backup, or is not the one that the site followed; docs/directory.md (Histories) says what "
+      "to do",
+      "history"};
+}
 
 std::string row_name(std::string_view kind, std::string_view key) {
   return std::string{kind} + " " + std::string{key};
@@ -24,10 +44,11 @@ DirectoryTable::DirectoryTable(std::unique_ptr<Directory> directory, const Clock
 
 Result<std::unique_ptr<DirectoryTable>> DirectoryTable::load(std::unique_ptr<Directory> directory,
                                                              const Clock& clock,
-                                                             std::string_view grid) {
+                                                             std::string_view grid, bool restored) {
   std::unique_ptr<DirectoryTable> table{new DirectoryTable{std::move(directory), clock}};
   PERIGEE_CHECK(table->read_all());
   PERIGEE_CHECK(table->name_grid(grid));
+  PERIGEE_CHECK(table->begin_generation(restored));
   return table;
 }
 
@@ -57,7 +78,44 @@ Result<> DirectoryTable::name_grid(std::string_view grid) {
   return {};
 }
 
+Result<> DirectoryTable::begin_generation(bool restored) {
+  std::string epoch{epoch_of(snapshot_.epoch)};
+  if (restored) epoch = random_base62(kEpochChars);
+  const std::string generation = random_base62(kGenerationChars);
+  const std::string kind{kGeneration};
+  std::vector<DirectoryWrite> writes{
+      {std::string{row_kind::kMeta}, "epoch", meta_row(epoch + "/" + generation), kAnyRevision},
+      {kind, generation, meta_row(generation), kAnyRevision}};
+  while (!generations_.empty() && (restored || generations_.size() >= kGenerationsMax)) {
+    writes.push_back({kind, generations_.begin()->second, "", kAnyRevision});
+    generations_.erase(generations_.begin());
+  }
+  PERIGEE_CHECK(apply(writes));
+  return {};
+}
+
+Result<> DirectoryTable::knows(std::string_view epoch, std::uint64_t revision) const {
+  if (epoch_of(epoch) != epoch_of(snapshot_.epoch)) {
+    return Error{Code::FailedPrecondition,
+                 "the directory was made anew since that snapshot: take a new one", "epoch"};
+  }
+  if (revision > snapshot_.revision) return other_history();
+  const std::string_view generation = generation_of(epoch);
+  if (generation.empty()) return {};  // a site before generations
+  const auto found = std::ranges::find_if(
+      generations_, [generation](const auto& entry) { return entry.second == generation; });
+  if (found == generations_.end()) return other_history();
+  const auto next = std::next(found);
+  if (next != generations_.end() && revision >= next->first) return other_history();
+  return {};
+}
+
 Result<> DirectoryTable::take(const DirectoryChange& change) {
+  if (change.kind == kGeneration) {
+    std::erase_if(generations_, [&](const auto& entry) { return entry.second == change.key; });
+    if (!change.value.empty()) generations_.insert_or_assign(change.revision, change.key);
+    return {};
+  }
   if (change.kind == row_kind::kJoinToken) {
     if (change.value.empty()) {
       join_tokens_.erase(change.key);
@@ -87,7 +145,9 @@ std::uint64_t DirectoryTable::row_revision(std::string_view kind, std::string_vi
 
 DirectoryTable::NumberedEvent DirectoryTable::event_of(std::uint64_t revision,
                                                        std::vector<DirectoryChange> rows) {
-  std::erase_if(rows, [](const DirectoryChange& row) { return row.kind == row_kind::kJoinToken; });
+  std::erase_if(rows, [](const DirectoryChange& row) {
+    return row.kind == row_kind::kJoinToken || row.kind == kGeneration;
+  });
   return {revision, std::make_shared<const std::string>(to_event(revision, rows))};
 }
 

@@ -25,10 +25,13 @@ namespace perigee::control {
 class DirectoryTable {
  public:
   // Reads all rows; on the first start of a directory names its grid and its epoch.
-  // FailedPrecondition when it belongs to another grid; an empty `grid` takes the stored name.
+  // FailedPrecondition when it belongs to another grid; an empty `grid` takes the stored name. Each
+  // load begins a generation (docs/directory.md, "Histories"); `restored` begins a new epoch: the
+  // operator says that this is an older copy and that what came after it is to be forgotten.
   // `clock` must outlive the table.
   static Result<std::unique_ptr<DirectoryTable>> load(std::unique_ptr<Directory> directory,
-                                                      const Clock& clock, std::string_view grid);
+                                                      const Clock& clock, std::string_view grid,
+                                                      bool restored = false);
 
   const DirectorySnapshot& snapshot() const { return snapshot_; }
   const std::string& snapshot_json();  // until the next change
@@ -47,6 +50,10 @@ class DirectoryTable {
     Event text;
   };
   Result<std::vector<NumberedEvent>> events_since(std::uint64_t from) const;
+  // Whether a snapshot of this epoch and revision is part of this directory's history.
+  // FailedPrecondition with `param` "epoch": of another life, take a new snapshot; with "history":
+  // its holder knows what this directory does not, and must keep it.
+  Result<> knows(std::string_view epoch, std::uint64_t revision) const;
 
   void on_change(std::function<void()> callback) { on_change_ = std::move(callback); }
 
@@ -54,6 +61,7 @@ class DirectoryTable {
   DirectoryTable(std::unique_ptr<Directory> directory, const Clock& clock);
   Result<> read_all();
   Result<> name_grid(std::string_view grid);
+  Result<> begin_generation(bool restored);
   Result<> take(const DirectoryChange& change);
   static NumberedEvent event_of(std::uint64_t revision, std::vector<DirectoryChange> rows);
 
@@ -61,6 +69,7 @@ class DirectoryTable {
   DirectorySnapshot snapshot_;
   std::string snapshot_json_;  // empty: not written since the last change
   std::map<std::string, JoinTokenRecord> join_tokens_;
+  std::map<std::uint64_t, std::string> generations_;              // by the first revision of each
   std::unordered_map<std::string, std::uint64_t> row_revisions_;  // by "kind key"
   ApiKeys keys_;
   std::deque<NumberedEvent> recent_;

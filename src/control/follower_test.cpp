@@ -26,14 +26,14 @@ class FollowerTest : public testing::Test {
   }
   Executor executor() { return io_.get_executor(); }
 
-  void start_control() {
+  void start_control(bool restored = false) {
     auto directory = SqliteDirectory::open(folder_.file("directory.db"), {.history_max = 64});
     ASSERT_TRUE(directory) << directory.error().message;
     ControlServerOptions options;
     options.heartbeat = milliseconds{50};
     server_ = std::make_unique<ControlServer>(
-        executor(), clock_, make_table(std::move(*directory), clock_, folder_.file("operator.key")),
-        options);
+        executor(), clock_,
+        make_table(std::move(*directory), clock_, folder_.file("operator.key"), restored), options);
     auto bound = server_->listen({"127.0.0.1", port_, ""});
     ASSERT_TRUE(bound) << bound.error().message;
     port_ = bound->port;
@@ -192,6 +192,66 @@ TEST_F(FollowerTest, TakesAWholeSnapshotWhenTheHistoryIsForgottenOrOfAnotherLife
   follower = follow(options(key_));
   ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
   EXPECT_TRUE(follower->snapshot()->tenants.empty()) << "a new directory, lower revisions";
+}
+
+// An older copy of the directory has keys that were revoked since, and makes the same revisions
+// again with other content: nothing of it may reach a site unless an operator says so.
+TEST_F(FollowerTest, KeepsWhatItHasWhenControlWasRestoredFromABackup) {
+  const std::string site_key = join("a");
+  ASSERT_TRUE(call("PUT", "tenants/acme", "{}"));
+  auto made = call("POST", "keys", R"({"tenant":"acme"})");
+  ASSERT_TRUE(made);
+  const std::string id = json_text(*made, "id");
+  stop_control();
+  std::filesystem::copy_file(folder_.file("directory.db"), folder_.file("backup.db"));
+  start_control();
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(call("DELETE", "keys/" + id, ""));
+  const auto revoked = [&] {
+    return follower->snapshot() && follower->snapshot()->keys.contains(id) &&
+           follower->snapshot()->keys.at(id).revoked;
+  };
+  ASSERT_TRUE(run_until(revoked));
+
+  stop_control();
+  const auto restore = [&] {
+    std::filesystem::remove(folder_.file("directory.db-wal"));
+    std::filesystem::remove(folder_.file("directory.db-shm"));
+    std::filesystem::copy_file(folder_.file("backup.db"), folder_.file("directory.db"),
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  restore();
+  start_control();
+  ASSERT_TRUE(run_until([&] {
+    return follower->link().error.find("older copy") != std::string::npos;
+  })) << follower->link().error;
+  EXPECT_TRUE(revoked()) << "nothing is un-revoked";
+  for (int i = 0; i < 9; ++i) ASSERT_TRUE(call("PUT", "tenants/t" + std::to_string(i), "{}"));
+  const std::size_t seen = revisions_.size();
+  follower.reset();
+  follower = follow(options(site_key));  // now this control has revisions beyond the site's
+  ASSERT_TRUE(
+      run_until([&] { return follower->link().error.find("older copy") != std::string::npos; }));
+  EXPECT_TRUE(revoked());
+  EXPECT_EQ(revisions_.size(), seen + 1) << "its own file, and nothing of control";
+
+  stop_control();
+  start_control(true);
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  EXPECT_EQ(follower->snapshot()->tenants.size(), 10U) << "the operator has decided";
+}
+
+TEST_F(FollowerTest, GoesOnWithoutAWholeSnapshotWhenControlRestarts) {
+  const std::string site_key = join("a");
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  const std::string epoch = follower->snapshot()->epoch;
+  stop_control();
+  ASSERT_TRUE(run_until([&] { return !follower->link().connected; }));
+  start_control();
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->epoch != epoch; }));
+  EXPECT_TRUE(follower->link().connected);
+  EXPECT_EQ(follower->snapshot()->epoch.substr(0, 16), epoch.substr(0, 16)) << "the same life";
 }
 
 TEST_F(FollowerTest, ARevokedKeyIsKnownToAFollowerAtOnce) {

@@ -1,6 +1,7 @@
 #include "control/private_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -66,6 +67,30 @@ Result<> make_private_folder(const std::string& path) {
   }
   if (status) return Error{Code::FailedPrecondition, path + ": " + status.message()};
   return {};
+}
+
+Result<FolderLock> FolderLock::lock(const std::string& folder) {
+  const std::string path = folder + "/lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return failure(path, errno);
+  FolderLock held{fd};
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    std::array<char, 32> pid{};
+    const ssize_t got = ::read(fd, pid.data(), pid.size());
+    const std::string who =
+        got > 0 ? "process " + std::string{pid.data(), static_cast<std::size_t>(got)}
+                : std::string{"another process"};
+    return Error{Code::FailedPrecondition,
+                 folder + " is in use by " + who + ": stop that one first, or name another folder"};
+  }
+  // For people only; on a full disk it stays empty.
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(fd, 0) == 0 && ::write(fd, pid.data(), pid.size()) < 0) return held;
+  return held;
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 Result<> create_private_file(const std::string& path, std::string_view content) {

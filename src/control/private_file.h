@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -15,6 +16,19 @@ Result<> create_private_file(const std::string& path, std::string_view content);
 Result<> replace_private_file(const std::string& path, std::string_view content);
 // Makes the folder and its parents (0700) when missing. FailedPrecondition.
 Result<> make_private_folder(const std::string& path);
+// A folder is one process's: held from lock() on until it is destroyed or the process is gone.
+class FolderLock {
+ public:
+  // The folder must exist. FailedPrecondition names who has it.
+  static Result<FolderLock> lock(const std::string& folder);
+  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FolderLock& operator=(FolderLock&&) = delete;
+  ~FolderLock();
+
+ private:
+  explicit FolderLock(int fd) : fd_(fd) {}
+  int fd_;
+};
 // NotFound, FailedPrecondition (unreadable), PayloadTooLarge.
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max);
 
