@@ -68,6 +68,8 @@ json::object lab_json(const lab::LabReport& report) {
                        {"typical_gap_ms_p50", f.typical_gap_ms_p50},
                        {"switch_gap_ms_p50", f.switch_gap_ms_p50},
                        {"switch_gap_ms_p99", f.switch_gap_ms_p99},
+                       {"cuts", f.cuts},
+                       {"routing_ms_max", f.routing_ms_max},
                        {"first_text_ms_p50", f.first_text_ms_p50},
                        {"first_text_ms_p99", f.first_text_ms_p99},
                        {"load_s", f.load_s}};

@@ -69,14 +69,15 @@ GridCall call_of(const Question& question) {
   return call;
 }
 
-// A line of the exposition: perigee_engine_up{engine="...",model="..."} 1
-bool tells_of_ready_engine(std::string_view exposition) {
+// Lines of the exposition that say 1: perigee_engine_up{engine="...",model="..."} 1
+std::size_t lines_that_say_one(std::string_view exposition, std::string_view begin) {
+  std::size_t count = 0;
   for (std::size_t at = 0; at < exposition.size();) {
     const std::string_view line = exposition.substr(at, exposition.find('\n', at) - at);
-    if (line.starts_with("perigee_engine_up{") && line.ends_with("} 1")) return true;
+    if (line.starts_with(begin) && line.ends_with(" 1")) ++count;
     at += line.size() + 1;
   }
-  return false;
+  return count;
 }
 
 }  // namespace
@@ -107,7 +108,17 @@ Task<bool> GridClient::has_ready_engine(std::string url) {
   call.url = std::move(url);
   call.path = "/metrics";
   auto body = co_await read_body(client_, call);
-  co_return body.has_value() && tells_of_ready_engine(*body);
+  co_return body.has_value() && lines_that_say_one(*body, "perigee_engine_up{") > 0;
+}
+
+Task<std::size_t> GridClient::links_up(std::string url) {
+  GridCall call;
+  call.url = std::move(url);
+  call.path = "/metrics";
+  auto body = co_await read_body(client_, call);
+  if (!body) co_return 0;
+  co_return lines_that_say_one(*body, "perigee_peer_up{") +
+      lines_that_say_one(*body, "perigee_control_connected ");
 }
 
 Task<Result<AnswerReport>> GridClient::ask(Question question) {

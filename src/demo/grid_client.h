@@ -50,6 +50,8 @@ class GridClient {
   Task<bool> ready(std::string url);
   // True when GET /metrics tells of an engine of its own that is ready.
   Task<bool> has_ready_engine(std::string url);
+  // Links that work as the site sees it: peers that are up, and control. 0: it does not answer.
+  Task<std::size_t> links_up(std::string url);
   Task<Result<AnswerReport>> ask(Question question);
 
  private:

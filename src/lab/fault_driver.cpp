@@ -16,6 +16,8 @@ namespace {
 
 constexpr Duration kLook = milliseconds{100};  // how late finish() is noticed
 constexpr Duration kRun = milliseconds{10};    // a slowed engine runs so long at a time
+constexpr Duration kRoutingLook = milliseconds{20};
+constexpr Duration kRoutingMax = seconds{30};
 constexpr const char* kEngineWord = "engine";  // of its command line
 
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
@@ -89,8 +91,39 @@ Task<> FaultDriver::hold(const Fault& fault) {
 
 Task<> FaultDriver::run_fault(std::size_t index) {
   const Fault fault = events_[index].fault;
+  const bool cuts = fault.kind == FaultKind::Cut || fault.kind == FaultKind::CutOneWay;
+  std::size_t links_before = 0;
+  if (cuts) links_before = co_await links_up();
   co_await bring_about(fault);
   events_[index].mended = clock_.now();
+  if (cuts) co_await watch_routing(index, links_before);
+}
+
+// Links that work, as all sites together see it.
+Task<std::size_t> FaultDriver::links_up() {
+  std::size_t up = 0;
+  for (const demo::DemoSiteView& site : grid_.sites()) {
+    if (site.pid == 0) continue;
+    const std::size_t of_site = co_await grid_.client().links_up(site.url);
+    up += of_site;
+  }
+  co_return up;
+}
+
+// Other faults may be on: then it is not as before, and nothing is said of it.
+Task<> FaultDriver::watch_routing(std::size_t index, std::size_t links_before) {
+  const Instant mended = *events_[index].mended;
+  while (clock_.now() - mended < kRoutingMax) {
+    const std::size_t up = co_await links_up();
+    const Instant now = clock_.now();
+    if (up >= links_before) {
+      events_[index].routed_again = now - mended;
+      co_return;
+    }
+    Timer timer{executor_};
+    timer.expires_after(kRoutingLook);
+    co_await timer.async_wait(kAwait);
+  }
 }
 
 Task<> FaultDriver::bring_about(const Fault& fault) {

@@ -24,6 +24,8 @@ struct FaultEvent {
   Fault fault;
   Instant began{};
   std::optional<Instant> mended;
+  // Of a cut: so long after it was mended all sites saw as many peers up, and control, as before.
+  std::optional<Duration> routed_again = {};
   std::string passed_over;  // why it was not brought about; empty: it was
 };
 
@@ -85,6 +87,8 @@ class FaultDriver {
   Task<> stop(const Fault& fault);
   Task<> slow_engines(const Fault& fault);
   Task<> break_links(const Fault& fault);
+  Task<> watch_routing(std::size_t index, std::size_t links_before);
+  Task<std::size_t> links_up();
   Task<> fill_disk(const Fault& fault);
   Task<> jump_clock(const Fault& fault);
   Task<> restart(RestartSpec restart);

@@ -37,6 +37,7 @@ struct LabAnswer {
   bool complete = false;     // all that was asked for came, to the last byte
   std::string fault;         // why it is not complete
   std::uint32_t moves = 0;   // to another ingress
+  Duration retry_after{};    // as a refusal tells
   std::vector<ChoiceSeen> choices;
   std::vector<float> embedding;
   std::optional<Usage> usage;

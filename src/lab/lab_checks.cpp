@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "lab/schema_check.h"
@@ -232,6 +233,27 @@ Check check_gaps(const LabEvidence& e, LabReport& report) {
   return check;
 }
 
+// Null where nothing was cut.
+std::optional<Check> check_routing(const LabEvidence& e, LabReport& report) {
+  Check check{"routing", true, {}, {}};
+  const double most = e.plan.checks.routing_ms_max;
+  std::size_t unknown = 0;
+  for (const FaultEvent& event : e.faults) {
+    const bool cut = event.fault.kind == FaultKind::Cut || event.fault.kind == FaultKind::CutOneWay;
+    if (!cut || !event.passed_over.empty()) continue;
+    ++report.figures.cuts;
+    if (!event.routed_again) ++unknown;
+    const double took_ms = to_ms(event.routed_again.value_or(Duration{}));
+    report.figures.routing_ms_max = std::max(report.figures.routing_ms_max, took_ms);
+  }
+  if (report.figures.cuts == 0) return std::nullopt;
+  check.held = most <= 0 || (unknown == 0 && report.figures.routing_ms_max <= most);
+  check.says = fmt::format("{} cuts were healed: all sites saw each other again after {:.0f} ms",
+                           report.figures.cuts - unknown, report.figures.routing_ms_max);
+  if (unknown > 0) check.says += fmt::format("; of {} it is not known", unknown);
+  return check;
+}
+
 Check check_mended(const LabEvidence& e, LabReport& report) {
   for (const FaultEvent& event : e.faults) {
     if (!event.passed_over.empty()) {
@@ -314,6 +336,7 @@ LabReport judge(const LabEvidence& e, TextChecker& checker,
   report.checks.push_back(check_texts(e, checker, report, progress));
   if (!e.undisturbed.empty()) report.checks.push_back(check_equal(e, report));
   report.checks.push_back(check_gaps(e, report));
+  if (auto routing = check_routing(e, report)) report.checks.push_back(std::move(*routing));
   if (e.plan.checks.records) report.checks.push_back(check_records(e));
   report.checks.push_back(check_survivors(e));
   report.checks.push_back(check_processes(e));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <charconv>
 #include <chrono>
 #include <exception>
 #include <utility>
@@ -19,6 +20,7 @@ namespace {
 constexpr std::size_t kBodyBytesMax = std::size_t{4} * 1024 * 1024;
 constexpr std::uint32_t kMovesMax = 8;
 constexpr Duration kMovePause = milliseconds{50};
+constexpr Duration kRetryAfterMax = seconds{60};  // as the official clients
 // Heartbeats come every 15 s: a stream that says nothing for so long has hung.
 constexpr Duration kSilentMax = seconds{60};
 constexpr Duration kHeadMax = seconds{180};
@@ -111,12 +113,13 @@ Task<LabAnswer> LabClient::ask(const LabRequest& request) {
     answer.complete = asked.has_value();
     if (answer.complete) break;
     answer.fault = asked.error().message;
-    // Only what no byte was read of may be asked again without harm to a reader.
-    const bool unread = answer.status == 0 || answer.status == 503;
+    // As the official clients do: no answer, 429 and 503 are asked again, after the time told. Only
+    // what no byte was read of may be, without harm to a reader.
+    const bool unread = answer.status == 0 || answer.status == 429 || answer.status == 503;
     const bool may_move = options_.move_on && unread && move < kMovesMax;
     if (!may_move) break;
     Timer pause{executor_};
-    pause.expires_after(kMovePause);
+    pause.expires_after(std::max(kMovePause, answer.retry_after));
     co_await pause.async_wait(kAwait);
   }
   answer.ended = clock_.now();
@@ -150,6 +153,10 @@ Task<Result<>> LabClient::read(const LabRequest& request, net::ClientResponse re
   answer.site = response.header(api::headers::kSite);
   AnswerReader reader{answer, request.choices};
   if (answer.status != 200) {
+    const std::string_view after = response.header(api::headers::kRetryAfterMs);
+    std::uint32_t after_ms = 0;
+    std::from_chars(after.data(), after.data() + after.size(), after_ms);
+    answer.retry_after = std::min<Duration>(milliseconds{after_ms}, kRetryAfterMax);
     const bool told_when = !response.header(api::headers::kRetryAfter).empty();
     answer.refused = (answer.status == 429 || answer.status == 503) && told_when;
     auto body = co_await response.read_all(kBodyBytesMax);

@@ -138,11 +138,13 @@ class LabReader {
     PERIGEE_TRY(texts, table.boolean("texts", spec.texts));
     PERIGEE_TRY(tolerance, table.number("logit_tolerance", spec.logit_tolerance, 0, 10));
     PERIGEE_TRY(gap, table.number("gap_ms_p99_max", 0, 0, kSecondsMax * 1000));
+    PERIGEE_TRY(routing, table.number("routing_ms_max", 0, 0, kSecondsMax * 1000));
     PERIGEE_TRY(memory, table.number("memory_growth_mib_max", spec.memory_growth_mib_max, 0, 1e6));
     PERIGEE_TRY(files,
                 table.integer("descriptor_growth_max", spec.descriptor_growth_max, 0, 1'000'000));
     PERIGEE_TRY(records, table.boolean("records", spec.records));
-    spec = {undisturbed, refusals, complete, texts, tolerance, gap, memory, files, records};
+    spec = {undisturbed, refusals, complete, texts, tolerance,
+            gap,         routing,  memory,   files, records};
     return table.finish(kLabManual);
   }
 

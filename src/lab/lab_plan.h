@@ -58,6 +58,7 @@ struct CheckSpec {
   bool texts = true;              // false: deviations are counted, no failure
   double logit_tolerance = 0.25;  // how much less than the model's choice a token may score
   double gap_ms_p99_max = 0;      // at a switch; 0: any
+  double routing_ms_max = 0;      // after a cut, until all see all again; 0: any
   double memory_growth_mib_max = 64;
   std::int64_t descriptor_growth_max = 256;
   bool records = true;  // one usage record per request, with its tokens

@@ -24,6 +24,7 @@ kinds = { guided = 1, stop = 3 }
 classes = { realtime = 1 }
 [checks]
 gap_ms_p99_max = 800
+routing_ms_max = 2000
 [[fault]]
 kind = "kill"
 at_s = 1
@@ -38,6 +39,7 @@ sites = ["metro-paris", "metro-berlin"]
   EXPECT_EQ(plan->workload.at_once, 5U);
   EXPECT_EQ(plan->faults.size(), 1U);
   EXPECT_EQ(plan->checks.gap_ms_p99_max, 800);
+  EXPECT_EQ(plan->checks.routing_ms_max, 2000);
   for (const LabRequest& request : make_requests(*plan, "m")) {
     EXPECT_TRUE(request.kind == RequestKind::Guided || request.kind == RequestKind::Stop);
     EXPECT_EQ(request.service_class, ServiceClass::Realtime);

@@ -36,6 +36,8 @@ struct Figures {
   double typical_gap_ms_p50 = 0;  // between two texts of a stream
   double switch_gap_ms_p50 = 0;   // over the fault, in disturbed streams
   double switch_gap_ms_p99 = 0;
+  std::size_t cuts = 0;       // links or islands that were healed
+  double routing_ms_max = 0;  // until all sites saw each other again
   double first_text_ms_p50 = 0;
   double first_text_ms_p99 = 0;
   double load_s = 0;
