@@ -35,6 +35,8 @@ inline constexpr std::string_view kResumed = "perigee-resumed";
 inline constexpr std::string_view kRetryAfter = "retry-after";       // seconds
 inline constexpr std::string_view kRetryAfterMs = "retry-after-ms";  // the same, finer
 inline constexpr std::string_view kRefused = "perigee-refused";      // why, when for load: Refused
+inline constexpr std::string_view kSum =
+    "perigee-sum";  // api/message_sum.h; between sites, both ways
 inline constexpr std::string_view kReplayed = "idempotent-replayed";  // "true": not run again
 
 }  // namespace perigee::api::headers

@@ -5,6 +5,7 @@
 #include "api/headers.h"
 #include "api/json_text.h"
 #include "api/load.h"
+#include "api/message_sum.h"
 
 namespace perigee::api {
 namespace {
@@ -52,27 +53,15 @@ bool read_item(std::string_view name, std::string_view value, StreamField& field
     field.load = parse_load(value);
     return field.load.has_value();
   }
+  if (name == "refused") field.refused = value;
+  if (name == "sum") {
+    field.sum = parse_sum(value);
+    return field.sum.has_value();
+  }
   return true;
 }
 
-}  // namespace
-
-std::optional<StreamField> parse_stream_field(std::string_view value) {
-  StreamField field;
-  while (!value.empty()) {
-    const std::size_t space = value.find(' ');
-    const std::string_view item = value.substr(0, space);
-    value = space == std::string_view::npos ? std::string_view{} : value.substr(space + 1);
-    const std::size_t equals = item.find('=');
-    if (equals == std::string_view::npos || equals == 0) return std::nullopt;
-    if (!read_item(item.substr(0, equals), item.substr(equals + 1), field)) return std::nullopt;
-  }
-  return field;
-}
-
-void append_event_line(std::string& out, const StreamField& field) {
-  if (field.token_ids.empty() && !field.ends && !field.more) return;
-  out.append(kStreamField).append(":");
+void append_items(std::string& out, const StreamField& field) {
   if (field.choice > 0) {
     out += " choice=";
     append_json_number(out, field.choice);
@@ -80,18 +69,81 @@ void append_event_line(std::string& out, const StreamField& field) {
   if (!field.token_ids.empty()) out.append(" ids=").append(field.token_ids);
   if (field.ends) out += " end=1";
   if (field.more) out += " more=1";
+}
+
+void append_items(std::string& out, const Usage& usage, const EngineLoad* load) {
+  out.append(" usage=").append(format_usage(usage));
+  if (load != nullptr) out.append(" load=").append(format_load(*load));
+}
+
+void begin_line(std::string& out) { out.append(kStreamField).append(":"); }
+
+// Ends the line whose items begin at `items`.
+void end_line(std::string& out, std::size_t items, std::string_view data) {
+  std::string_view summed = std::string_view{out}.substr(items);
+  if (!summed.empty()) summed.remove_prefix(1);  // the blank
+  const std::uint32_t sum = sum_of(summed, data);
+  out += " sum=";
+  append_sum(out, sum);
+  out += '\n';
+}
+
+}  // namespace
+
+std::optional<StreamField> parse_stream_field(std::string_view value) {
+  const std::string_view whole = value;
+  StreamField field;
+  while (!value.empty()) {
+    if (field.sum) return std::nullopt;
+    const std::size_t begins = whole.size() - value.size();
+    const std::size_t space = value.find(' ');
+    const std::string_view item = value.substr(0, space);
+    value = space == std::string_view::npos ? std::string_view{} : value.substr(space + 1);
+    const std::size_t equals = item.find('=');
+    if (equals == std::string_view::npos || equals == 0) return std::nullopt;
+    if (!read_item(item.substr(0, equals), item.substr(equals + 1), field)) return std::nullopt;
+    if (field.sum) field.summed = whole.substr(0, begins > 0 ? begins - 1 : 0);
+  }
+  return field;
+}
+
+void append_event_line(std::string& out, const StreamField& field) {
+  if (field.token_ids.empty() && !field.ends && !field.more) return;
+  begin_line(out);
+  append_items(out, field);
   out += '\n';
 }
 
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load) {
-  out += kStreamField;
-  out += ": usage=";
-  out += format_usage(usage);
-  if (load != nullptr) {
-    out += " load=";
-    out += format_load(*load);
-  }
+  begin_line(out);
+  append_items(out, usage, load);
   out += '\n';
+}
+
+void append_summed_event_line(std::string& out, const StreamField& field, std::string_view data) {
+  begin_line(out);
+  const std::size_t items = out.size();
+  append_items(out, field);
+  end_line(out, items, data);
+}
+
+void append_summed_end_line(std::string& out, const Usage& usage, const EngineLoad* load,
+                            std::string_view data) {
+  begin_line(out);
+  const std::size_t items = out.size();
+  append_items(out, usage, load);
+  end_line(out, items, data);
+}
+
+void append_summed_error_line(std::string& out, std::string_view refused, std::string_view data) {
+  begin_line(out);
+  const std::size_t items = out.size();
+  if (!refused.empty()) out.append(" refused=").append(refused);
+  end_line(out, items, data);
+}
+
+bool is_whole(const StreamField& field, std::string_view data) {
+  return field.sum && *field.sum == sum_of(field.summed, data);
 }
 
 }  // namespace perigee::api

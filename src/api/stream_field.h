@@ -5,12 +5,16 @@
 //   perigee: choice=1 ids=12,345 more=1
 //   perigee: choice=1 end=1
 //   perigee: usage=prompt=12,cached=3,completion=40 load=slots=8,busy=1,...
+//   perigee: ids=12 sum=0123abcd
+//   perigee: refused=draining
 //
 //   choice  the choice that the rest of the line is about; left out when it is 0
 //   ids     the tokens whose text the event completes
 //   end     the event has the choice's finish reason: nothing of it follows
 //   more    the event and the next one belong together: who can't hand on both hands on none. So a
 //           role, the first text, the last text and the finish reason are never torn apart
+//   refused with an error: why it was refused for load, as `perigee-refused` would say
+//   sum     of the items before it and of the event's data: between sites (api/message_sum.h)
 //
 // Items are separated by one space; the first '=' of an item separates its name and its value.
 #pragma once
@@ -32,18 +36,29 @@ struct StreamField {
   bool more = false;           // belongs together with the next event
   std::optional<Usage> usage;
   std::optional<EngineLoad> load;
+  std::string_view refused = {};          // "draining"; empty: not said
+  std::optional<std::uint32_t> sum = {};  // always the last item
+  std::string_view summed = {};           // what stands before it
 };
 
 inline constexpr std::uint32_t kTokenIdsMax = 4096;  // in one event
 inline constexpr std::uint32_t kChoicesMax = 4096;   // of one request: prompts times n
 
 // Parses a line's value. Unknown items are ignored (a newer peer); nullopt when a known one is
-// malformed or given twice.
+// malformed or given twice, or something follows the sum.
 std::optional<StreamField> parse_stream_field(std::string_view value);
 
 // Append a whole line, "perigee: ...\n"; nothing when there is nothing to say.
 // Of `field`: choice, token_ids, ends and more.
 void append_event_line(std::string& out, const StreamField& field);
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load);
+
+// The same for a site, with the sum over the line and the event's `data`; there is always a line.
+void append_summed_event_line(std::string& out, const StreamField& field, std::string_view data);
+void append_summed_end_line(std::string& out, const Usage& usage, const EngineLoad* load,
+                            std::string_view data);
+void append_summed_error_line(std::string& out, std::string_view refused, std::string_view data);
+// Whether `data` is what the line was made for.
+bool is_whole(const StreamField& field, std::string_view data);
 
 }  // namespace perigee::api

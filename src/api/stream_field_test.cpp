@@ -89,5 +89,37 @@ TEST(StreamField, SurvivesRandomText) {
   }
 }
 
+TEST(StreamField, ItsSumHoldsTheLineToItsData) {
+  std::string line;
+  append_summed_event_line(line, {.choice = 1, .token_ids = "5,6", .usage = {}, .load = {}}, "{}");
+  const std::string value = value_of(line);
+  const auto field = parse_stream_field(value);
+  ASSERT_TRUE(field);
+  EXPECT_EQ(field->summed, "choice=1 ids=5,6");
+  EXPECT_TRUE(is_whole(*field, "{}"));
+  EXPECT_FALSE(is_whole(*field, "{ }"));
+  std::string other = value;
+  other[other.find('5')] = '7';
+  EXPECT_FALSE(is_whole(*parse_stream_field(other), "{}"));
+  EXPECT_FALSE(parse_stream_field(value + " ids=9")) << "nothing follows it";
+}
+
+TEST(StreamField, SumsWhatSaysNothingElse) {
+  std::string line;
+  append_summed_event_line(line, {}, "role");
+  const std::string value = value_of(line);
+  EXPECT_TRUE(is_whole(*parse_stream_field(value), "role"));
+  EXPECT_FALSE(is_whole(*parse_stream_field(""), "role")) << "without a sum nothing is known";
+}
+
+TEST(StreamField, SaysWhyAnErrorIsARefusal) {
+  std::string line;
+  append_summed_error_line(line, "draining", "{}");
+  const std::string value = value_of(line);
+  const auto field = parse_stream_field(value);
+  EXPECT_EQ(field->refused, "draining");
+  EXPECT_TRUE(is_whole(*field, "{}"));
+}
+
 }  // namespace
 }  // namespace perigee::api

@@ -42,7 +42,7 @@ std::vector<CandidateIndex> Failover::tried() const {
 }
 
 Instant Failover::latest() const {
-  return shown_ + (begun_ ? options_->resume_within : begin_within());
+  return shown_ + (has_place() ? options_->resume_within : begin_within());
 }
 
 Duration Failover::begin_within() const {
@@ -133,11 +133,16 @@ void Failover::no_candidate(Duration ready_in, Instant now) {
     return;
   }
   if (ready_in > Duration{}) away_ = false;  // it can be reached, and fails
-  over_ = over_ || (!begun_ && (refused_ || now + ready_in >= latest()));
+  over_ = over_ || (!has_place() && (refused_ || now + ready_in >= latest()));
   failed_.clear();  // whoever failed may be back by then
   const auto doublings = std::min(waits_, kPauseDoublings);
   not_before_ = now + std::min(kPauseFirst * (1U << doublings), kPauseMost);
   if (waits_ < kPauseDoublings) ++waits_;
+}
+
+void Failover::displaced(Instant now) {
+  displaced_ = true;
+  shown_ = now;
 }
 
 bool Failover::showed(Side side, Instant now) {
@@ -178,7 +183,8 @@ void Failover::failed(Side side, Code code, Instant now) {
   not_before_ = Instant::min();  // that nobody could overtake it does not hold back its successor
   refused_ = code == Code::ResourceExhausted;
   away_ = code == Code::Unavailable;
-  if (begun_ && refused_) {  // a full engine made nothing: time alone bounds how often it is asked
+  if (has_place() &&
+      refused_) {  // a full engine made nothing: time alone bounds how often it is asked
     --attempts_;
     --fruitless_;
   }

@@ -94,6 +94,9 @@ class Failover {
   bool showed(Side side, Instant now);
   // The attempt is over without a good end.
   void failed(Side side, Code code, Instant now);
+  // Its site sends the first attempt away, failed() follows: it was let in once, so that refusals
+  // for load do not end it before `resume_within`, as if it had begun.
+  void displaced(Instant now);
   // What was shown can't be resumed by anybody: from now on a failure ends the request.
   void lost_track() { resumable_ = false; }
   // Nothing more is to be tried.
@@ -120,6 +123,7 @@ class Failover {
     Duration patience{};  // for each token after the first
   };
   bool exhausted() const;
+  bool has_place() const { return begun_ || displaced_; }
   Instant latest() const;
   Duration begin_within() const;
   Instant beside_at() const;
@@ -141,6 +145,7 @@ class Failover {
   bool streams_;
   bool begun_ = false;
   bool away_ = true;  // what it waits for can't be reached, as far as is known
+  bool displaced_ = false;
   bool resumable_ = true;
   bool refused_ = false;  // the last failure was for load
   bool over_ = false;

@@ -95,6 +95,28 @@ TEST_F(FailoverTest, DoesNotKeepAClientWaitingForNothing) {
   EXPECT_EQ(open.decide(now_).action, Action::GiveUp) << "it is known to be away for longer";
 }
 
+TEST_F(FailoverTest, WhatADrainSendsAwayIsNotRefusedWhereItWouldHaveRun) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  now_ += seconds{20};  // in a queue
+  failover.displaced(now_);
+  failover.failed(Side::First, Code::ResourceExhausted, now_);
+  const Instant sent_away = now_;
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(failover.decide(now_).action, Action::Start);
+    failover.started(Side::First, 2, kForecast, std::nullopt, now_);
+    failover.failed(Side::First, Code::ResourceExhausted, now_);
+    failover.no_candidate(Duration{}, now_);
+    ASSERT_EQ(after_waiting(failover), Action::Start);
+  }
+  while (failover.decide(now_).action == Action::Start) {
+    failover.no_candidate(Duration{}, now_);
+    after_waiting(failover);
+  }
+  EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
+  EXPECT_EQ(now_ - sent_away, options_.resume_within);
+}
+
 TEST_F(FailoverTest, ResumesAndWaitsForAnEngineToComeBack) {
   Failover failover = make(ServiceClass::Standard);
   start(failover, 1);

@@ -36,7 +36,8 @@ struct DemoOptions {
 inline constexpr const char* kDemoModel = "perigee-demo";
 inline constexpr Duration kStartMax =
     seconds{60};  // then something is wrong, and start() says what
-inline constexpr Duration kEndAskedMax = seconds{30};  // between SIGTERM and SIGKILL of one site
+// Between SIGTERM and SIGKILL of one site: above its limits.stop_grace_ms.
+inline constexpr Duration kEndAskedMax = seconds{130};
 // Sites reach control through the relay too, over a link of this name without delay.
 inline constexpr const char* kControlLink = "control";
 

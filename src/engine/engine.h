@@ -65,16 +65,20 @@ struct Job {
 // Why a request was refused for load, where that is said: the header `perigee-refused`. It is news
 // of the load, never a fault of an engine or a site.
 enum class Refused : std::uint8_t {
-  No,         // it was not, or nobody said why
-  Full,       // too much waits already
-  TooLate,    // its first token, or its end, would come later than it may
-  NoCapacity  // the site's power or the network's own work leaves nothing for it
+  No,          // it was not, or nobody said why
+  Full,        // too much waits already
+  TooLate,     // its first token, or its end, would come later than it may
+  NoCapacity,  // the site's power or the network's own work leaves nothing for it
+  Draining     // it was let in, and has to go on elsewhere: the site is being emptied
 };
+inline constexpr Refused kAllRefusals[] = {Refused::Full, Refused::TooLate, Refused::NoCapacity,
+                                           Refused::Draining};
 constexpr std::string_view to_string(Refused refused) {  // "" for No
   switch (refused) {
     case Refused::Full: return "full";
     case Refused::TooLate: return "too_late";
     case Refused::NoCapacity: return "no_capacity";
+    case Refused::Draining: return "draining";
     case Refused::No: break;
   }
   return "";

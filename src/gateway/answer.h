@@ -22,6 +22,7 @@ struct AnswerHead {
   std::optional<std::uint32_t> resumed;  // for a peer site only: goes on after so many tokens
   std::optional<Usage> usage;            // for a peer site only, with a whole answer
   Refused refused = Refused::No;         // with an error
+  bool for_site = false;                 // it goes to a peer site: with sums (api/message_sum.h)
   bool replayed = false;                 // an earlier request was answered so: nothing ran
 };
 

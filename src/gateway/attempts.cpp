@@ -166,6 +166,7 @@ void Attempts::drop(Side side, Error error, bool blamed) {
   const Refused refused = head != nullptr ? head->refused : Refused::No;
   if (blamed) attempt.report.failed(error, refused);
   const Instant now = parts_.clock.now();
+  if (refused == Refused::Draining && side == Side::First) failover_.displaced(now);
   failover_.failed(side, refused == Refused::No ? error.code : Code::ResourceExhausted, now);
   if (too_late(now)) failover_.give_up();
   if (side == Side::Second) {
@@ -249,8 +250,11 @@ void Attempts::leave_local() {
     if (attempt == nullptr) continue;
     const CandidateState* state = parts_.router.candidate(attempt->candidate);
     if (state == nullptr || !state->local) continue;
+    if (side == Side::First) failover_.displaced(parts_.clock.now());
     drop(side, Error{Code::ResourceExhausted, "this site is being drained: go on elsewhere"}, true);
-    if (route_.local_only) failover_.give_up();
+    if (!route_.local_only) continue;
+    refused_ = Refused::Draining;
+    failover_.give_up();
   }
   events_.notify();
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "api/headers.h"
+#include "api/message_sum.h"
 
 namespace perigee {
 namespace {
@@ -99,6 +100,15 @@ Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   return {};
 }
 
+// Asked before all else: a damaged request must not be refused as if its client were at fault.
+Result<> refuse_damaged(const net::Request& request) {
+  const std::string_view text = request.header(api::headers::kSum);
+  if (text.empty()) return {};  // of the version before
+  const std::optional<std::uint32_t> sum = api::parse_sum(text);
+  if (sum && *sum == api::sum_of_request(request.headers, request.body)) return {};
+  return Error{Code::Protocol, "the request was damaged on its way between sites"};
+}
+
 }  // namespace
 
 Result<> refuse_repeated_headers(const net::Request& request) {
@@ -115,6 +125,7 @@ Result<> refuse_repeated_headers(const net::Request& request) {
 }
 
 Result<ClientHints> read_client_hints(const net::Request& request, bool from_site) {
+  if (from_site) PERIGEE_CHECK(refuse_damaged(request));
   ClientHints hints;
   const std::string_view id = request.header(api::headers::kRequestId);
   if (id.size() > kRequestIdBytesMax || !plain_id(id)) {

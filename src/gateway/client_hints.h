@@ -33,7 +33,8 @@ struct ClientHints {
 // InvalidArgument.
 Result<> refuse_repeated_headers(const net::Request& request);
 
-// InvalidArgument names the header. The peer's headers are read only when `from_site`.
+// InvalidArgument names the header. The peer's headers are read only when `from_site`; Protocol
+// when its request was damaged on the way.
 Result<ClientHints> read_client_hints(const net::Request& request, bool from_site);
 
 }  // namespace perigee

@@ -7,7 +7,7 @@
 namespace perigee {
 namespace {
 
-constexpr std::size_t kFrameBytes = 40;  // about "perigee: choice=1 ids=\ndata: \n\n"
+constexpr std::size_t kFrameBytes = 53;  // about "perigee: choice=1 ids= sum=0123abcd\ndata: \n\n"
 
 }  // namespace
 
@@ -20,7 +20,7 @@ void EventStream::Batch::add(const Chunk& chunk, bool relay_field) {
     field.token_ids = chunk.token_ids;
     field.ends = chunk.ends;
     field.more = chunk.more;
-    api::append_event_line(bytes, field);
+    api::append_summed_event_line(bytes, field, chunk.json);
   }
   std::string_view rest = chunk.json;
   for (std::size_t end; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {

@@ -6,6 +6,8 @@
 #include "api/error_body.h"
 #include "api/headers.h"
 #include "api/load.h"
+#include "api/message_sum.h"
+#include "api/stream_field.h"
 
 namespace perigee {
 namespace {
@@ -38,16 +40,23 @@ class HeaderTexts {
     add(api::headers::kRetryAfter, retry_after_);
     add(api::headers::kRetryAfterMs, retry_after_ms_);
   }
+  // Of a whole answer to a site, after the others.
+  void add_sum(const AnswerHead& head, std::string_view body) {
+    if (!head.for_site) return;
+    api::append_sum(sum_, api::sum_of(usage_, body));
+    add(api::headers::kSum, sum_);
+  }
   std::span<const net::Header> view() const { return std::span{headers_.data(), count_}; }
 
  private:
-  std::array<net::Header, 12> headers_{};
+  std::array<net::Header, 14> headers_{};
   std::size_t count_ = 0;
   std::string load_;
   std::string usage_;
   std::string resumed_;
   std::string retry_after_;
   std::string retry_after_ms_;
+  std::string sum_;
 };
 
 constexpr std::string_view kJson = "application/json";
@@ -57,6 +66,7 @@ constexpr std::string_view kJson = "application/json";
 Task<Result<>> HttpAnswer::respond(const AnswerHead& head, std::string_view body) {
   HeaderTexts headers{kJson};
   headers.add(head);
+  headers.add_sum(head, body);
   co_return co_await out_.respond(200, headers.view(), body);
 }
 
@@ -65,6 +75,8 @@ Task<Result<>> HttpAnswer::begin_stream(const AnswerHead& head) {
   headers.add("cache-control", "no-cache");
   headers.add("x-accel-buffering", "no");
   headers.add(head);
+  if (head.for_site) headers.add(api::headers::kSum, api::kSumOfEvents);
+  for_site_ = head.for_site;
   co_return co_await out_.begin(200, headers.view());
 }
 
@@ -79,12 +91,15 @@ Task<Result<>> HttpAnswer::finish(std::string_view events) {
 Task<Result<>> HttpAnswer::fail(const AnswerHead& head, const Error& error) {
   const std::string body = api::error_body(error);
   if (started()) {
-    const std::string event = "data: " + body + "\n\n";
+    std::string event;
+    if (for_site_) api::append_summed_error_line(event, to_string(head.refused), body);
+    event.append("data: ").append(body).append("\n\n");
     co_return co_await finish(event);
   }
   HeaderTexts headers{kJson};
   headers.add(head);
   headers.add(error);
+  headers.add_sum(head, body);
   co_return co_await out_.respond(api::http_status(error), headers.view(), body);
 }
 

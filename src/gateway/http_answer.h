@@ -21,6 +21,7 @@ class HttpAnswer final : public Answer {
 
  private:
   net::ResponseWriter& out_;
+  bool for_site_ = false;  // of a stream that has begun
 };
 
 // Sends an error as status, body and headers; for endpoints that are not inference.

@@ -5,8 +5,8 @@
 
 #include "api/error_body.h"
 #include "api/headers.h"
-#include "api/load.h"
 #include "api/resume_field.h"
+#include "api/stream_field.h"
 #include "base/hex.h"
 #include "base/secret.h"
 #include "gateway/attempts.h"
@@ -58,6 +58,7 @@ struct Inference::Run {
         place(inference.runs_.size()),
         operation(call.operation),
         from_site(call.caller.role == Role::Site) {
+    head->for_site = from_site;
     runs.push_back(this);
   }
   Run(const Run&) = delete;
@@ -391,6 +392,7 @@ Task<bool> Inference::beat(Answer& answer, Run& run) {
     AnswerHead early;  // who will serve it is not known yet
     early.request_id = run.head->request_id;
     early.resumed = run.head->resumed;
+    early.for_site = run.from_site;
     auto begun = co_await answer.begin_stream(early);
     if (!begun) co_return false;
   }
@@ -408,13 +410,12 @@ Task<bool> Inference::end_stream(Answer& answer, Run& run) {
   const Finished& finished = run.attempts->finished();
   if (is_known(finished.usage)) run.usage = finished.usage;
   std::string last;
+  constexpr std::string_view kDone = "[DONE]";
   if (run.from_site) {
-    last = "perigee: usage=" + api::format_usage(run.usage);
     const std::optional<EngineLoad> load = load_for_peer(run, finished.load);
-    if (load) last += " load=" + api::format_load(*load);
-    last += "\n";
+    api::append_summed_end_line(last, run.usage, load ? &*load : nullptr, kDone);
   }
-  last += "data: [DONE]\n\n";
+  last.append("data: ").append(kDone).append("\n\n");
   auto ended = co_await answer.finish(last);
   if (!ended) co_return false;
   co_return true;

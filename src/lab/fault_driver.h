@@ -24,9 +24,9 @@ struct FaultEvent {
   Fault fault;
   Instant began{};
   std::optional<Instant> mended;
+  std::string passed_over;  // why it was not brought about; empty: it was
   // Of a cut: so long after it was mended all sites saw as many peers up, and control, as before.
   std::optional<Duration> routed_again = {};
-  std::string passed_over;  // why it was not brought about; empty: it was
 };
 
 struct FaultDriverOptions {

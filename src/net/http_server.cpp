@@ -14,7 +14,9 @@ HttpServer::~HttpServer() {
 
 Result<Endpoint> HttpServer::listen(const Endpoint& endpoint) { return core_->listen(endpoint); }
 
-Task<void> HttpServer::shut_down(Duration grace) { return ServerCore::shut_down(core_, grace); }
+Task<void> HttpServer::shut_down(Duration grace, Duration at_most) {
+  return ServerCore::shut_down(core_, grace, at_most);
+}
 
 std::size_t HttpServer::connections() const { return core_->connections(); }
 

@@ -93,8 +93,11 @@ class HttpServer {
   // Binds and starts accepting; port 0 picks one. FailedPrecondition when the address is in use
   // (for a Unix socket: only if something answers there; a stale file is replaced).
   Result<Endpoint> listen(const Endpoint& endpoint);
-  // Stops accepting, lets running responses end for at most `grace`, closes idle connections.
-  Task<void> shut_down(Duration grace);
+  // Stops accepting. For `grace`, or until nothing runs, each connection is served once more; then
+  // only what runs may end, for `at_most` in all, and what is idle is closed. Called again, the
+  // shorter times hold.
+  Task<void> shut_down(Duration grace, Duration at_most);
+  Task<void> shut_down(Duration grace) { return shut_down(grace, grace); }
   std::size_t connections() const;
   std::size_t body_bytes() const;  // held of requests, as `bodies_bytes_max` counts
 

@@ -103,6 +103,7 @@ bool ServerConnection::end_exchange() {
   watch_client(nullptr);
   drop_request();
   if (answer_ != Answer::Done || !keep_alive_ || !socket_.is_open()) return false;
+  if (core_->closing()) return false;
   answer_ = Answer::None;
   phase_ = Phase::Idle;
   in_is_new_ = !in_.empty();

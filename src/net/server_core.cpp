@@ -208,10 +208,23 @@ void ServerCore::close_all() {
   for (ServerConnection* connection : connections_) connection->cut();
 }
 
-Task<void> ServerCore::shut_down(std::shared_ptr<ServerCore> self, Duration grace) {
+void ServerCore::close_idle_ones() {
+  for (ServerConnection* connection : connections_) {
+    if (connection->idle()) connection->cut();
+  }
+}
+
+Task<void> ServerCore::shut_down(std::shared_ptr<ServerCore> self, Duration grace,
+                                 Duration at_most) {
   self->stop_listening();
-  self->drain_until_ = std::min(self->drain_until_, self->clock.now() + grace);
+  const Instant now = self->clock.now();
+  self->serve_until_ = std::min(self->serve_until_, now + grace);
+  self->drain_until_ = std::min(self->drain_until_, now + at_most);
   while (self->busy() && self->clock.now() < self->drain_until_) {
+    if (!self->closing_ && self->clock.now() >= self->serve_until_) {
+      self->closing_ = true;
+      self->close_idle_ones();
+    }
     self->drained_.expires_after(kDrainLook);
     auto waited = co_await self->drained_.async_wait(kAwait);
     static_cast<void>(waited);

@@ -26,7 +26,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   Result<Endpoint> listen(Endpoint endpoint);
   void stop_listening();
   void close_all();
-  static Task<void> shut_down(std::shared_ptr<ServerCore> self, Duration grace);
+  static Task<void> shut_down(std::shared_ptr<ServerCore> self, Duration grace, Duration at_most);
 
   // "Date: ...\r\n", made once per second.
   std::string_view date_line();
@@ -39,6 +39,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void remove(ServerConnection& connection);
   std::size_t connections() const { return connections_.size(); }
   bool draining() const { return draining_; }
+  bool closing() const { return closing_; }  // no connection is served once more
 
   Executor executor;
   const Clock& clock;
@@ -58,6 +59,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void accept_from(Listener& listener);
   void take(int fd, bool loopback);
   bool close_an_idle_one();
+  void close_idle_ones();
   void refuse_for_want_of_descriptors(Listener& listener);
   void retry_later();
   bool busy() const;
@@ -71,10 +73,12 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
       retry_timer_, drained_;
   std::string date_;
   std::int64_t date_second_ = -1;
+  Instant serve_until_ = Instant::max();
   Instant drain_until_ = Instant::max();
   Instant warned_ = Instant::min();
   int spare_fd_ = -1;  // given up to accept and refuse when the process has no descriptor left
   bool draining_ = false;
+  bool closing_ = false;
   bool retrying_ = false;
 };
 

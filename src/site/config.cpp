@@ -195,6 +195,8 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.answer_timeout = milliseconds{answer};
   PERIGEE_TRY(grace, table.integer("drain_grace_ms", 10'000, 0, kHourMs));
   config.drain_grace = milliseconds{grace};
+  PERIGEE_TRY(stop, table.integer("stop_grace_ms", 120'000, 0, kHourMs));
+  config.stop_grace = std::max(config.drain_grace, Duration{milliseconds{stop}});
   PERIGEE_TRY(queue, table.integer("queue_requests_max", 4'096, 1, 1'000'000));
   config.queue_requests_max = static_cast<std::uint32_t>(queue);
   PERIGEE_TRY(wait, table.integer("queue_wait_ms", 45'000, 100, kHourMs));

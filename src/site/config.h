@@ -50,7 +50,8 @@ struct SiteConfig {
   Duration heartbeat = seconds{15};
   Duration first_token_timeout = seconds{60};
   Duration answer_timeout = seconds{600};
-  Duration drain_grace = seconds{10};  // how long a stop waits for running answers
+  Duration drain_grace = seconds{10};  // how long engines go on with what runs at a drain or stop
+  Duration stop_grace = seconds{120};  // how long a stop waits for answers; not below drain_grace
   std::size_t requests_max = 20'000;
   std::uint32_t queue_requests_max = 4'096;  // waiting, of each model
   Duration queue_wait_max = seconds{45};  // then refused: below the patience of whoever forwarded

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "control/directory_follower.h"
+#include "control/private_file.h"
 #include "control/usage_shipper.h"
 #include "engine/openai/http_engine.h"
 #include "gateway/gateway.h"
@@ -134,6 +135,7 @@ struct Site::Parts {
   void follow_drain();
   void on_signal(int signal);
   Task<> stop(int signal);
+  void leave_engines_after(Duration time);
   Task<> hurry();
   Task<> wait_while(bool (Parts::*condition)() const, Duration at_most);
   bool peers_untold() const { return !peers->all_told(); }
@@ -144,6 +146,7 @@ struct Site::Parts {
 
   SiteConfig config;
   std::string program;
+  std::optional<control::FolderLock> lock;  // outlives all that writes there
   SystemClock clock;
   asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   Router router;
@@ -166,6 +169,7 @@ struct Site::Parts {
   std::optional<control::DirectoryFollower> follower;
   std::optional<net::HttpServer> server;
   Instant started{};
+  Timer moving{io.get_executor()};
   bool stopping = false;
   bool warm = false;  // it has had somewhere to run a request, or waited long enough for it
 };
@@ -173,6 +177,8 @@ struct Site::Parts {
 Result<> Site::Parts::build() {
   raise_descriptor_limit(config.http.connections_max);
   PERIGEE_CHECK(make_private_folder(config.state_dir));
+  PERIGEE_TRY(held, control::FolderLock::lock(config.state_dir));
+  lock.emplace(std::move(held));
   PERIGEE_TRY(key, read_key(config.key_file));
   PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
@@ -369,24 +375,31 @@ Task<> Site::Parts::wait_while(bool (Parts::*condition)() const, Duration at_mos
 }
 
 // 1. Not ready any more, and peers hear that nothing new is to come; what comes is still served.
-// 2. Nothing is accepted; what runs may end. Shortly before the grace is over, what runs on
-//    its engines goes on elsewhere. 3. What is left is cut and settled.
+// 2. Nothing is accepted; what runs may end. Shortly before `drain_grace` is over, what runs on its
+//    engines goes on elsewhere; this site passes on what its own clients are sent until it ends.
+// 3. What is left after `stop_grace` is cut and settled.
 Task<> Site::Parts::stop(int signal) {
   log::info("site stopping", {{"signal", signal}, {"running", inference->running()}});
   const Duration last = std::min<Duration>(config.drain_grace / 4, seconds{1});
   follow_drain();
   peers->changed();
   co_await wait_while(&Parts::peers_untold, kToldMax);
-  Timer moving{io.get_executor()};
-  moving.expires_after(config.drain_grace - last);
-  moving.async_wait([this](boost::system::error_code cancelled) {
-    if (!cancelled) inference->leave_local_engines();
-  });
+  leave_engines_after(config.drain_grace - last);
   once.close();
-  co_await server->shut_down(config.drain_grace);
+  co_await server->shut_down(config.drain_grace, config.stop_grace);
   moving.cancel();
   co_await wait_while(&Parts::serving, kSettleMax);  // what was cut must still settle its record
   io.stop();
+}
+
+// And then every second, for what slipped in.
+void Site::Parts::leave_engines_after(Duration time) {
+  moving.expires_after(time);
+  moving.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled) return;
+    inference->leave_local_engines();
+    leave_engines_after(seconds{1});
+  });
 }
 
 // The second signal: whoever asks twice wants no more patience.

@@ -6,6 +6,7 @@
 
 #include "api/error_body.h"
 #include "api/headers.h"
+#include "api/message_sum.h"
 #include "base/log.h"
 #include "engine/openai/http_request.h"
 #include "engine/openai/stream_reader.h"
@@ -22,9 +23,10 @@ bool goes_on(const Job& job) { return job.delivered != nullptr || job.resume_spa
 // A running job: shared by its coroutine and the Generation, whichever ends last. It lives as long
 // as the answer: nothing of the request stays but its body, until the answer's head is there.
 struct HttpJob {
-  HttpJob(Executor executor, std::shared_ptr<const HttpEngineOptions> with, const Job& job,
-          EventSink& to)
+  HttpJob(Executor executor, std::shared_ptr<const HttpEngineOptions> with,
+          std::shared_ptr<bool> summed, const Job& job, EventSink& to)
       : options(std::move(with)),
+        has_summed(std::move(summed)),
         sink(&to),
         resumed(executor),
         streaming(job.stream),
@@ -41,6 +43,7 @@ struct HttpJob {
   }
 
   std::shared_ptr<const HttpEngineOptions> options;
+  std::shared_ptr<bool> has_summed;
   std::shared_ptr<const std::string> body;  // as sent
   EventSink* sink;                          // null once ended or cancelled
   net::Abort abort;
@@ -80,6 +83,34 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
   return error;
 }
 
+Error damaged() { return Error{Code::Protocol, "the answer was damaged on its way"}; }
+
+// Whether this answer must have sums; remembers that its sender knows them.
+bool is_summed(const HttpJob& job, const net::ClientResponse& response) {
+  if (!job.options->sums()) return false;
+  if (!response.header(api::headers::kSum).empty()) *job.has_summed = true;
+  return *job.has_summed;
+}
+
+bool is_whole(const HttpJob& job, const net::ClientResponse& response, std::string_view body) {
+  if (!is_summed(job, response)) return true;
+  const auto sum = api::parse_sum(response.header(api::headers::kSum));
+  return sum && *sum == api::sum_of(response.header(api::headers::kUsage), body);
+}
+
+// A request that was damaged may be refused as if its client were at fault, before anybody looks at
+// its sum: such a refusal has none. Others without one are what they say (a server that is full).
+bool is_whole_refusal(const HttpJob& job, const net::ClientResponse& response,
+                      std::string_view body) {
+  constexpr int kUnauthenticated = 401;
+  constexpr int kTooManyRequests = 429;
+  const int status = response.status();
+  const bool blames_client =
+      status < 500 && status != kUnauthenticated && status != kTooManyRequests;
+  if (!blames_client && response.header(api::headers::kSum).empty()) return true;
+  return is_whole(job, response, body);
+}
+
 enum class Step : std::uint8_t { Read, Pause, End };
 
 // Hands on what came of a stream. The sink may cancel inside: reader.feed() stops then.
@@ -109,7 +140,7 @@ Step hand_on(HttpJob& job, StreamReader& reader, const Result<std::string_view>&
 // A coroutine keeps room for each of its temporaries, and this one lasts as long as its stream: it
 // only waits.
 Task<> read_stream(HttpJob& job, net::ClientResponse& response) {
-  StreamReader reader{job.options->trusted, job.include_usage};
+  StreamReader reader{job.options->trusted, job.include_usage, is_summed(job, response)};
   Step step = Step::Read;
   while (step != Step::End) {
     if (step == Step::Pause) co_await job.resumed.wait();
@@ -125,6 +156,10 @@ Task<> read_whole(HttpJob& job, net::ClientResponse& response) {
     job.fail(std::move(body).error());
     co_return;
   }
+  if (!is_whole(job, response, *body)) {
+    job.fail(damaged());
+    co_return;
+  }
   auto finished = read_answer(std::move(*body), read_usage(*job.options, response));
   if (!finished) {
     job.fail(std::move(finished).error());
@@ -138,6 +173,10 @@ Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
   const Head head = read_refusal(*job.options, response);
   const std::int64_t retry_after_ms = read_retry_after_ms(response);
   auto body = co_await response.read_all(kErrorBytesMax);
+  if (body && !is_whole_refusal(job, response, *body)) {
+    job.fail(damaged());
+    co_return;
+  }
   if (job.sink != nullptr) job.sink->on_head(head);
   job.fail(upstream_error(*job.options, response.status() < 400 ? 502 : response.status(),
                           body ? std::string_view{*body} : std::string_view{}, retry_after_ms));
@@ -205,7 +244,7 @@ std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
     sink.on_error(std::move(able).error());
     return nullptr;
   }
-  auto running = std::make_shared<HttpJob>(executor_, options_, job, sink);
+  auto running = std::make_shared<HttpJob>(executor_, options_, has_summed_, job, sink);
   const HttpRequest request{*options_, job, clock_.now()};
   running->body = request.body();
   auto sending = client_.send(options_->endpoint, request.view(), &running->abort);

@@ -22,6 +22,8 @@ struct HttpEngineOptions {
   // engines and peers. An external server gets none of them.
   bool trusted = true;
   std::size_t answer_bytes_max = std::size_t{32} * 1024 * 1024;  // of a non-streaming answer
+  // What passes a network between sites is summed (api/message_sum.h).
+  bool sums() const { return trusted && !endpoint.is_unix(); }
 };
 
 // IO thread. `client` and `clock` must outlive the engine and its generations.
@@ -38,6 +40,8 @@ class HttpEngine final : public Engine {
   const Clock& clock_;
   net::HttpClient& client_;
   std::shared_ptr<const HttpEngineOptions> options_;
+  // Whether an answer of it was summed once: then all must be. Its jobs know it, too.
+  std::shared_ptr<bool> has_summed_ = std::make_shared<bool>(false);
 };
 
 }  // namespace perigee

@@ -6,6 +6,7 @@
 #include "api/body_edit.h"
 #include "api/headers.h"
 #include "api/load.h"
+#include "api/message_sum.h"
 #include "api/resume_field.h"
 #include "api/usage_scan.h"
 #include "base/assert.h"
@@ -69,6 +70,10 @@ HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Insta
     if (context.created > 0) created_ = std::to_string(context.created);
     add(api::headers::kCreated, created_);
     if (job.delivered != nullptr) resume(job);
+    if (options.sums()) {
+      api::append_sum(sum_, api::sum_of_request(std::span{headers_.data(), header_count_}, *body_));
+      add(api::headers::kSum, sum_);
+    }
     return;
   }
   // An external engine: its own name for the model, and the usage that metering needs.
@@ -140,12 +145,17 @@ Result<Finished> read_answer(std::string body, std::optional<Usage> reported) {
   return finished;
 }
 
+Refused parse_refused(std::string_view why) {
+  for (const Refused known : kAllRefusals) {
+    if (why == to_string(known)) return known;
+  }
+  return Refused::No;
+}
+
 Head read_refusal(const HttpEngineOptions& options, const net::ClientResponse& response) {
   Head head = read_head(options, response);
   const std::string_view why = response.header(api::headers::kRefused);
-  for (const Refused known : {Refused::Full, Refused::TooLate, Refused::NoCapacity}) {
-    if (options.trusted && why == to_string(known)) head.refused = known;
-  }
+  if (options.trusted) head.refused = parse_refused(why);
   if (head.refused == Refused::No && response.status() == kTooManyRequests) {
     head.refused = Refused::Full;
   }

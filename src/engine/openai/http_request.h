@@ -35,6 +35,7 @@ class HttpRequest {
   std::string jurisdictions_;
   std::string seed_;
   std::string created_;
+  std::string sum_;
   std::shared_ptr<const std::string> body_;
   std::array<net::Header, kHeadersMax> headers_{};
   std::size_t header_count_ = 0;
@@ -49,6 +50,7 @@ std::optional<Usage> read_usage(const HttpEngineOptions& options,
 bool is_event_stream(const net::ClientResponse& response);
 // A whole non-streaming answer. Protocol when it is not a JSON object. `reported` spares the scan.
 Result<Finished> read_answer(std::string body, std::optional<Usage> reported);
+Refused parse_refused(std::string_view why);  // No where it is not known
 // As read_head(), with why it refused: believed of own engines and peers; a 429 of any other server
 // means that it is full.
 Head read_refusal(const HttpEngineOptions& options, const net::ClientResponse& response);

@@ -4,11 +4,12 @@
 
 #include "api/stream_field.h"
 #include "api/usage_scan.h"
+#include "engine/openai/http_request.h"
 
 namespace perigee {
 
-StreamReader::StreamReader(bool trusted, bool include_usage)
-    : trusted_(trusted), include_usage_(include_usage) {}
+StreamReader::StreamReader(bool trusted, bool include_usage, bool summed)
+    : trusted_(trusted), include_usage_(include_usage), summed_(summed) {}
 
 StreamReader::State StreamReader::feed(std::string_view bytes, EventSink*& sink) {
   paused_ = false;
@@ -29,9 +30,13 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     auto parsed = api::parse_stream_field(event.perigee);
     if (!parsed) return fail(Code::Protocol, "the engine sent a malformed perigee: line");
     field = *parsed;
-    if (field.usage) usage_ = *field.usage;
-    if (field.load) load_ = *field.load;
+    if (field.sum) summed_ = true;
   }
+  if (summed_ && !api::is_whole(field, event.data)) {
+    return fail(Code::Protocol, "an event was damaged on its way");
+  }
+  if (field.usage) usage_ = *field.usage;
+  if (field.load) load_ = *field.load;
   if (event.data == "[DONE]") return State::Done;
   if (event.data.empty()) return State::More;
   Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more};
@@ -44,7 +49,11 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     chunk.tokens = facts->tokens;
   } else if (field.token_ids.empty()) {  // an error, or of an external engine behind a peer
     const auto facts = api::scan_chunk(event.data);
-    if (facts && facts->error) return fail(*facts->error);
+    if (facts && facts->error) {
+      const Refused why = parse_refused(field.refused);
+      if (why != Refused::No) sink->on_head(Head{.site = {}, .refused = why});
+      return fail(*facts->error);
+    }
     if (facts) chunk.tokens = facts->tokens;
   }
   if (!sink->on_chunk(chunk)) paused_ = true;

@@ -18,8 +18,9 @@ class StreamReader {
   // `trusted`: the engine adds Perigee's stream field (token ids, usage, load); of a chunk without
   // ids (an external engine behind a peer) tokens are counted all the same. Else tokens are
   // counted and usage is read from the chunks, and the usage chunk that the client did not ask for
-  // (`include_usage` false) is kept from it.
-  StreamReader(bool trusted, bool include_usage);
+  // (`include_usage` false) is kept from it. `summed`: each event must have the sum that it is made
+  // for; once one had, all must, said or not.
+  StreamReader(bool trusted, bool include_usage, bool summed = false);
 
   // Feeds the next bytes. `sink` is the job's own pointer, which becomes null when a call cancels
   // the job: nothing is touched then.
@@ -35,6 +36,7 @@ class StreamReader {
 
   bool trusted_;
   bool include_usage_;
+  bool summed_;
   bool paused_ = false;
   net::SseParser parser_;
   Usage usage_;
