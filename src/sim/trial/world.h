@@ -228,6 +228,7 @@ class World {
   // world_serving.cpp
   void on_to_server(std::uint32_t attempt);
   void offer(std::uint32_t attempt);
+  void refuse(std::uint32_t attempt, const AdmissionRefusal& refusal);
   void release(std::uint32_t site);
   void place(std::uint32_t attempt);
   Result<std::uint32_t> choose_engine(const Attempt& attempt);

@@ -80,19 +80,21 @@ void World::offer(std::uint32_t id) {
   switch (verdict.verdict) {
     case AdmissionAnswer::Verdict::Admitted: place(id); break;
     case AdmissionAnswer::Verdict::Queued: site.queued.emplace(verdict.ticket, id); break;
-    case AdmissionAnswer::Verdict::Refused:
-      hit(verdict.refusal.why == AdmissionRefusal::Why::Full ? Probe::RefusedFull
-                                                             : Probe::RefusedTooLate);
-      if (options_.log) {
-        const AdmissionStats stats = site.admission->stats(at(now_));
-        log("attempt {} is refused at {}: {} ({} run in {} slots, {} wait)", id, name(a.to),
-            to_string(verdict.refusal.why), stats.running, stats.slots, stats.requests);
-      }
-      break_off(id, kRefused);
-      break;
+    case AdmissionAnswer::Verdict::Refused: refuse(id, verdict.refusal); break;
   }
   check_bounds(attempts_[id].to);
   release(attempts_[id].to);
+}
+
+void World::refuse(std::uint32_t id, const AdmissionRefusal& refusal) {
+  Site& site = sites_[attempts_[id].to];
+  hit(refusal.why == AdmissionRefusal::Why::Full ? Probe::RefusedFull : Probe::RefusedTooLate);
+  const AdmissionStats stats = site.admission->stats(at(now_));
+  // Few may run for the pace of those who do: then a single one is much to do.
+  if (stats.running > 0 && stats.running >= stats.slots) site.loaded = now_;
+  log("attempt {} is refused at {}: {} ({} run in {} slots, {} wait)", id, name(attempts_[id].to),
+      to_string(refusal.why), stats.running, stats.slots, stats.requests);
+  break_off(id, kRefused);
 }
 
 // Runs what the queue lets go, refuses what it drops.
