@@ -272,6 +272,11 @@ Check check_mended(const LabEvidence& e, LabReport& report) {
   check.says = fmt::format("{} faults were brought about and mended, {} passed over",
                            report.figures.faults, report.figures.passed_over);
   if (!check.held) check.examples.push_back(e.not_mended);
+  if (e.restarts < e.plan.restarts.size()) {
+    check.held = false;
+    check.examples.push_back(fmt::format("{} of {} restarts were made: the load was over before",
+                                         e.restarts, e.plan.restarts.size()));
+  }
   return check;
 }
 
