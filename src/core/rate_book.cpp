@@ -1,0 +1,109 @@
+#include "core/rate_book.h"
+
+#include <algorithm>
+
+namespace perigee {
+namespace {
+
+constexpr Duration kSweepInterval = seconds{1};
+
+}  // namespace
+
+std::int64_t RateBook::Entry::total() const {
+  std::int64_t sum = 0;
+  for (const auto& [site, units] : held) sum += units;
+  for (const Cooling& each : cooling) sum += each.units;
+  return sum;
+}
+
+std::int64_t RateBook::held(const RateLimitId& id) const {
+  const auto entry = entries_.find(id);
+  return entry == entries_.end() ? 0 : entry->second.total();
+}
+
+// What the site held may be spent until then, and comes back a window after.
+void RateBook::drop_site(const SiteId& site, SiteState& state, Instant until) {
+  for (const RateLimitId& id : state.holds) {
+    Entry& entry = entries_[id];
+    const auto held = entry.held.find(site);
+    if (held == entry.held.end()) continue;
+    if (held->second > 0) entry.cooling.push_back({until + kRateWindow, held->second});
+    entry.held.erase(held);
+  }
+  state.holds.clear();
+}
+
+// Who was silent for too long, and what is held by nobody.
+void RateBook::sweep(Instant now) {
+  if (now < swept_ + kSweepInterval) return;
+  swept_ = now;
+  for (auto site = sites_.begin(); site != sites_.end();) {
+    const Instant end = site->second.heard + kRateTerm;
+    if (end > now) {
+      ++site;
+      continue;
+    }
+    drop_site(site->first, site->second, end);
+    site = sites_.erase(site);
+  }
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    cool_down(entry->second, now);
+    const bool empty = entry->second.cooling.empty() && entry->second.held.empty();
+    entry = empty ? entries_.erase(entry) : std::next(entry);
+  }
+}
+
+void RateBook::cool_down(Entry& entry, Instant now) {
+  std::erase_if(entry.cooling, [now](const Cooling& each) { return each.until <= now; });
+}
+
+bool RateBook::knows_all(Instant now) {
+  if (now >= opened_ + kRateTerm + kRateWindow) unheard_.clear();
+  return unheard_.empty();
+}
+
+Result<std::vector<RateGrant>> RateBook::take(const SiteId& site, const RateReport& report,
+                                              const Limits& limits, Instant now) {
+  if (report.claims.size() > kClaimsMax) {
+    return Error{Code::PayloadTooLarge, "a report holds more than the most claims", "claims"};
+  }
+  sweep(now);
+  SiteState& state = sites_[site];
+  if (state.life == report.life && report.number <= state.number) {
+    return Error{Code::FailedPrecondition, "this report of rates came late: report again",
+                 "number"};
+  }
+  // The process before this one can spend nothing any more, but may just have.
+  if (state.life != report.life) drop_site(site, state, now);
+  const std::set<RateLimitId> before = std::exchange(state.holds, {});
+  state.life = report.life;
+  state.number = report.number;
+  state.heard = now;
+  unheard_.erase(site);
+  // First what is held, then who gets what is free.
+  for (const RateLimitId& id : before) entries_[id].held.erase(site);
+  for (const RateClaim& claim : report.claims) {
+    if (claim.held <= 0) continue;
+    entries_[claim.id].held[site] = claim.held;
+    state.holds.insert(claim.id);
+  }
+  const bool sure = knows_all(now);
+  std::vector<RateGrant> grants;
+  for (const RateClaim& claim : report.claims) {
+    const Limit limit = limits(claim.id);
+    if (const auto entry = entries_.find(claim.id); entry != entries_.end()) {
+      cool_down(entry->second, now);
+    }
+    const std::int64_t free =
+        std::max<std::int64_t>(limit.units - held(claim.id), 0) * (sure || limit.is_new ? 1 : 0);
+    const std::int64_t granted = std::clamp<std::int64_t>(claim.wanted, 0, free);
+    if (granted > 0) {
+      entries_[claim.id].held[site] += granted;
+      state.holds.insert(claim.id);
+    }
+    grants.push_back({claim.id, granted, free - granted});
+  }
+  return grants;
+}
+
+}  // namespace perigee
