@@ -73,10 +73,17 @@ Edit resume_edit(std::string_view body, BodySpan span, std::string_view resume) 
   return {{front_of(body), 0}, std::move(text)};
 }
 
+Edit salt_edit(std::string_view body, std::string_view salt) {
+  std::string text = R"("cache_salt":)";
+  append_json_string(text, salt);
+  text += ',';
+  return {{front_of(body), 0}, std::move(text)};
+}
+
 }  // namespace
 
 std::string edit_body(std::string_view body, const BodyEdits& wanted) {
-  std::array<Edit, 3> edits;
+  std::array<Edit, 4> edits;
   std::size_t count = 0;
   if (!wanted.model.empty()) {
     Edit& edit = edits.at(count++);
@@ -87,10 +94,13 @@ std::string edit_body(std::string_view body, const BodyEdits& wanted) {
   if (!wanted.resume.empty()) {
     edits.at(count++) = resume_edit(body, wanted.resume_span, wanted.resume);
   }
+  if (!wanted.cache_salt.empty()) edits.at(count++) = salt_edit(body, wanted.cache_salt);
   std::sort(edits.begin(), edits.begin() + static_cast<std::ptrdiff_t>(count),
             [](const Edit& a, const Edit& b) { return a.span.offset < b.span.offset; });
   std::string out;
-  out.reserve(body.size() + edits[0].text.size() + edits[1].text.size() + edits[2].text.size());
+  std::size_t added = 0;
+  for (const Edit& edit : edits) added += edit.text.size();
+  out.reserve(body.size() + added);
   std::size_t copied = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const Edit& edit = edits.at(i);

@@ -18,6 +18,9 @@ struct BodyEdits {
   // at the span, else (size 0) as a new field at the front of the body.
   bool ask_usage = false;
   BodySpan stream_options_span;
+  // Becomes a new field `cache_salt` in front: what vLLM and others keep prefix caches apart by.
+  // The body has none (summarize() refuses it). Empty: nothing is added.
+  std::string_view cache_salt;
   // JSON that replaces the value at the span, or becomes a new field `perigee_resume` (size 0).
   std::string_view resume;  // empty: what is there stays
   BodySpan resume_span;

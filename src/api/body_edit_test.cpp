@@ -21,6 +21,7 @@ std::string edited(const std::string& body, std::string_view model, bool ask_usa
                           .model_span = summary->model_span,
                           .ask_usage = ask_usage,
                           .stream_options_span = summary->stream_options_span,
+                          .cache_salt = {},
                           .resume = {},
                           .resume_span = {}});
 }
@@ -92,6 +93,18 @@ TEST(BodyEdit, GivesABodyThatReadsBackAsAsked) {
     ASSERT_TRUE(summary) << summary.error().message << body;
     EXPECT_EQ(summary->model, ModelId{"new/model"});
     EXPECT_TRUE(summary->include_usage);
+  }
+}
+
+TEST(BodyEdit, AddsASaltThatNobodyElseMaySet) {
+  BodyEdits edits;
+  edits.cache_salt = "00ab";
+  EXPECT_EQ(edit_body(R"({"model":"m","prompt":"p"})", edits),
+            R"({"cache_salt":"00ab","model":"m","prompt":"p"})");
+  for (const char* field : {"cache_salt", "cache_salt_id", "cache\\u005fsalt"}) {
+    const auto refused = read(R"({"model":"m","prompt":"p",")" + std::string{field} + R"(":null})");
+    ASSERT_FALSE(refused) << field;
+    EXPECT_EQ(refused.error().code, Code::InvalidArgument);
   }
 }
 

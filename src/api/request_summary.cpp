@@ -154,6 +154,12 @@ Result<> SummaryReader::read_field(std::string_view key, value item,
   if (known == kModel) out_.model_span = span;
   if (known == kStreamOptions) out_.stream_options_span = span;
   if (known == kResume) out_.resume_span = span;
+  if (known == 0 && (key == "cache_salt" || key == "cache_salt_id")) {
+    // A second one behind ours would be the one that counts.
+    return json::invalid({key},
+                         "it is set by the grid, which keeps the caches of tenants apart: leave "
+                         "it out; 'prompt_cache_key' keeps requests together.");
+  }
   if (known == 0) note_need(key, body_.substr(span.offset, span.size));
   if (key == "tools" || key == "functions") prompt_.count_bytes(span.size);
   return {};

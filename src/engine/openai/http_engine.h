@@ -21,6 +21,8 @@ struct HttpEngineOptions {
   // Send Perigee's headers (tenant, class, deadline, jurisdictions, cache salt, hop): to own
   // engines and peers. An external server gets none of them.
   bool trusted = true;
+  // Tell an external server the tenant's cache salt, as the field `cache_salt` of the body.
+  bool salts_cache = false;
   std::size_t answer_bytes_max = std::size_t{32} * 1024 * 1024;  // of a non-streaming answer
   // What passes a network between sites is summed (api/message_sum.h).
   bool sums() const { return trusted && !endpoint.is_unix(); }

@@ -79,8 +79,9 @@ HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Insta
   // An external engine: its own name for the model, and the usage that metering needs.
   const bool rename = !options.upstream_model.empty() && options.upstream_model != job.model.str();
   const bool ask_usage = job.stream && !job.include_usage;
-  if (rename || ask_usage) {
+  if (rename || ask_usage || options.salts_cache) {
     api::BodyEdits edits;
+    if (options.salts_cache) edits.cache_salt = context.cache_salt;
     if (rename) edits.model = options.upstream_model;
     edits.model_span = job.model_span;
     edits.ask_usage = ask_usage;
