@@ -34,7 +34,14 @@ inline constexpr std::string_view kUsage =
 inline constexpr std::string_view kResumed = "perigee-resumed";
 inline constexpr std::string_view kRetryAfter = "retry-after";       // seconds
 inline constexpr std::string_view kRetryAfterMs = "retry-after-ms";  // the same, finer
-inline constexpr std::string_view kRefused = "perigee-refused";      // why, when for load: Refused
+// Of a key with limits per minute; resets as Go writes durations: "1s", "6m0s", "120ms".
+inline constexpr std::string_view kLimitRequests = "x-ratelimit-limit-requests";
+inline constexpr std::string_view kLimitTokens = "x-ratelimit-limit-tokens";
+inline constexpr std::string_view kRemainingRequests = "x-ratelimit-remaining-requests";
+inline constexpr std::string_view kRemainingTokens = "x-ratelimit-remaining-tokens";
+inline constexpr std::string_view kResetRequests = "x-ratelimit-reset-requests";
+inline constexpr std::string_view kResetTokens = "x-ratelimit-reset-tokens";
+inline constexpr std::string_view kRefused = "perigee-refused";  // why, when for load: Refused
 inline constexpr std::string_view kSum =
     "perigee-sum";  // api/message_sum.h; between sites, both ways
 inline constexpr std::string_view kReplayed = "idempotent-replayed";  // "true": not run again

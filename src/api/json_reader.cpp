@@ -9,18 +9,12 @@ constexpr std::size_t kKeptCapacity = 1 << 20;  // bytes of document; the parser
 
 std::string_view name_of(ondemand::json_type type) {
   switch (type) {
-    case ondemand::json_type::array:
-      return "an array";
-    case ondemand::json_type::object:
-      return "an object";
-    case ondemand::json_type::number:
-      return "a number";
-    case ondemand::json_type::string:
-      return "a string";
-    case ondemand::json_type::boolean:
-      return "a boolean";
-    case ondemand::json_type::null:
-      return "null";
+    case ondemand::json_type::array: return "an array";
+    case ondemand::json_type::object: return "an object";
+    case ondemand::json_type::number: return "a number";
+    case ondemand::json_type::string: return "a string";
+    case ondemand::json_type::boolean: return "a boolean";
+    case ondemand::json_type::null: return "null";
   }
   return "something else";
 }
@@ -146,10 +140,8 @@ Result<> check_value(ondemand::value value, std::size_t depth_left) {
   const bool nested = type == ondemand::json_type::array || type == ondemand::json_type::object;
   if (nested && depth_left == 0) return malformed(simdjson::DEPTH_ERROR);
   switch (type) {
-    case ondemand::json_type::array:
-      return check_array(value, depth_left - 1);
-    case ondemand::json_type::object:
-      return check_object(value, depth_left - 1);
+    case ondemand::json_type::array: return check_array(value, depth_left - 1);
+    case ondemand::json_type::object: return check_object(value, depth_left - 1);
     case ondemand::json_type::number: {
       double number = 0;
       if (const auto code = value.get_double().get(number)) return malformed(code);

@@ -1,4 +1,5 @@
 #include "base/base64.h"
+#include "base/base64url.h"
 
 #include <gtest/gtest.h>
 
@@ -25,6 +26,16 @@ TEST(Base64, RefusesWhatItWouldNotWrite) {
   for (const std::string_view text :
        {"Z", "Zg", "Zg=", "Zg=a", "=g==", "Zh==", "Zm9=", "Zm-v", "Zm9v\n", "Zg==Zg=="}) {
     EXPECT_FALSE(from_base64(text)) << text;
+  }
+}
+
+TEST(Base64Url, HasNoPaddingAndOneTextForTheSameBytes) {
+  EXPECT_EQ(to_base64url("\xfb\xff\xfe"), "-__-");
+  EXPECT_EQ(to_base64url("f"), "Zg");
+  EXPECT_EQ(from_base64url("Zg"), "f");
+  EXPECT_EQ(from_base64url("-__-"), "\xfb\xff\xfe");
+  for (const std::string_view text : {"Zg==", "Zh", "Z", "+__-", "Zm9v\n", "Z===="}) {
+    EXPECT_FALSE(from_base64url(text)) << text;
   }
 }
 

@@ -12,6 +12,7 @@ void add_completion_command(CLI::App& app, int& exit_code);
 void add_control_command(CLI::App& app, int& exit_code);
 void add_demo_command(CLI::App& app, int& exit_code);
 void add_engine_command(CLI::App& app, int& exit_code);
+void add_issuers_command(CLI::App& app, int& exit_code);
 void add_keys_command(CLI::App& app, int& exit_code);
 void add_lab_command(CLI::App& app, int& exit_code);
 void add_models_command(CLI::App& app, int& exit_code);

@@ -66,13 +66,14 @@ std::string site_config(const JoinArguments& arguments) {
       "listen = {}\n"
       "state_dir = \".\"\n"
       "models_dir = {}\n"
+      "jurisdiction = {}\n"
       "\n"
       "[control]\n"
       "url = {}\n"
       "key_file = \"site.key\"\n",
       toml_quote(arguments.name), toml_quote(arguments.listen),
       toml_quote(std::filesystem::absolute(arguments.models_dir).string()),
-      toml_quote(arguments.control_url));
+      toml_quote(arguments.facts.jurisdiction), toml_quote(arguments.control_url));
 }
 
 // Whatever can fail here must fail before the token is used up.

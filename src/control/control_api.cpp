@@ -10,13 +10,6 @@
 namespace perigee::control {
 namespace {
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 Result<std::optional<std::uint64_t>> expected_revision(const ApiRequest& request) {
   if (!request.if_none_match.empty()) {
     if (request.if_none_match == "*" && request.if_match.empty()) return std::optional{0UL};
@@ -43,20 +36,11 @@ std::string change_name(std::string_view action, std::string_view method) {
   return method == "DELETE" ? "revoke " : "put ";
 }
 
-bool has_actions(std::string_view collection) {
-  return collection == "sites" || collection == "tenants";
-}
-
 }  // namespace
 
 Error no_such(std::string_view what, std::string_view name) {
   return {Code::NotFound, "there is no " + std::string{what} + " named " +
                               std::string{name.substr(0, 2 * kNameBytesMax)}};
-}
-
-Error wrong_method(std::string_view method, std::string_view allowed) {
-  return {Code::MethodNotAllowed,
-          std::string{method.substr(0, 16)} + " is not possible here: use " + std::string{allowed}};
 }
 
 Result<> check_room(std::string_view what, std::size_t count, std::size_t most) {
@@ -71,69 +55,95 @@ std::string with_revision(std::string_view object, std::uint64_t revision) {
   return text;
 }
 
-Result<std::string> percent_decode(std::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded.push_back(text[i]);
-      continue;
-    }
-    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) {
-      return Error{Code::InvalidArgument, "the path has a malformed percent escape", "path"};
-    }
-    decoded.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
+Result<ControlApi::Permitted> ControlApi::permit(const ApiRequest& request) const {
+  Permitted permitted;
+  auto path = parse_control_path(request.path.substr(kPathPrefix.size()));
+  const auto found =
+      path ? find_route(request.method, *path) : Result<const ControlRoute*>{path.error()};
+  if (found && (*found)->callers == callers::kAnyone) {
+    permitted.route = *found;
+    permitted.path = std::move(*path);
+    return permitted;
   }
-  return decoded;
+  // Whoever has no key learns nothing of what there is.
+  PERIGEE_TRY(caller, table_.identity().authenticate(request.authorization));
+  if (!found) return found.error();
+  PERIGEE_CHECK(check_caller(**found, caller));
+  permitted.route = *found;
+  permitted.path = std::move(*path);
+  permitted.caller = std::move(caller);
+  return permitted;
 }
 
 Result<ApiAnswer> ControlApi::answer(const ApiRequest& request) {
-  std::string_view rest = request.path.substr(kPathPrefix.size());
-  if (rest == "join") {
-    if (request.method != "POST") return wrong_method(request.method, "POST");
-    return join(request.body);
-  }
-  PERIGEE_TRY(caller, table_.identity().authenticate(request.authorization));
-  const bool reads_snapshot = rest == "snapshot" && request.method == "GET";
-  const bool allowed =
-      caller.role == Role::Operator || (caller.role == Role::Site && reads_snapshot);
-  if (!allowed) {
-    return Error{Code::PermissionDenied, "this key may not do that: use an operator key (pgo_)"};
-  }
-  if (reads_snapshot) return ApiAnswer{200, table_.snapshot_json(), 0};
+  PERIGEE_TRY(permitted, permit(request));
+  return answer(request, std::move(permitted));
+}
 
+Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permitted) {
   Call call;
   call.method = request.method;
   call.body = request.body;
-  call.actor = caller.key_id;
+  call.name = std::move(permitted.path.name);
+  call.action = std::move(permitted.path.action);
+  call.actor = permitted.caller.key_id;
+  call.actor_role = permitted.caller.operator_role;
   PERIGEE_TRY(expected, expected_revision(request));
   call.expected = expected;
-  const std::string_view collection = rest.substr(0, rest.find('/'));
-  if (collection.size() < rest.size()) {
-    PERIGEE_TRY(name, percent_decode(rest.substr(collection.size() + 1)));
-    call.name = std::move(name);
-  }
-  return dispatch(collection, call);
+  return dispatch(permitted.route->call, call);
 }
 
-Result<ApiAnswer> ControlApi::dispatch(std::string_view collection, Call& call) {
-  if (has_actions(collection)) {
-    if (const auto slash = call.name.find('/'); slash != std::string::npos) {
-      call.action = call.name.substr(slash + 1);
-      call.name.resize(slash);
-      if (call.method != "POST") return wrong_method(call.method, "POST");
-    }
+Result<ApiAnswer> ControlApi::dispatch(ControlCallName name, const Call& call) {
+  switch (name) {
+    case ControlCallName::Join: return join(call.body);
+    case ControlCallName::Snapshot: return ApiAnswer{200, table_.snapshot_json(), 0};
+    case ControlCallName::ListSites: return list_sites();
+    case ControlCallName::ShowSite: return show_site(call);
+    case ControlCallName::ListModels: return list_models();
+    case ControlCallName::ShowModel: return show_model(call);
+    case ControlCallName::ListPlacements: return list_placements();
+    case ControlCallName::ShowPlacement: return show_placement(call);
+    case ControlCallName::ListTenants: return list_tenants();
+    case ControlCallName::ShowTenant: return show_tenant(call);
+    case ControlCallName::ListKeys: return list_keys();
+    case ControlCallName::ShowKey: return show_key(call);
+    case ControlCallName::ListIssuers: return list_issuers();
+    case ControlCallName::ShowIssuer: return show_issuer(call);
+    case ControlCallName::ListJoinTokens: return list_join_tokens();
+    default: return change_grid(name, call);
   }
-  if (collection == "sites") return sites(call);
-  if (collection == "models") return models(call);
-  if (collection == "placements") return placements(call);
-  if (collection == "tenants") return tenants(call);
-  if (collection == "keys") return keys(call);
-  if (collection == "join-tokens") return join_tokens(call);
-  return Error{Code::NotFound, "no such path: see docs/control_api.md"};
+}
+
+Result<ApiAnswer> ControlApi::change_grid(ControlCallName name, const Call& call) {
+  switch (name) {
+    case ControlCallName::PutSite: return put_site(call);
+    case ControlCallName::RemoveSite: return remove_site(call);
+    case ControlCallName::DrainSite: return set_drained(call, true);
+    case ControlCallName::UndrainSite: return set_drained(call, false);
+    case ControlCallName::PutModel: return put_model(call);
+    case ControlCallName::RemoveModel: return remove_model(call);
+    case ControlCallName::PutPlacement: return put_placement(call);
+    case ControlCallName::RemovePlacement: return remove_row(call, row_kind::kPlacement, call.name);
+    case ControlCallName::CreateJoinToken: return create_join_token(call);
+    case ControlCallName::RemoveJoinToken: return remove_row(call, row_kind::kJoinToken, call.name);
+    default: return change_tenants(name, call);
+  }
+}
+
+Result<ApiAnswer> ControlApi::change_tenants(ControlCallName name, const Call& call) {
+  switch (name) {
+    case ControlCallName::PutTenant: return put_tenant(call);
+    case ControlCallName::RemoveTenant: return remove_tenant(call);
+    case ControlCallName::SuspendTenant: return set_suspended(call, true);
+    case ControlCallName::ResumeTenant: return set_suspended(call, false);
+    case ControlCallName::CreateKey: return create_key(call);
+    case ControlCallName::RevokeKey: return revoke_key(call);
+    case ControlCallName::RotateKey: return rotate_key(call);
+    case ControlCallName::ScopeKey: return scope_key(call);
+    case ControlCallName::PutIssuer: return put_issuer(call);
+    case ControlCallName::RemoveIssuer: return remove_row(call, row_kind::kIssuer, call.name);
+    default: return Error{Code::NotFound, "this control does not serve that"};
+  }
 }
 
 Result<std::uint64_t> ControlApi::apply(const Call& call, std::string_view what,

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/control_routes.h"
 #include "control/directory_table.h"
 #include "identity/identity.h"
 
@@ -21,6 +23,7 @@ inline constexpr std::size_t kPlacementsMax = 200'000;
 inline constexpr std::size_t kTenantsMax = 100'000;
 inline constexpr std::size_t kKeysMax = 200'000;
 inline constexpr std::size_t kJoinTokensMax = 10'000;
+inline constexpr std::size_t kIssuersMax = 64;
 
 inline constexpr std::string_view kPathPrefix = "/control/v1/";
 
@@ -39,12 +42,27 @@ struct ApiAnswer {
   std::uint64_t revision = 0;  // of the one row that it is about: its ETag; 0: none
 };
 
+// When a key was last used, as far as is known; micros 0: never.
+using LastUse = std::function<WallTime(const std::string& key_id)>;
+
 // On the IO thread. The table must outlive this.
 class ControlApi {
  public:
   ControlApi(DirectoryTable& table, const Clock& clock) : table_(table), clock_(clock) {}
-  // Everything but the watch, which streams. Checks the credential and what it may do.
-  Result<ApiAnswer> answer(const ApiRequest& request);
+  // Shown with keys from now on; without it every key was never used.
+  void know_last_use(LastUse last_use) { last_use_ = std::move(last_use); }
+
+  // A request past its door: what it asks for, and who asks.
+  struct Permitted {
+    const ControlRoute* route = nullptr;
+    ControlPath path;
+    Caller caller;  // of a call that anyone may make: a default one
+  };
+  // Checks the credential, and by the table of routes what it may do.
+  Result<Permitted> permit(const ApiRequest& request) const;
+  // Answers what was permitted. Not the watch, usage and rates, which the server answers itself.
+  Result<ApiAnswer> answer(const ApiRequest& request, Permitted permitted);
+  Result<ApiAnswer> answer(const ApiRequest& request);  // both
 
  private:
   // A request past its door: who asks, what is named, what is expected.
@@ -55,31 +73,48 @@ class ControlApi {
     std::string action;                     // "drain" of POST .../sites/NAME/drain
     std::optional<std::uint64_t> expected;  // from if-match or if-none-match
     std::string actor;                      // the key's id, for the audit line
+    OperatorRole actor_role = OperatorRole::Viewer;
     std::uint64_t expected_or_any() const { return expected.value_or(kAnyRevision); }
   };
-  Result<ApiAnswer> dispatch(std::string_view collection, Call& call);
+  Result<ApiAnswer> dispatch(ControlCallName name, const Call& call);
+  Result<ApiAnswer> change_grid(ControlCallName name, const Call& call);
+  Result<ApiAnswer> change_tenants(ControlCallName name, const Call& call);
 
-  Result<ApiAnswer> sites(const Call& call);
+  Result<ApiAnswer> list_sites() const;
+  Result<ApiAnswer> show_site(const Call& call) const;
   Result<ApiAnswer> put_site(const Call& call);
   Result<ApiAnswer> set_drained(const Call& call, bool drained);
   Result<ApiAnswer> remove_site(const Call& call);
 
-  Result<ApiAnswer> models(const Call& call);
+  Result<ApiAnswer> list_models() const;
+  Result<ApiAnswer> show_model(const Call& call) const;
   Result<ApiAnswer> put_model(const Call& call);
   Result<ApiAnswer> remove_model(const Call& call);
-  Result<ApiAnswer> placements(const Call& call);
+  Result<ApiAnswer> list_placements() const;
+  Result<ApiAnswer> show_placement(const Call& call) const;
   Result<ApiAnswer> put_placement(const Call& call);
 
-  Result<ApiAnswer> tenants(const Call& call);
+  Result<ApiAnswer> list_tenants() const;
+  Result<ApiAnswer> show_tenant(const Call& call) const;
   Result<ApiAnswer> put_tenant(const Call& call);
   Result<ApiAnswer> set_suspended(const Call& call, bool suspended);
   Result<ApiAnswer> remove_tenant(const Call& call);
 
-  Result<ApiAnswer> keys(const Call& call);
+  Result<ApiAnswer> list_keys() const;
+  Result<ApiAnswer> show_key(const Call& call) const;
   Result<ApiAnswer> create_key(const Call& call);
   Result<ApiAnswer> revoke_key(const Call& call);
+  Result<ApiAnswer> rotate_key(const Call& call);
+  Result<ApiAnswer> scope_key(const Call& call);
+  Result<KeyRecord> key_to_change(const Call& call) const;
+  Result<> check_last_operator(const KeyRecord& key) const;
+  std::string view_of(const KeyRecord& key) const;
 
-  Result<ApiAnswer> join_tokens(const Call& call);
+  Result<ApiAnswer> list_issuers() const;
+  Result<ApiAnswer> show_issuer(const Call& call) const;
+  Result<ApiAnswer> put_issuer(const Call& call);
+
+  Result<ApiAnswer> list_join_tokens() const;
   Result<ApiAnswer> create_join_token(const Call& call);
   Result<ApiAnswer> join(std::string_view body);
   Result<JoinTokenRecord> redeemable_token(std::string_view text, std::string_view site) const;
@@ -96,16 +131,14 @@ class ControlApi {
 
   DirectoryTable& table_;
   const Clock& clock_;
+  LastUse last_use_;
 };
 
 // The steps that the collections share.
 Error no_such(std::string_view what, std::string_view name);
-Error wrong_method(std::string_view method, std::string_view allowed);
 // ResourceExhausted when `count` has reached `most`.
 Result<> check_room(std::string_view what, std::size_t count, std::size_t most);
 // `{...}` with one more field "revision".
 std::string with_revision(std::string_view object, std::uint64_t revision);
-// %41 -> A; InvalidArgument when malformed.
-Result<std::string> percent_decode(std::string_view text);
 
 }  // namespace perigee::control

@@ -12,6 +12,7 @@
 #include "api/headers.h"
 #include "base/log.h"
 #include "control/control_api.h"
+#include "control/rate_desk.h"
 #include "control/usage_desk.h"
 #include "net/http_server.h"
 
@@ -23,8 +24,6 @@ using Timer = asio::steady_timer::rebind_executor<Executor>::other;
 constexpr std::size_t kBodyBytesMax = 256 * 1024;
 constexpr std::size_t kHeadBytesMax = 16 * 1024;
 constexpr std::size_t kWriteBytesMax = 64 * 1024;
-constexpr std::string_view kWatchPath = "/control/v1/watch";
-constexpr std::string_view kUsagePath = "/control/v1/usage";
 constexpr std::string_view kJson = "application/json";
 
 net::ServerLimits server_limits(const ControlServerOptions& options) {
@@ -78,6 +77,7 @@ struct ControlServerState {
       : executor(io),
         table(std::move(directory_table)),
         api(*table, system_clock),
+        rates(*table, system_clock),
         options(server_options) {}
 
   void wake_watchers() {
@@ -87,6 +87,7 @@ struct ControlServerState {
   Executor executor;
   std::unique_ptr<DirectoryTable> table;
   ControlApi api;
+  RateDesk rates;
   ControlServerOptions options;
   std::optional<UsageDesk> usage;
   std::set<Timer*> watchers;
@@ -197,12 +198,7 @@ class Watch {
   bool ended_ = false;
 };
 
-Result<> may_watch(const ControlServerState& state, const net::Request& request,
-                   const WatchStart& start) {
-  PERIGEE_TRY(caller, state.table->identity().authenticate(request.header("authorization")));
-  if (caller.role == Role::Tenant) {
-    return Error{Code::PermissionDenied, "a tenant's key may not watch the directory"};
-  }
+Result<> may_watch(const ControlServerState& state, const Caller& caller, const WatchStart& start) {
   if (state.watchers.size() >= state.options.watchers_max) {
     return Error{Code::ResourceExhausted, "too many watches: repeat later", "", 1000};
   }
@@ -221,9 +217,9 @@ Result<> may_watch(const ControlServerState& state, const net::Request& request,
   return {};
 }
 
-Task<void> watch(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+Task<void> watch(StatePtr state, Caller caller, net::Request& request, net::ResponseWriter& out) {
   Result<WatchStart> start = watch_start(request.query);
-  Result<> allowed = start ? may_watch(*state, request, *start) : Result<>{start.error()};
+  Result<> allowed = start ? may_watch(*state, caller, *start) : Result<>{start.error()};
   if (!allowed) {
     Error error = allowed.error();
     co_await respond_error(std::move(error), out);
@@ -235,38 +231,44 @@ Task<void> watch(StatePtr state, net::Request& request, net::ResponseWriter& out
   co_await running.run(from);
 }
 
-Task<Result<ApiAnswer>> usage(StatePtr state, net::Request& request) {
-  auto caller = state->table->identity().authenticate(request.header("authorization"));
-  if (!caller) co_return caller.error();
+// What is not a function of the directory alone.
+Task<Result<ApiAnswer>> usage(StatePtr state, const ControlApi::Permitted& permitted,
+                              net::Request& request) {
   if (!state->usage) co_return Error{Code::NotFound, "this control keeps no usage"};
-  const bool delivers = request.method == "POST" && caller->role == Role::Site;
-  const bool reads = request.method == "GET" && caller->role == Role::Operator;
-  if (delivers) {
+  if (permitted.route->call == ControlCallName::DeliverUsage) {
     std::string body{request.body};
-    co_return co_await state->usage->take(std::move(body), caller->site);
+    SiteId site = permitted.caller.site;
+    co_return co_await state->usage->take(std::move(body), std::move(site));
   }
-  if (reads) {
-    std::string query{request.query};
-    co_return co_await state->usage->report(std::move(query));
-  }
-  co_return Error{Code::PermissionDenied,
-                  "a site delivers usage (POST), an operator reads it (GET)"};
+  std::string query{request.query};
+  co_return co_await state->usage->report(std::move(query));
 }
 
-Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& out) {
-  if (request.path == kWatchPath && request.method == "GET") {
-    co_await watch(std::move(state), request, out);
+// One call of the API, whoever answers it.
+Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  const ApiRequest asked{request.method,
+                         request.path,
+                         request.body,
+                         request.header("authorization"),
+                         request.header("if-match"),
+                         request.header("if-none-match")};
+  auto permitted = state->api.permit(asked);
+  if (!permitted) {
+    Error error = permitted.error();
+    co_await respond_error(std::move(error), out);
     co_return;
   }
-  Result<ApiAnswer> answer = Error{Code::NotFound, "no such path: see docs/control_api.md"};
-  if (request.path == "/healthz" || request.path == "/readyz") {
-    answer = ApiAnswer{200, R"({"status":"ok"})", 0};
-  } else if (request.path == kUsagePath) {
-    answer = co_await usage(state, request);
-  } else if (request.path.starts_with(kPathPrefix)) {
-    answer = state->api.answer({request.method, request.path, request.body,
-                                request.header("authorization"), request.header("if-match"),
-                                request.header("if-none-match")});
+  Result<ApiAnswer> answer = ApiAnswer{};
+  switch (permitted->route->call) {
+    case ControlCallName::Watch:
+      co_await watch(std::move(state), std::move(permitted->caller), request, out);
+      co_return;
+    case ControlCallName::DeliverUsage:
+    case ControlCallName::ReadUsage: answer = co_await usage(state, *permitted, request); break;
+    case ControlCallName::LeaseRates:
+      answer = state->rates.take(request.body, permitted->caller.site);
+      break;
+    default: answer = state->api.answer(asked, std::move(*permitted));
   }
   if (!answer) {
     Error error = answer.error();
@@ -274,6 +276,20 @@ Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& ou
     co_return;
   }
   co_await respond(std::move(*answer), out);
+}
+
+Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  if (request.path.starts_with(kPathPrefix)) {
+    co_await answer_call(std::move(state), request, out);
+    co_return;
+  }
+  if (request.path == "/healthz" || request.path == "/readyz") {
+    ApiAnswer well{200, R"({"status":"ok"})", 0};
+    co_await respond(std::move(well), out);
+    co_return;
+  }
+  Error error{Code::NotFound, "no such path: see docs/control_api.md"};
+  co_await respond_error(std::move(error), out);
 }
 
 }  // namespace
@@ -300,6 +316,8 @@ ControlServer::~ControlServer() {
 
 void ControlServer::keep_usage(std::unique_ptr<UsageStore> store) {
   state_->usage.emplace(state_->executor, std::move(store));
+  state_->api.know_last_use(
+      [desk = &*state_->usage](const std::string& key) { return desk->last_use(key); });
 }
 
 Result<> ControlServer::check_address(const net::Endpoint& endpoint) {

@@ -61,19 +61,12 @@ Result<> check_facts(const SiteRecord& stored, const SiteRecord& site) {
 
 }  // namespace
 
-Result<ApiAnswer> ControlApi::join_tokens(const Call& call) {
-  const auto& tokens = table_.join_tokens();
-  if (call.name.empty()) {
-    if (call.method == "POST") return create_join_token(call);
-    if (call.method != "GET") return wrong_method(call.method, "GET or POST");
-    std::vector<std::string> views;
-    for (const auto& [id, token] : tokens) {
-      views.push_back(with_revision(to_view(token), table_.row_revision(row_kind::kJoinToken, id)));
-    }
-    return list_of(views);
+Result<ApiAnswer> ControlApi::list_join_tokens() const {
+  std::vector<std::string> views;
+  for (const auto& [id, token] : table_.join_tokens()) {
+    views.push_back(with_revision(to_view(token), table_.row_revision(row_kind::kJoinToken, id)));
   }
-  if (call.method != "DELETE") return wrong_method(call.method, "DELETE");
-  return remove_row(call, row_kind::kJoinToken, call.name);
+  return list_of(views);
 }
 
 Result<ApiAnswer> ControlApi::create_join_token(const Call& call) {

@@ -6,20 +6,16 @@
 
 namespace perigee::control {
 
-Result<ApiAnswer> ControlApi::models(const Call& call) {
-  const auto& models = table_.snapshot().models;
-  if (call.name.empty()) {
-    if (call.method != "GET") return wrong_method(call.method, "GET");
-    std::vector<std::string> views;
-    for (const auto& [id, model] : models) {
-      views.push_back(
-          with_revision(to_view(model), table_.row_revision(row_kind::kModel, id.str())));
-    }
-    return list_of(views);
+Result<ApiAnswer> ControlApi::list_models() const {
+  std::vector<std::string> views;
+  for (const auto& [id, model] : table_.snapshot().models) {
+    views.push_back(with_revision(to_view(model), table_.row_revision(row_kind::kModel, id.str())));
   }
-  if (call.method == "PUT") return put_model(call);
-  if (call.method == "DELETE") return remove_model(call);
-  if (call.method != "GET") return wrong_method(call.method, "GET, PUT or DELETE");
+  return list_of(views);
+}
+
+Result<ApiAnswer> ControlApi::show_model(const Call& call) const {
+  const auto& models = table_.snapshot().models;
   const auto model = models.find(ModelId{call.name});
   if (model == models.end()) return no_such("model", call.name);
   return item(row_kind::kModel, call.name, to_view(model->second));
@@ -47,21 +43,18 @@ Result<ApiAnswer> ControlApi::remove_model(const Call& call) {
   return remove_row(call, row_kind::kModel, call.name);
 }
 
-Result<ApiAnswer> ControlApi::placements(const Call& call) {
-  const auto& placements = table_.snapshot().placements;
-  if (call.name.empty()) {
-    if (call.method != "GET") return wrong_method(call.method, "GET");
-    std::vector<std::string> views;
-    for (const PlacementRecord& placement : placements) {
-      const std::string key = placement_key(placement.site, placement.model);
-      views.push_back(
-          with_revision(to_view(placement), table_.row_revision(row_kind::kPlacement, key)));
-    }
-    return list_of(views);
+Result<ApiAnswer> ControlApi::list_placements() const {
+  std::vector<std::string> views;
+  for (const PlacementRecord& placement : table_.snapshot().placements) {
+    const std::string key = placement_key(placement.site, placement.model);
+    views.push_back(
+        with_revision(to_view(placement), table_.row_revision(row_kind::kPlacement, key)));
   }
-  if (call.method == "PUT") return put_placement(call);
-  if (call.method == "DELETE") return remove_row(call, row_kind::kPlacement, call.name);
-  if (call.method != "GET") return wrong_method(call.method, "GET, PUT or DELETE");
+  return list_of(views);
+}
+
+Result<ApiAnswer> ControlApi::show_placement(const Call& call) const {
+  const auto& placements = table_.snapshot().placements;
   const auto found = std::ranges::find_if(placements, [&call](const PlacementRecord& placement) {
     return placement_key(placement.site, placement.model) == call.name;
   });

@@ -5,24 +5,16 @@
 
 namespace perigee::control {
 
-Result<ApiAnswer> ControlApi::sites(const Call& call) {
+Result<ApiAnswer> ControlApi::list_sites() const {
+  std::vector<std::string> views;
+  for (const auto& [id, site] : table_.snapshot().sites) {
+    views.push_back(with_revision(to_view(site), table_.row_revision(row_kind::kSite, id.str())));
+  }
+  return list_of(views);
+}
+
+Result<ApiAnswer> ControlApi::show_site(const Call& call) const {
   const auto& sites = table_.snapshot().sites;
-  if (call.name.empty()) {
-    if (call.method != "GET") return wrong_method(call.method, "GET");
-    std::vector<std::string> views;
-    for (const auto& [id, site] : sites) {
-      views.push_back(with_revision(to_view(site), table_.row_revision(row_kind::kSite, id.str())));
-    }
-    return list_of(views);
-  }
-  if (call.action == "drain") return set_drained(call, true);
-  if (call.action == "undrain") return set_drained(call, false);
-  if (!call.action.empty()) {
-    return Error{Code::NotFound, "a site has the actions drain and undrain"};
-  }
-  if (call.method == "PUT") return put_site(call);
-  if (call.method == "DELETE") return remove_site(call);
-  if (call.method != "GET") return wrong_method(call.method, "GET, PUT or DELETE");
   const auto site = sites.find(SiteId{call.name});
   if (site == sites.end()) return no_such("site", call.name);
   return item(row_kind::kSite, call.name, to_view(site->second));

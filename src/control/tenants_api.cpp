@@ -4,25 +4,17 @@
 
 namespace perigee::control {
 
-Result<ApiAnswer> ControlApi::tenants(const Call& call) {
+Result<ApiAnswer> ControlApi::list_tenants() const {
+  std::vector<std::string> views;
+  for (const auto& [id, tenant] : table_.snapshot().tenants) {
+    views.push_back(
+        with_revision(to_view(tenant), table_.row_revision(row_kind::kTenant, id.str())));
+  }
+  return list_of(views);
+}
+
+Result<ApiAnswer> ControlApi::show_tenant(const Call& call) const {
   const auto& tenants = table_.snapshot().tenants;
-  if (call.name.empty()) {
-    if (call.method != "GET") return wrong_method(call.method, "GET");
-    std::vector<std::string> views;
-    for (const auto& [id, tenant] : tenants) {
-      views.push_back(
-          with_revision(to_view(tenant), table_.row_revision(row_kind::kTenant, id.str())));
-    }
-    return list_of(views);
-  }
-  if (call.action == "suspend") return set_suspended(call, true);
-  if (call.action == "resume") return set_suspended(call, false);
-  if (!call.action.empty()) {
-    return Error{Code::NotFound, "a tenant has the actions suspend and resume"};
-  }
-  if (call.method == "PUT") return put_tenant(call);
-  if (call.method == "DELETE") return remove_tenant(call);
-  if (call.method != "GET") return wrong_method(call.method, "GET, PUT or DELETE");
   const auto tenant = tenants.find(TenantId{call.name});
   if (tenant == tenants.end()) return no_such("tenant", call.name);
   return item(row_kind::kTenant, call.name, to_view(tenant->second));

@@ -1,10 +1,13 @@
 #include "control/usage_desk.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <optional>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "control/usage_json.h"
@@ -71,24 +74,50 @@ struct UsageDesk::State {
     co_return std::move(*outcome->answer);
   }
 
+  void note_use(const std::string& key_id, WallTime used) {
+    if (last_uses.size() >= kKeysMax && !last_uses.contains(key_id)) return;
+    WallTime& last = last_uses[key_id];
+    last = std::max(last, used);
+  }
+
   Executor executor;
   std::unique_ptr<UsageStore> store;
+  std::unordered_map<std::string, WallTime> last_uses;
   std::size_t jobs = 0;
   asio::thread_pool thread{1};  // last: joined first
 };
 
 UsageDesk::UsageDesk(Executor executor, std::unique_ptr<UsageStore> store)
-    : state_(std::make_unique<State>(executor, std::move(store))) {}
+    : state_(std::make_unique<State>(executor, std::move(store))) {
+  auto uses = state_->store->last_uses();
+  if (!uses) {
+    log::error("when keys were last used is not known", {{"error", uses.error().message}});
+    return;
+  }
+  for (const auto& [key, used] : *uses) state_->note_use(key, used);
+}
+
+WallTime UsageDesk::last_use(const std::string& key_id) const {
+  const auto found = state_->last_uses.find(key_id);
+  return found == state_->last_uses.end() ? WallTime{} : found->second;
+}
 
 UsageDesk::~UsageDesk() { state_->thread.join(); }
 
 Task<Result<ApiAnswer>> UsageDesk::take(std::string body, SiteId site) {
   auto delivery = parse_usage_batch(body, site);
   if (!delivery) co_return delivery.error();
+  std::vector<std::pair<std::string, WallTime>> uses;
+  for (const UsageRecord& record : delivery->records)
+    uses.emplace_back(record.key_id, record.ended);
   Job job = [parsed = std::move(*delivery), from = std::move(site)](UsageStore& store) {
     return store_delivery(store, parsed, from);
   };
-  co_return co_await state_->run(std::move(job));
+  auto stored = co_await state_->run(std::move(job));
+  if (stored) {
+    for (const auto& [key, used] : uses) state_->note_use(key, used);
+  }
+  co_return stored;
 }
 
 Task<Result<ApiAnswer>> UsageDesk::report(std::string query) {

@@ -1,5 +1,6 @@
 #include "directory/record_fields.h"
 
+#include <algorithm>
 #include <array>
 
 namespace perigee::fields {
@@ -9,6 +10,12 @@ constexpr std::size_t kUrlBytesMax = 256;
 constexpr std::size_t kTextBytesMax = 128;
 constexpr std::size_t kModelNameBytesMax = 2 * kNameBytesMax;
 constexpr std::size_t kJurisdictionsMax = 32;
+constexpr std::size_t kScopeModelsMax = 64;
+constexpr std::size_t kScopeClassesMax = 4;
+constexpr std::int64_t kPerMinuteMax = 1'000'000'000;
+constexpr std::size_t kAlgorithmsMax = 3;
+constexpr std::size_t kJwksBytesMax = 32 * 1024;
+constexpr std::int64_t kClockSkewMax = 600;
 constexpr std::int64_t kMicrosMax = std::int64_t{1} << 62;
 constexpr std::int64_t kContextTokensMax = 16'777'216;
 constexpr std::int64_t kEnginesMax = 64;
@@ -22,6 +29,7 @@ constexpr std::string_view kModelNameRule =
     "a model name of at most 128 characters: letters, digits and ._:/@-, starting with a letter or "
     "digit";
 constexpr std::array<std::string_view, 3> kRoleNames{"tenant", "operator", "site"};
+constexpr std::array<std::string_view, 3> kAlgorithms{"RS256", "ES256", "EdDSA"};
 constexpr std::array<std::string_view, 2> kKindNames{"llama", "external"};
 
 template <class Tag>
@@ -65,11 +73,49 @@ std::vector<JurisdictionId> jurisdictions_in(JsonFields& fields) {
   return ids;
 }
 
-std::vector<std::string> names_of(const std::vector<JurisdictionId>& ids) {
+template <class Tag>
+std::vector<std::string> names_of(const std::vector<Id<Tag>>& ids) {
   std::vector<std::string> names;
   names.reserve(ids.size());
-  for (const JurisdictionId& id : ids) names.push_back(id.str());
+  for (const Id<Tag>& id : ids) names.push_back(id.str());
   return names;
+}
+
+std::vector<ModelId> models_in(JsonFields& fields) {
+  std::vector<ModelId> ids;
+  for (std::string& name : fields.texts("models", kScopeModelsMax, kModelNameBytesMax)) {
+    if (!valid_model_name(name)) fields.refuse("models", "an array of names of models");
+    ids.emplace_back(std::move(name));
+  }
+  return ids;
+}
+
+std::vector<ServiceClass> classes_in(JsonFields& fields) {
+  std::vector<ServiceClass> classes;
+  for (const std::string& name : fields.texts("classes", kScopeClassesMax, kNameBytesMax)) {
+    const std::optional<ServiceClass> parsed = parse_service_class(name);
+    if (!parsed) fields.refuse("classes", "of realtime, interactive, standard and batch");
+    classes.push_back(parsed.value_or(ServiceClass::Batch));
+  }
+  return classes;
+}
+
+void add_scope(JsonObject& object, const KeyScope& scope) {
+  std::vector<std::string> classes;
+  for (const ServiceClass each : scope.classes) classes.emplace_back(to_string(each));
+  object.add("models", names_of(scope.models))
+      .add("classes", classes)
+      .add("jurisdictions", names_of(scope.jurisdictions))
+      .add("requests_per_minute", scope.requests_per_minute)
+      .add("tokens_per_minute", scope.tokens_per_minute);
+}
+
+OperatorRole operator_role_in(JsonFields& fields) {
+  const std::string name = fields.text("operator_role", Need::Optional, kNameBytesMax);
+  if (name.empty()) return OperatorRole::Admin;  // rows from before there were roles
+  const std::optional<OperatorRole> role = parse_operator_role(name);
+  if (!role) fields.refuse("operator_role", "viewer, operator, finance or admin");
+  return role.value_or(OperatorRole::Viewer);
 }
 
 }  // namespace
@@ -187,8 +233,13 @@ void read(JsonFields& fields, Dialect dialect, KeyRecord& record) {
   record.id = fields.text("id", Need::Required, kNameBytesMax);
   if (dialect == Dialect::Row) record.hash = fields.digest("hash", Need::Required);
   record.role = choice_in<Role>(fields, "role", Need::Required, kRoleNames, "tenant or operator");
+  record.operator_role = operator_role_in(fields);
   record.tenant = name_in<TenantTag>(fields, "tenant", Need::Optional);
   record.label = fields.text("label", Need::Optional, kTextBytesMax);
+  record.scope = read_scope(fields);
+  record.account = fields.text("account", Need::Optional, kNameBytesMax);
+  if (record.account.empty()) record.account = record.id;
+  record.replaced_by = fields.text("replaced_by", Need::Optional, kNameBytesMax);
   record.created = time_in(fields, "created_us");
   record.expires = time_in(fields, "expires_us");
   record.revoked = fields.flag("revoked");
@@ -198,12 +249,64 @@ std::string write(Dialect dialect, const KeyRecord& record) {
   JsonObject object;
   object.add("id", record.id);
   if (dialect == Dialect::Row) object.add("hash", to_hex(record.hash));
-  object.add("role", kRoleNames.at(static_cast<std::size_t>(record.role)))
-      .add("tenant", record.tenant.str())
-      .add("label", record.label)
+  object.add("role", kRoleNames.at(static_cast<std::size_t>(record.role)));
+  if (record.role == Role::Operator) object.add("operator_role", to_string(record.operator_role));
+  object.add("tenant", record.tenant.str()).add("label", record.label);
+  if (record.role == Role::Tenant) add_scope(object, record.scope);
+  object.add("account", record.account)
+      .add("replaced_by", record.replaced_by)
       .add("created_us", record.created.micros)
       .add("expires_us", record.expires.micros)
       .add("revoked", record.revoked);
+  return object.take();
+}
+
+KeyScope read_scope(JsonFields& fields) {
+  const auto per_minute = [&fields](std::string_view name) {
+    return static_cast<std::uint32_t>(fields.integer(name, Need::Optional, 0, kPerMinuteMax));
+  };
+  KeyScope scope;
+  scope.models = models_in(fields);
+  scope.classes = classes_in(fields);
+  scope.jurisdictions = jurisdictions_in(fields);
+  scope.requests_per_minute = per_minute("requests_per_minute");
+  scope.tokens_per_minute = per_minute("tokens_per_minute");
+  return scope;
+}
+
+void read(JsonFields& fields, Dialect dialect, IssuerRecord& record) {
+  if (dialect != Dialect::Request) record.id = fields.text("name", Need::Required, kNameBytesMax);
+  record.issuer = fields.text("issuer", Need::Required, kUrlBytesMax);
+  record.audience = fields.text("audience", Need::Required, kUrlBytesMax);
+  record.algorithms = fields.texts("algorithms", kAlgorithmsMax, kNameBytesMax);
+  for (const std::string& name : record.algorithms) {
+    if (std::ranges::find(kAlgorithms, name) == kAlgorithms.end()) {
+      fields.refuse("algorithms", "of RS256, ES256 and EdDSA");
+    }
+  }
+  if (record.algorithms.empty()) fields.refuse("algorithms", "one or more of RS256, ES256, EdDSA");
+  record.jwks = fields.text("jwks", Need::Required, kJwksBytesMax);
+  record.tenant_claim = fields.text("tenant_claim", Need::Optional, kNameBytesMax);
+  record.tenant = name_in<TenantTag>(fields, "tenant", Need::Optional);
+  if (record.tenant_claim.empty() == record.tenant.empty()) {
+    fields.refuse("tenant", "given where `tenant_claim` is not: one of both");
+  }
+  record.clock_skew_s = static_cast<std::uint32_t>(
+      fields.integer("clock_skew_s", Need::Optional, 0, kClockSkewMax, record.clock_skew_s));
+  record.scope = read_scope(fields);
+}
+
+std::string write(Dialect /*dialect*/, const IssuerRecord& record) {
+  JsonObject object;
+  object.add("name", record.id)
+      .add("issuer", record.issuer)
+      .add("audience", record.audience)
+      .add("algorithms", record.algorithms)
+      .add("jwks", record.jwks)
+      .add("tenant_claim", record.tenant_claim)
+      .add("tenant", record.tenant.str())
+      .add("clock_skew_s", record.clock_skew_s);
+  add_scope(object, record.scope);
   return object.take();
 }
 

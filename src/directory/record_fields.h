@@ -1,5 +1,5 @@
-// Reading and writing each record's fields, shared by the dialects of records_json.h. Private to
-// this folder: Boost.JSON shows through.
+// Reading and writing each record's fields, shared by the dialects of records_json.h. For .cpp
+// files only: Boost.JSON shows through.
 #pragma once
 
 #include <string>
@@ -19,13 +19,16 @@ void read(JsonFields& fields, Dialect dialect, ModelRecord& record);
 void read(JsonFields& fields, Dialect dialect, PlacementRecord& record);
 void read(JsonFields& fields, Dialect dialect, TenantRecord& record);
 void read(JsonFields& fields, Dialect dialect, KeyRecord& record);
+void read(JsonFields& fields, Dialect dialect, IssuerRecord& record);
 void read(JsonFields& fields, Dialect dialect, JoinTokenRecord& record);
+KeyScope read_scope(JsonFields& fields);
 
 std::string write(Dialect dialect, const SiteRecord& record);
 std::string write(Dialect dialect, const ModelRecord& record);
 std::string write(Dialect dialect, const PlacementRecord& record);
 std::string write(Dialect dialect, const TenantRecord& record);
 std::string write(Dialect dialect, const KeyRecord& record);
+std::string write(Dialect dialect, const IssuerRecord& record);
 std::string write(Dialect dialect, const JoinTokenRecord& record);
 
 }  // namespace perigee::fields

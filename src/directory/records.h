@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/secret.h"
+#include "core/inference.h"
 #include "directory/role.h"
 
 namespace perigee {
@@ -60,15 +61,45 @@ struct TenantRecord {
   bool suspended = false;
 };
 
+// What a tenant's key may be used for, within what its tenant may. Empty lists and 0 bind nothing.
+struct KeyScope {
+  std::vector<ModelId> models;
+  std::vector<ServiceClass> classes;
+  std::vector<JurisdictionId> jurisdictions;
+  std::uint32_t requests_per_minute = 0;
+  std::uint32_t tokens_per_minute = 0;
+
+  bool limits_rate() const { return requests_per_minute > 0 || tokens_per_minute > 0; }
+  friend bool operator==(const KeyScope&, const KeyScope&) = default;
+};
+
 struct KeyRecord {
   std::string id;            // public: names the key
   Sha256 hash{};             // of the whole key text; the text itself is stored nowhere
   Role role = Role::Tenant;  // Tenant or Operator
+  OperatorRole operator_role = OperatorRole::Admin;  // for Role::Operator
   TenantId tenant;
   std::string label;
+  KeyScope scope;  // for Role::Tenant
+  // The first key of those that followed one another by rotation: they share their rates.
+  std::string account;
+  std::string replaced_by;  // the key that it was rotated to; empty: none
   WallTime created;
   WallTime expires;  // micros 0: never
   bool revoked = false;
+};
+
+// Whose signed tokens (JWT) are taken like keys: an OpenID provider, as docs/tenants.md says.
+struct IssuerRecord {
+  std::string id;                       // its name in this grid
+  std::string issuer;                   // what `iss` must be, to the letter
+  std::string audience;                 // what `aud` must be, or hold
+  std::vector<std::string> algorithms;  // RS256, ES256, EdDSA: no other is taken
+  std::string jwks;                     // its public keys, as the JSON of a JWK set
+  std::string tenant_claim;             // the claim that names the tenant; empty: see `tenant`
+  TenantId tenant;                      // whose all its tokens are, when no claim names it
+  std::uint32_t clock_skew_s = 60;      // allowed between its clock and ours
+  KeyScope scope;                       // of each of its subjects
 };
 
 // Lets one site join, once. Known to control only: never part of a snapshot.
@@ -91,7 +122,8 @@ struct DirectorySnapshot {
   std::map<ModelId, ModelRecord> models;
   std::vector<PlacementRecord> placements;  // ordered by (site, model)
   std::map<TenantId, TenantRecord> tenants;
-  std::map<std::string, KeyRecord> keys;  // by id
+  std::map<std::string, KeyRecord> keys;        // by id
+  std::map<std::string, IssuerRecord> issuers;  // by id
 };
 
 }  // namespace perigee

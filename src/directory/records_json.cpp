@@ -7,6 +7,8 @@ namespace {
 
 using fields::Dialect;
 
+constexpr std::size_t kIssuerNameBytesMax = 32;  // it is a part of names of accounts
+
 template <class Record>
 Result<Record> from_request(std::string_view json) {
   PERIGEE_TRY(object, parse_json_object(json));
@@ -45,6 +47,7 @@ std::string to_row(const ModelRecord& record) { return fields::write(Dialect::Ro
 std::string to_row(const PlacementRecord& record) { return fields::write(Dialect::Row, record); }
 std::string to_row(const TenantRecord& record) { return fields::write(Dialect::Row, record); }
 std::string to_row(const KeyRecord& record) { return fields::write(Dialect::Row, record); }
+std::string to_row(const IssuerRecord& record) { return fields::write(Dialect::Row, record); }
 std::string to_row(const JoinTokenRecord& record) { return fields::write(Dialect::Row, record); }
 std::string meta_row(std::string_view value) { return JsonObject{}.add("value", value).take(); }
 
@@ -91,11 +94,30 @@ Result<TenantRecord> tenant_from_request(std::string_view name, std::string_view
   return std::move(record);
 }
 
+Result<IssuerRecord> issuer_from_request(std::string_view name, std::string_view json) {
+  PERIGEE_CHECK(check_name(name, "issuer"));
+  if (name.size() > kIssuerNameBytesMax) {
+    return Error{Code::InvalidArgument, "the name of an issuer has at most 32 characters", "name"};
+  }
+  PERIGEE_TRY(record, from_request<IssuerRecord>(json));
+  record.id = name;
+  return std::move(record);
+}
+
+Result<KeyScope> scope_from_request(std::string_view json) {
+  PERIGEE_TRY(object, parse_json_object(json));
+  JsonFields fields{object};
+  KeyScope scope = fields::read_scope(fields);
+  PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
+  return std::move(scope);
+}
+
 std::string to_view(const SiteRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const ModelRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const PlacementRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const TenantRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const KeyRecord& record) { return fields::write(Dialect::View, record); }
+std::string to_view(const IssuerRecord& record) { return fields::write(Dialect::View, record); }
 std::string to_view(const JoinTokenRecord& record) { return fields::write(Dialect::View, record); }
 
 }  // namespace perigee

@@ -20,6 +20,7 @@ inline constexpr std::string_view kModel = "model";
 inline constexpr std::string_view kPlacement = "placement";
 inline constexpr std::string_view kTenant = "tenant";
 inline constexpr std::string_view kKey = "key";
+inline constexpr std::string_view kIssuer = "issuer";
 inline constexpr std::string_view kJoinToken = "join_token";  // control only
 inline constexpr std::string_view kMeta = "meta";             // keys "grid" and "epoch"
 }  // namespace row_kind
@@ -33,6 +34,7 @@ std::string to_row(const ModelRecord& record);
 std::string to_row(const PlacementRecord& record);
 std::string to_row(const TenantRecord& record);
 std::string to_row(const KeyRecord& record);
+std::string to_row(const IssuerRecord& record);
 std::string to_row(const JoinTokenRecord& record);
 std::string meta_row(std::string_view value);
 // DataLoss when the text is not such a row.
@@ -45,6 +47,12 @@ Result<ModelRecord> model_from_request(std::string_view name, std::string_view j
 Result<PlacementRecord> placement_from_request(std::string_view site, std::string_view model,
                                                std::string_view json);
 Result<TenantRecord> tenant_from_request(std::string_view name, std::string_view json);
+// issuer, audience, algorithms, jwks, tenant_claim or tenant, clock_skew_s and a scope. What stands
+// in `jwks` is not looked at here (identity/bearer_tokens does).
+Result<IssuerRecord> issuer_from_request(std::string_view name, std::string_view json);
+// Only the fields of a scope: models, classes, jurisdictions, requests_per_minute,
+// tokens_per_minute.
+Result<KeyScope> scope_from_request(std::string_view json);
 
 // --- what an operator sees: no hashes ---
 std::string to_view(const SiteRecord& record);
@@ -52,6 +60,7 @@ std::string to_view(const ModelRecord& record);
 std::string to_view(const PlacementRecord& record);
 std::string to_view(const TenantRecord& record);
 std::string to_view(const KeyRecord& record);
+std::string to_view(const IssuerRecord& record);
 std::string to_view(const JoinTokenRecord& record);
 
 // --- snapshots ---

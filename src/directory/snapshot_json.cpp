@@ -94,6 +94,9 @@ Result<> put_row(DirectorySnapshot& snapshot, std::string_view kind, std::string
   if (kind == row_kind::kKey) {
     return put<KeyRecord>(snapshot.keys, key, value, as_id(std::string{}));
   }
+  if (kind == row_kind::kIssuer) {
+    return put<IssuerRecord>(snapshot.issuers, key, value, as_id(std::string{}));
+  }
   if (kind == row_kind::kPlacement) return put_placement(snapshot.placements, key, value);
   if (kind == row_kind::kMeta) return put_meta(snapshot, key, value);
   return {};
@@ -183,6 +186,7 @@ std::string to_json(const DirectorySnapshot& snapshot) {
     add(row_kind::kTenant, id.str(), to_row(record));
   }
   for (const auto& [id, record] : snapshot.keys) add(row_kind::kKey, id, to_row(record));
+  for (const auto& [id, record] : snapshot.issuers) add(row_kind::kIssuer, id, to_row(record));
   return JsonObject{}
       .add("revision", snapshot.revision)
       .add("epoch", snapshot.epoch)

@@ -30,8 +30,19 @@ DirectorySnapshot example() {
   key.id = "k1";
   key.hash = sha256("key");
   key.tenant = tenant.id;
+  key.account = "k0";
   key.created = WallTime{1'700'000'000'000'000};
+  key.scope.classes = {ServiceClass::Batch};
+  key.scope.requests_per_minute = 60;
   snapshot.keys.emplace(key.id, key);
+  IssuerRecord issuer;
+  issuer.id = "corp";
+  issuer.issuer = "https://id.example";
+  issuer.audience = "grid";
+  issuer.algorithms = {"ES256"};
+  issuer.jwks = R"({"keys":[]})";
+  issuer.tenant = tenant.id;
+  snapshot.issuers.emplace(issuer.id, issuer);
   return snapshot;
 }
 
@@ -44,6 +55,8 @@ TEST(SnapshotJson, ReadsBackWhatItWrote) {
   EXPECT_EQ(again->sites.at(SiteId{"metro-berlin"}).key_hash, sha256("site key"));
   EXPECT_EQ(again->tenants.at(TenantId{"acme"}).jurisdictions.size(), 2U);
   EXPECT_EQ(again->placements.at(0).engines, 2U);
+  EXPECT_EQ(again->keys.at("k1").scope, example().keys.at("k1").scope);
+  EXPECT_EQ(again->issuers.at("corp").jwks, R"({"keys":[]})");
 }
 
 TEST(SnapshotJson, AnEventChangesAllItsRowsAndTheRevision) {

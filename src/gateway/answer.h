@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "core/inference.h"
 #include "engine/engine.h"
+#include "gateway/rate_gate.h"
 #include "net/task.h"
 
 namespace perigee {
@@ -24,6 +26,7 @@ struct AnswerHead {
   Refused refused = Refused::No;         // with an error
   bool for_site = false;                 // it goes to a peer site: with sums (api/message_sum.h)
   bool replayed = false;                 // an earlier request was answered so: nothing ran
+  std::shared_ptr<const RateState> rates = {};  // of a key with limits per minute
 };
 
 // Either respond() or fail() once, or begin_stream(), write()* and then finish() or fail().

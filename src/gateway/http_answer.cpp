@@ -12,6 +12,15 @@
 namespace perigee {
 namespace {
 
+// As Go prints a duration, which is what OpenAI's clients read: "120ms", "1s", "6m0s".
+std::string go_duration(Duration duration) {
+  const auto ms = std::chrono::ceil<milliseconds>(duration).count();
+  if (ms < 1000) return std::to_string(ms) + "ms";
+  const auto whole = (ms + 999) / 1000;
+  const std::string minutes = whole >= 60 ? std::to_string(whole / 60) + "m" : "";
+  return minutes + std::to_string(whole % 60) + "s";
+}
+
 // The headers of an answer, with the texts they point to.
 class HeaderTexts {
  public:
@@ -32,6 +41,20 @@ class HeaderTexts {
     add(api::headers::kUsage, usage_);
     add(api::headers::kRefused, to_string(head.refused));
     if (head.replayed) add(api::headers::kReplayed, "true");
+    if (head.rates != nullptr && !head.replayed) add(*head.rates);
+  }
+  void add(const RateState& rates) {
+    namespace names = api::headers;
+    if (rates.requests) {
+      add_rate(names::kLimitRequests, std::to_string(rates.requests->limit));
+      add_rate(names::kRemainingRequests, std::to_string(rates.requests->remaining));
+      add_rate(names::kResetRequests, go_duration(rates.requests->reset));
+    }
+    if (rates.tokens) {
+      add_rate(names::kLimitTokens, std::to_string(rates.tokens->limit));
+      add_rate(names::kRemainingTokens, std::to_string(rates.tokens->remaining));
+      add_rate(names::kResetTokens, go_duration(rates.tokens->reset));
+    }
   }
   void add(const Error& error) {
     if (error.retry_after_ms <= 0) return;
@@ -49,8 +72,16 @@ class HeaderTexts {
   std::span<const net::Header> view() const { return std::span{headers_.data(), count_}; }
 
  private:
-  std::array<net::Header, 14> headers_{};
+  void add_rate(std::string_view name, std::string value) {
+    std::string& kept = rates_.at(rate_count_++);
+    kept = std::move(value);
+    add(name, kept);
+  }
+
+  std::array<net::Header, 20> headers_{};
   std::size_t count_ = 0;
+  std::array<std::string, 6> rates_;
+  std::size_t rate_count_ = 0;
   std::string load_;
   std::string usage_;
   std::string resumed_;

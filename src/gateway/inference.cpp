@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/secret.h"
 #include "gateway/attempts.h"
+#include "gateway/key_scope.h"
 #include "gateway/meter.h"
 
 namespace perigee {
@@ -27,23 +28,6 @@ bool is_known(const Usage& usage) { return usage.prompt_tokens > 0; }
 
 // Whatever keeps an answer from its client (it left, it reads nothing) is no fault of an engine.
 Error client_left() { return Error{Code::Cancelled, "the client left"}; }
-
-// Both lists bind: of the tenant by contract, of the request by its header.
-Result<std::vector<JurisdictionId>> both(const std::vector<JurisdictionId>& tenant,
-                                         const std::vector<JurisdictionId>& request) {
-  if (tenant.empty()) return request;
-  if (request.empty()) return tenant;
-  std::vector<JurisdictionId> common;
-  for (const JurisdictionId& jurisdiction : request) {
-    if (std::ranges::find(tenant, jurisdiction) != tenant.end()) common.push_back(jurisdiction);
-  }
-  if (common.empty()) {
-    return Error{Code::DataResidency,
-                 "None of the jurisdictions in 'perigee-jurisdictions' is allowed to this tenant.",
-                 std::string{api::headers::kJurisdictions}};
-  }
-  return common;
-}
 
 }  // namespace
 
@@ -64,6 +48,9 @@ struct Inference::Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
   ~Run() {
+    if (rates != nullptr && first_token) {
+      rates->settle(usage.prompt_tokens, usage.completion_tokens);
+    }
     runs.back()->place = place;
     runs[place] = runs.back();
     runs.pop_back();
@@ -71,7 +58,8 @@ struct Inference::Run {
 
   RequestEvents events;
   std::unique_ptr<Attempts> attempts;
-  std::optional<Meter> meter;  // none for a peer: its ingress meters
+  std::optional<Meter> meter;         // none for a peer: its ingress meters
+  std::unique_ptr<RateTicket> rates;  // of a key with limits per minute
   Instant next_beat = Instant::max();
   std::optional<Duration> first_token;
   Instant began;
@@ -119,8 +107,13 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   RouteRequest route;
   route.model = summary.model;
   route.tenant = call.hints.hop > 0 ? call.hints.tenant : call.caller.tenant;
-  route.service_class =
-      call.hints.service_class.value_or(summary.service_class.value_or(ServiceClass::Standard));
+  static const KeyScope kUnbound;
+  const KeyScope& scope = call.caller.bounds ? call.caller.bounds->scope : kUnbound;
+  PERIGEE_CHECK(check_model(scope, summary.model));
+  PERIGEE_TRY(service_class,
+              allowed_class(scope, call.hints.service_class ? call.hints.service_class
+                                                            : summary.service_class));
+  route.service_class = service_class;
   route.prompt_tokens = summary.prompt_tokens;
   route.needs = summary.needs;
   route.output_tokens_max = summary.output_tokens_max.value_or(0);
@@ -130,9 +123,14 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   const auto directory = parts_.directory();
   const auto tenant = directory->tenants.find(route.tenant);
   static const std::vector<JurisdictionId> kAny;
-  PERIGEE_TRY(allowed,
-              both(tenant == directory->tenants.end() ? kAny : tenant->second.jurisdictions,
-                   call.hints.jurisdictions));
+  if (call.hints.hop > 0 && tenant == directory->tenants.end()) {
+    // Its law is not known here yet. The site that forwarded it knows others.
+    return Error{Code::Unavailable, "This site does not know the tenant yet.", "", 1000};
+  }
+  PERIGEE_TRY(by_tenant,
+              both_allow(tenant == directory->tenants.end() ? kAny : tenant->second.jurisdictions,
+                         "tenant", call.hints.jurisdictions));
+  PERIGEE_TRY(allowed, both_allow(scope.jurisdictions, "key", std::move(by_tenant)));
   route.jurisdictions = std::move(allowed);
   const std::string& session = call.hints.session.empty() ? summary.session : call.hints.session;
   if (!session.empty()) route.session = hash64(route.tenant.str() + "\n" + session);
@@ -174,6 +172,27 @@ RequestContext Inference::make_context(const InferenceCall& call, const RouteReq
   context.created =
       call.hints.created > 0 ? call.hints.created : parts_.clock.wall().micros / 1'000'000;
   return context;
+}
+
+// The request is read once more here, for keys with a limit of tokens only: it must wait for its
+// tokens before anything of it is decided.
+Task<Result<>> Inference::keep_rates(const InferenceCall& call, Run& run) {
+  RateDemand demand;
+  if (call.caller.bounds->scope.tokens_per_minute > 0) {
+    auto summary = api::summarize(call.operation, call.body, {}, options_.summary);
+    if (!summary) co_return std::move(summary).error();
+    const bool speaks = call.operation != Operation::Embedding;
+    demand.prompt_tokens = summary->prompt_tokens;
+    demand.output_tokens =
+        speaks ? summary->n * summary->output_tokens_max.value_or(RateGate::kOutputTokensUnsaid)
+               : 0;
+  }
+  RateState state;
+  auto ticket = co_await parts_.rates->admit(call.caller.bounds, demand, state);
+  run.head->rates = std::make_shared<const RateState>(state);
+  if (!ticket) co_return std::move(ticket).error();
+  run.rates = std::make_unique<RateTicket>(std::move(*ticket));
+  co_return Result<>{};
 }
 
 Result<> Inference::prepare(const InferenceCall& call, Run& run) {
@@ -238,7 +257,9 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
 // functions: this frame lasts as long as its stream.
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   Run run{*this, *call};
-  Result<> served = begin(*call, run);
+  Result<> served;
+  if (keeps_rates(*call)) served = co_await keep_rates(*call, run);
+  served = begin(*call, run, std::move(served));
   call.reset();
   answer.release_request();
   if (served) {
@@ -253,10 +274,18 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   observe(run, served);
 }
 
-Result<> Inference::begin(const InferenceCall& call, Run& run) {
-  Result<> prepared = prepare(call, run);
+bool Inference::keeps_rates(const InferenceCall& call) const {
+  return parts_.rates != nullptr && call.caller.bounds != nullptr &&
+         call.caller.bounds->scope.limits_rate();
+}
+
+// `before`: what came of the steps before. A limit that is reached is no want of room.
+Result<> Inference::begin(const InferenceCall& call, Run& run, Result<> before) {
+  const bool may = before.has_value();
+  Result<> prepared = may ? prepare(call, run) : std::move(before);
   if (!prepared) {
-    if (prepared.error().code == Code::ResourceExhausted) run.head->refused = Refused::Full;
+    const bool full = may && prepared.error().code == Code::ResourceExhausted;
+    if (full) run.head->refused = Refused::Full;
     run.head->request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
   }
   return prepared;

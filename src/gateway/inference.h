@@ -23,6 +23,7 @@
 #include "gateway/client_hints.h"
 #include "gateway/engine_table.h"
 #include "gateway/inference_observer.h"
+#include "gateway/rate_gate.h"
 #include "gateway/ticker.h"
 #include "identity/identity.h"
 #include "ledger/ledger.h"
@@ -66,6 +67,8 @@ class Inference {
     // Of all engines of a model here and what waits for them, to go back to a peer with an answer;
     // none: as the engine told.
     std::function<std::optional<EngineLoad>(const ModelId&)> load = {};
+    // Keeps the limits per minute of keys; none: no key has any.
+    RateGate* rates = nullptr;
   };
   Inference(Parts parts, InferenceOptions options);
   ~Inference();
@@ -86,7 +89,9 @@ class Inference {
 
  private:
   struct Run;
-  Result<> begin(const InferenceCall& call, Run& run);
+  Result<> begin(const InferenceCall& call, Run& run, Result<> before);
+  bool keeps_rates(const InferenceCall& call) const;
+  Task<Result<>> keep_rates(const InferenceCall& call, Run& run);
   Result<> prepare(const InferenceCall& call, Run& run);
   const FailoverOptions& failover(const Run& run) const;
   static Result<Delivered> delivered_before(const InferenceCall& call, BodySpan span);

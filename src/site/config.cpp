@@ -36,6 +36,11 @@ Result<> read_site(TomlTable& table, SiteConfig& config) {
                        "configured: keys must not travel in the clear");
   }
   config.listen = endpoint;
+  PERIGEE_TRY(jurisdiction, table.string("jurisdiction", ""));
+  if (!jurisdiction.empty() && !valid_name(jurisdiction)) {
+    return table.error("jurisdiction", "a name such as de");
+  }
+  config.jurisdiction = JurisdictionId{jurisdiction};
   PERIGEE_TRY(state_dir, table.required_path("state_dir"));
   config.state_dir = state_dir;
   PERIGEE_TRY(models_dir, table.path("models_dir", "models"));
@@ -136,6 +141,8 @@ Result<> read_engine(TomlTable& table, SiteConfig& config) {
   engine.slots = static_cast<std::uint32_t>(slots);
   PERIGEE_TRY(context, table.integer("context_tokens", 0, 0, 1'000'000'000));
   engine.context_tokens = static_cast<std::uint32_t>(context);
+  PERIGEE_TRY(cache_salt, table.boolean("cache_salt", true));
+  engine.cache_salt = cache_salt;
   PERIGEE_TRY(names, table.strings("capabilities"));
   if (!names.empty()) {
     PERIGEE_TRY(capabilities, capabilities_of(table, names));

@@ -29,6 +29,7 @@ struct ExternalEngine {
   std::uint32_t slots = 0;                  // requests it runs well at once; 0: not known
   std::uint32_t context_tokens = 0;         // longest prompt; 0: not known
   Capabilities capabilities = kEverything;  // what it can do, where it is told
+  bool cache_salt = true;  // it is told the tenant's, to keep prefix caches apart
 };
 
 struct SiteConfig {
@@ -38,6 +39,8 @@ struct SiteConfig {
   std::string models_dir;  // where model files are
   std::string control_url;
   std::string key_file;  // the site's credential
+  // The law that it stands under, as whoever installed it knows; empty: as the directory says.
+  JurisdictionId jurisdiction;
   std::size_t neighbours_max = 8;
   Duration exchange_interval = seconds{1};
   std::map<SiteId, net::Endpoint> peer_addresses;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <utility>
 
 #include "base/log.h"
 #include "base/secret.h"
@@ -127,9 +128,27 @@ std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory)
   return specs;
 }
 
-void LocalEngines::follow(const DirectorySnapshot& directory) {
+// Two must agree on it, whoever asks: a directory that was changed, by mistake or not, does not
+// move a site to another country.
+JurisdictionId LocalEngines::own_law(const DirectorySnapshot& directory) {
   const auto self = directory.sites.find(config_.name);
-  if (self != directory.sites.end()) jurisdiction_ = self->second.jurisdiction;
+  if (self == directory.sites.end()) return {};
+  const JurisdictionId& said = self->second.jurisdiction;
+  if (config_.jurisdiction.empty() || config_.jurisdiction == said) {
+    disputed_ = {};
+    return said;
+  }
+  if (std::exchange(disputed_, said) != said) {
+    log::error(
+        "the directory names another jurisdiction than this site's file: what is bound to a "
+        "law does not run here until they agree",
+        {{"directory", said.str()}, {"site.jurisdiction", config_.jurisdiction.str()}});
+  }
+  return {};
+}
+
+void LocalEngines::follow(const DirectorySnapshot& directory) {
+  jurisdiction_ = own_law(directory);
   const std::vector<EngineSpec> specs = wanted(directory);
   for (auto it = processes_.begin(); it != processes_.end();) {
     const EngineSpec& running = it->second->spec();
@@ -233,6 +252,7 @@ void LocalEngines::publish(const External& external) {
   options.authorization = external.authorization;
   options.upstream_model = engine.upstream_model;
   options.trusted = false;
+  options.salts_cache = engine.cache_salt;
   parts_.engines.set(*index, make_engine(engine.name, engine.model, gated, std::move(options)));
   if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
 }

@@ -72,6 +72,7 @@ class LocalEngines {
   bool any_ready() const;
 
  private:
+  JurisdictionId own_law(const DirectorySnapshot& directory);
   struct External;
   std::vector<EngineSpec> wanted(const DirectorySnapshot& directory) const;
   void describe(CandidateState& state, Capabilities capabilities,
@@ -89,7 +90,10 @@ class LocalEngines {
 
   Parts parts_;
   const SiteConfig& config_;
+  // Of engines here. Empty where directory and configuration disagree, or the directory does not
+  // know this site: then nothing that is bound to a law runs here.
   JurisdictionId jurisdiction_;
+  JurisdictionId disputed_;  // what the directory said when they last disagreed
   bool drained_ = false;
   std::map<ModelId, std::shared_ptr<AdmissionGate>> gates_;
   std::map<EngineId, std::unique_ptr<EngineProcess>> processes_;

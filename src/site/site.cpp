@@ -18,12 +18,13 @@
 #include "base/secret.h"
 #include "control/directory_follower.h"
 #include "control/private_file.h"
+#include "control/rate_lessee.h"
 #include "control/usage_shipper.h"
 #include "engine/openai/http_engine.h"
 #include "gateway/gateway.h"
 #include "gateway/http_answer.h"
 #include "gateway/route_explain.h"
-#include "identity/api_keys/api_keys.h"
+#include "identity/bearer_tokens/keys_and_tokens.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 #include "peer/held_filters.h"
 #include "peer/peer_exchange.h"
@@ -127,6 +128,7 @@ struct Site::Parts {
   void close_ledger();
   void build_gateway();
   Result<> build_view(const std::string& credential);
+  Result<> follow_rates(const std::string& credential);
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
   std::vector<BreakerReport> look_at_breakers();
   SiteStatus status();
@@ -152,7 +154,7 @@ struct Site::Parts {
   Router router;
   EngineTable engine_table;
   net::HttpClient engine_client;
-  ApiKeys keys;
+  KeysAndTokens keys;
   Ticker ticker;
   Drain drain;
   BreakerWatch breakers{router};
@@ -161,12 +163,14 @@ struct Site::Parts {
   std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
+  RateGate rates{io.get_executor(), clock, random_seed()};
   std::optional<Inference> inference;
   IdempotencyTable once{clock, config.idempotency};
   std::optional<Gateway> gateway;
   std::optional<LocalEngines> engines;
   std::optional<PeerExchange> peers;
   std::optional<control::DirectoryFollower> follower;
+  std::unique_ptr<control::RateLessee> lessee;
   std::optional<net::HttpServer> server;
   Instant started{};
   Timer moving{io.get_executor()};
@@ -182,12 +186,14 @@ Result<> Site::Parts::build() {
   PERIGEE_TRY(key, read_key(config.key_file));
   PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
-  inference.emplace(Inference::Parts{io.get_executor(), clock, router, engine_table, *ledger,
-                                     ticker, metrics, [this] { return directory; }, random_seed(),
-                                     [this](const ModelId& model) { return engines->load(model); }},
-                    inference_options(config));
+  inference.emplace(
+      Inference::Parts{io.get_executor(), clock, router, engine_table, *ledger, ticker, metrics,
+                       [this] { return directory; }, random_seed(),
+                       [this](const ModelId& model) { return engines->load(model); }, &rates},
+      inference_options(config));
   build_gateway();
   PERIGEE_CHECK(build_view(key));
+  PERIGEE_CHECK(follow_rates(key));
   server.emplace(
       io.get_executor(), clock, config.http,
       [this](net::Request& request, net::ResponseWriter& out) { return handle(request, out); });
@@ -277,6 +283,26 @@ Result<> Site::Parts::build_view(const std::string& credential) {
       io.get_executor(), clock, std::move(following),
       [this](const std::shared_ptr<const DirectorySnapshot>& snapshot) { on_directory(snapshot); });
   return follower->start();
+}
+
+// Limits per minute hold over the whole grid: this site's share of each is control's to grant.
+Result<> Site::Parts::follow_rates(const std::string& credential) {
+  control::RateLesseeOptions options;
+  options.url = config.control_url;
+  options.key = credential;
+  control::RateHolder holder;
+  holder.report = [this] { return rates.report(); };
+  holder.granted = [this](const RateReport& report, const std::vector<RateGrant>& grants) {
+    rates.granted(report, grants);
+  };
+  holder.failed = [this](const RateReport& report) { rates.failed(report); };
+  holder.has_claims = [this] { return rates.has_claims(); };
+  holder.linked_since = [this] { return follower->link().since; };
+  PERIGEE_TRY(line, control::RateLessee::start(io.get_executor(), clock, std::move(options),
+                                               std::move(holder)));
+  lessee = std::move(line);
+  rates.on_want([this] { lessee->wake(); });
+  return {};
 }
 
 void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot) {

@@ -6,6 +6,7 @@
 #include "api/models_body.h"
 #include "base/secret.h"
 #include "gateway/http_answer.h"
+#include "gateway/key_scope.h"
 #include "gateway/route_explain.h"
 
 namespace perigee {
@@ -34,10 +35,16 @@ api::ModelListing listing_of(const Parts& parts, const ModelRecord& model) {
   return listing;
 }
 
+bool may_use(const Caller& caller, const ModelId& model) {
+  return caller.bounds == nullptr || allows_model(caller.bounds->scope, model);
+}
+
 Task<> list_models(Parts parts, GatewayCall call) {
   std::vector<api::ModelListing> all;
   const auto directory = parts->directory();
-  for (const auto& [id, model] : directory->models) all.push_back(listing_of(parts, model));
+  for (const auto& [id, model] : directory->models) {
+    if (may_use(call.caller, id)) all.push_back(listing_of(parts, model));
+  }
   const std::string body = api::models_body(all);
   co_await respond_json(call.out, body);
 }
@@ -63,7 +70,7 @@ Task<> show_model(Parts parts, GatewayCall call) {
   const std::string name = percent_decoded(call.request.path.substr(kModelsPrefix.size()));
   const auto directory = parts->directory();
   const auto model = directory->models.find(ModelId{name});
-  if (model == directory->models.end()) {
+  if (model == directory->models.end() || !may_use(call.caller, model->first)) {
     const Error error{Code::NotFound, "There is no such model; GET /v1/models lists them.",
                       "model"};
     co_await respond_error(call.out, error);

@@ -52,6 +52,12 @@ Error unknown(std::string_view key) {
 
 ApiKeys::Holder ApiKeys::holder_of(const KeyRecord& key, const DirectorySnapshot& snapshot) {
   Holder holder{{key.role, key.tenant, key.id, SiteId{}}, key.expires, Standing::Good};
+  holder.caller.operator_role = key.operator_role;
+  if (key.scope != KeyScope{}) {
+    holder.caller.bounds =
+        std::make_shared<const CallerBounds>(CallerBounds{key.scope, key.account});
+  }
+  holder.replaced = !key.replaced_by.empty();
   if (key.role == Role::Tenant) {
     const auto tenant = snapshot.tenants.find(key.tenant);
     if (tenant == snapshot.tenants.end())
@@ -73,7 +79,7 @@ void ApiKeys::update(const DirectorySnapshot& snapshot) {
     if (!site.joined) continue;
     holders_.insert_or_assign(
         site.key_hash,
-        Holder{{Role::Site, TenantId{}, "site:" + id.str(), id}, {}, Standing::Good});
+        Holder{{Role::Site, TenantId{}, "site:" + id.str(), id}, {}, Standing::Good, false});
   }
 }
 
@@ -93,7 +99,9 @@ Result<Caller> ApiKeys::authenticate(std::string_view authorization) const {
       return refused("this API key's tenant was removed: ask the operator for a new one");
   }
   if (holder.expires.micros != 0 && holder.expires <= clock_.wall()) {
-    return refused("this API key has expired: ask the operator for a new one");
+    return refused(holder.replaced
+                       ? "this API key was rotated and its overlap is over: use its successor"
+                       : "this API key has expired: ask the operator for a new one");
   }
   return holder.caller;
 }

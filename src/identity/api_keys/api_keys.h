@@ -29,6 +29,7 @@ class ApiKeys final : public Identity {
     Caller caller;
     WallTime expires;
     Standing standing = Standing::Good;
+    bool replaced = false;  // by another key, until `expires`
   };
   struct FirstBytes {
     std::size_t operator()(const Sha256& digest) const noexcept {

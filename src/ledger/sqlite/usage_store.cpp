@@ -1,6 +1,8 @@
 #include "ledger/sqlite/usage_store.h"
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "ledger/sqlite/usage_table.h"
@@ -31,6 +33,14 @@ constexpr std::string_view kReplace =
     "(excluded.outcome = 'completed', excluded.completion_tokens, excluded.prompt_tokens, "
     "excluded.ended_us) > "
     "(usage.outcome = 'completed', usage.completion_tokens, usage.prompt_tokens, usage.ended_us)";
+
+// Beside the layout, so that files from before it are taken as they are.
+constexpr const char* kKeyUseTable =
+    "CREATE TABLE IF NOT EXISTS key_use (key_id TEXT PRIMARY KEY, used_us INTEGER NOT NULL) "
+    "WITHOUT ROWID";
+constexpr std::string_view kNoteUse =
+    "INSERT INTO key_use VALUES (?1, ?2) ON CONFLICT(key_id) DO UPDATE SET "
+    "used_us = max(used_us, excluded.used_us)";
 
 // Ids begin with the time at which the request began, to a day where they were made from the
 // client's key: a range of time is a range of rows, wider by that.
@@ -82,14 +92,17 @@ struct UsageStore::Store {
   Database database;
   UsageInsert insert;
   Statement changes;
+  Statement note_use;
 };
 
 Result<std::unique_ptr<UsageStore>> UsageStore::open(const std::string& path) {
   PERIGEE_TRY(database, Database::open(path, sqlite::Durability::Full, kLayout));
   PERIGEE_TRY(insert, UsageInsert::prepare(database, "INSERT INTO usage", kReplace));
   PERIGEE_TRY(changes, database.prepare("SELECT total_changes()"));
-  auto store =
-      std::make_unique<Store>(Store{std::move(database), std::move(insert), std::move(changes)});
+  PERIGEE_CHECK(database.execute(kKeyUseTable));
+  PERIGEE_TRY(note_use, database.prepare(kNoteUse));
+  auto store = std::make_unique<Store>(
+      Store{std::move(database), std::move(insert), std::move(changes), std::move(note_use)});
   return std::unique_ptr<UsageStore>{new UsageStore{std::move(store)}};
 }
 
@@ -111,8 +124,29 @@ Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
   PERIGEE_TRY(before, changes());
   PERIGEE_CHECK(store_->insert.run(rows));
   PERIGEE_TRY(after, changes());
+  std::map<std::string_view, std::int64_t> used;
+  for (const UsageRecord& record : records) {
+    std::int64_t& last = used[record.key_id];
+    last = std::max(last, record.ended.micros);
+  }
+  for (const auto& [key, last] : used) {
+    store_->note_use.bind(1, key).bind(2, last);
+    const Result<bool> stored = store_->note_use.step();
+    store_->note_use.reset();
+    if (!stored) return stored.error();
+  }
   PERIGEE_CHECK(transaction.commit());
   return static_cast<std::size_t>(after - before);
+}
+
+Result<std::vector<std::pair<std::string, WallTime>>> UsageStore::last_uses() {
+  PERIGEE_TRY(rows, store_->database.prepare("SELECT key_id, used_us FROM key_use"));
+  std::vector<std::pair<std::string, WallTime>> uses;
+  for (;;) {
+    PERIGEE_TRY(has_row, rows.step());
+    if (!has_row) return uses;
+    uses.emplace_back(rows.column_text(0), WallTime{rows.column_int64(1)});
+  }
 }
 
 Result<std::vector<UsageSum>> UsageStore::sum(const UsageQuery& query) {

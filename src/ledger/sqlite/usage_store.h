@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -49,6 +50,8 @@ class UsageStore {
   // All or none, on the disk when it returns. How many were new, or took the place of another.
   Result<std::size_t> add(std::span<const UsageRecord> records);
   Result<std::vector<UsageSum>> sum(const UsageQuery& query);
+  // When each key's last request ended, of keys that were used since this file knows of it.
+  Result<std::vector<std::pair<std::string, WallTime>>> last_uses();
 
  private:
   struct Store;

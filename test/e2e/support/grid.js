@@ -24,13 +24,19 @@ export class Grid {
     grid.url = `http://127.0.0.1:${await freePort()}`;
     const state = join(grid.folder, 'control');
     mkdirSync(state, { mode: 0o700 });
-    grid.control = start(PERIGEE, ['control', '--listen', new URL(grid.url).host, '--state-dir', state],
-      join(grid.folder, 'control.log'));
-    await until('control answers', async () => (await fetch(`${grid.url}/healthz`)).ok, { child: grid.control });
+    await grid.startControl();
     grid.operatorKey = readFileSync(join(state, 'operator.key'), 'utf8').trim();
     await grid.admin('PUT', '/tenants/acme', {});
     grid.key = (await grid.admin('POST', '/keys', { tenant: 'acme', label: 'e2e' })).key;
     return grid;
+  }
+
+  // Control's process starts again on its state, at the same address.
+  async startControl() {
+    const state = join(this.folder, 'control');
+    this.control = start(PERIGEE, ['control', '--listen', new URL(this.url).host, '--state-dir', state],
+      join(this.folder, 'control.log'));
+    await until('control answers', async () => (await fetch(`${this.url}/healthz`)).ok, { child: this.control });
   }
 
   admin(method, path, body) {
@@ -38,8 +44,8 @@ export class Grid {
   }
 
   // `engines`: [{name, url, model, slots}], servers outside; `slots`: of an own engine with the shipped
-  // model, 0: none; `descriptors`: how many the site may have open.
-  async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {}, idempotency = {}, descriptors } = {}) {
+  // model, 0: none; `law`: its file's jurisdiction; `descriptors`: how many the site may have open.
+  async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {}, idempotency = {}, log = {}, law, descriptors } = {}) {
     const url = `http://127.0.0.1:${await freePort()}`;
     const folder = join(this.folder, name);
     mkdirSync(folder, { mode: 0o700 });
@@ -54,7 +60,7 @@ export class Grid {
       await this.admin('PUT', `/placements/${name}/perigee-demo`, { slots });
     }
     writeFileSync(join(folder, 'site.key'), joined.key, { mode: 0o600 });
-    writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, { limits, idempotency }));
+    writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, { limits, idempotency, log }, law));
     const command = [PERIGEE, 'site', '--config', join(folder, 'site.toml')];
     if (descriptors) command.unshift('sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`);
     const child = start(command[0], command.slice(1), join(folder, 'log'));
@@ -74,17 +80,18 @@ export class Grid {
   }
 }
 
-function siteFile(name, url, control, engines, sections) {
+function siteFile(name, url, control, engines, sections, law) {
   const lines = [
     '[site]', `name = "${name}"`, `listen = "${new URL(url).host}"`, 'state_dir = "state"',
     `models_dir = "${join(SOURCE, 'models')}"`,
     '[control]', `url = "${control}"`, 'key_file = "site.key"',
   ];
+  if (law) lines.splice(2, 0, `jurisdiction = "${law}"`);
   for (const [section, values] of Object.entries(sections)) {
     lines.push(`[${section}]`, ...Object.entries(values).map(([key, value]) => `${key} = ${value}`));
   }
-  for (const { name: engine, url: address, model, slots } of engines) {
-    lines.push('[[engine]]', `name = "${engine}"`, `url = "${address}"`, `model = "${model}"`);
+  for (const { name: engine, url: address, model, slots, cache_salt = false } of engines) {
+    lines.push('[[engine]]', `name = "${engine}"`, `url = "${address}"`, `model = "${model}"`, `cache_salt = ${cache_salt}`);
     if (slots) lines.push(`slots = ${slots}`);
   }
   return `${lines.join('\n')}\n`;
