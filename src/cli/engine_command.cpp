@@ -18,6 +18,7 @@ namespace {
 
 struct EngineFlags {
   std::string model;
+  std::string sha256;
   std::string name;
   std::string listen;
   std::string log_level = "info";
@@ -33,6 +34,9 @@ struct EngineFlags {
 
 void add_flags(CLI::App& command, EngineFlags& flags) {
   command.add_option("--model", flags.model, "GGUF file to serve")->required();
+  command
+      .add_option("--sha256", flags.sha256, "Digest that the file must have, else it is not loaded")
+      ->type_name("HEX");
   command.add_option("--name", flags.name, "Model id that requests name")->required();
   command.add_option("--listen", flags.listen, "unix:PATH or a loopback HOST:PORT")->required();
   command.add_option("--slots", flags.slots, "Answers made at the same time")
@@ -89,6 +93,7 @@ Result<engine_server::EngineOptions> engine_options(const EngineFlags& flags) {
   options.listen = endpoint;
   options.name = flags.name;
   options.model.path = flags.model;
+  options.sha256 = flags.sha256;
   options.model.gpu_layers = flags.gpu_layers;
   options.batcher.slots = flags.slots;
   options.batcher.cached_prefixes =

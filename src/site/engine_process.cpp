@@ -50,6 +50,9 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
                          "--listen",    "unix:" + spec.socket_path,
                          "--slots",     std::to_string(spec.slots),
                          "--threads",   std::to_string(spec.threads)};
+    if (!spec.model_sha256.empty()) {
+      options.arguments.insert(options.arguments.end(), {"--sha256", spec.model_sha256});
+    }
     if (spec.context_tokens > 0) {
       options.arguments.insert(options.arguments.end(),
                                {"--context", std::to_string(spec.context_tokens)});

@@ -19,6 +19,7 @@ struct EngineSpec {
   EngineId name;
   ModelId model;
   std::string model_path;
+  std::string model_sha256;  // hex: another file is not loaded; empty: any is
   std::string socket_path;
   std::uint32_t slots = 8;
   std::uint32_t threads = 1;

@@ -12,6 +12,7 @@ namespace perigee::engine_server {
 
 struct EngineOptions {
   llama::ModelOptions model;
+  std::string sha256;    // of the model file, hex: another one is not loaded; empty: any is
   std::string name;      // the model id that it serves
   net::Endpoint listen;  // a Unix socket (made with mode 0600) or a loopback address
   llama::BatcherOptions batcher;
