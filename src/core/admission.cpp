@@ -157,6 +157,11 @@ WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, 
   } else {
     described.due = described.overdue - request.elsewhere;
   }
+  if (request.begun) {
+    described.begun = true;
+    described.overdue = now;
+    described.due = std::min(described.due, now);
+  }
   return described;
 }
 
@@ -283,7 +288,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
             : state.table.ahead(described.tenant, level, state.options.fair_slack_tokens);
   const double wait_ms = state.wait_ms(ahead, level, now);
   const double late_ms = wait_ms - state.allowance_ms(request, described, now);
-  if (late_ms > 0) {
+  if (late_ms > 0 && !(described.begun && !described.has_deadline)) {
     ++counts.refused;
     return refused(Why::TooLate, late_ms);
   }

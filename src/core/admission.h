@@ -108,6 +108,9 @@ struct AdmissionRequest {
   std::uint32_t output_tokens_max = 0;  // the client's limit; 0: none
   std::optional<Instant> deadline;      // finish by then; instead of the class's target
   Duration elsewhere{};  // counts against the class's target: time already gone and the way back
+  // Its client has a part of the answer, made elsewhere: it stands before all others of its class,
+  // as what was pre-empted does, and is refused only when nobody who has not begun could make room.
+  bool begun = false;
 };
 
 // One request inside. 0: none; valid in every call, and does nothing.

@@ -20,7 +20,18 @@ bool AdmissionQueue::State::full(const WaitingRequest& request) const {
 
 bool AdmissionQueue::State::make_room(const WaitingRequest& request, Duration retry) {
   if (table.dropped() >= options.requests_max) return false;
-  return take_from_below(request, retry) || take_from_heaviest(request, retry);
+  return take_from_below(request, retry) || take_from_heaviest(request, retry) ||
+         (request.begun && take_from_newest(request, retry));
+}
+
+// What has begun somewhere goes before whoever has nothing yet, of its own tenant too.
+bool AdmissionQueue::State::take_from_newest(const WaitingRequest& request, Duration retry) {
+  while (full(request)) {
+    const std::uint32_t newest = table.newest(request.level);
+    if (newest == kNone || table.at(newest).begun) return false;
+    drop(newest, Why::Full, retry);
+  }
+  return true;
 }
 
 bool AdmissionQueue::State::take_from_below(const WaitingRequest& request, Duration retry) {

@@ -58,6 +58,7 @@ struct AdmissionQueue::State {
   bool make_room(const WaitingRequest& request, Duration retry);
   bool take_from_below(const WaitingRequest& request, Duration retry);
   bool take_from_heaviest(const WaitingRequest& request, Duration retry);
+  bool take_from_newest(const WaitingRequest& request, Duration retry);
   void drop(std::uint32_t position, AdmissionRefusal::Why why, Duration retry);
   void started(std::uint32_t position, Instant now);
   std::uint32_t longest_overdue(Instant now) const;
@@ -77,7 +78,7 @@ struct AdmissionQueue::State {
   PaceLimit pace;
   std::uint32_t slots_paced = kSlotsUnbounded;  // with which the answers keep their pace
   std::array<std::uint32_t, kAdmissionLevels> running_by_level{};
-  std::uint32_t prefilling = 0;                 // of the running ones
+  std::uint32_t prefilling = 0;  // of the running ones
   std::uint32_t running_ordinary = 0;
   std::uint32_t running_network = 0;
   std::uint64_t running_output_tokens = 0;

@@ -449,5 +449,25 @@ TEST(AdmissionQueue, RefusesNoRealtimeWhileHalfOfASlowEnginesSlotsAreFree) {
   EXPECT_EQ(queue.offer(of("b", ServiceClass::Realtime), later).verdict, Verdict::Admitted);
 }
 
+TEST(AdmissionQueue, WhatBeganElsewhereStandsBeforeAllAndIsRefusedForNobodyWhoHasNothing) {
+  AdmissionOptions options;
+  options.requests_max = 3;
+  AdmissionQueue queue = queue_of(kFourSlots, options);
+  std::vector<AdmissionTicket> running = fill(queue);
+  std::vector<AdmissionTicket> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(queue.offer(of("a"), kStart).ticket);
+  ASSERT_NE(waiting.back(), 0U);
+  ASSERT_EQ(queue.offer(of("a"), kStart).refusal.why, Why::Full);
+  AdmissionRequest begun = of("a", ServiceClass::Standard, 5'000, 2'000);
+  begun.begun = true;
+  const AdmissionAnswer answer = queue.offer(begun, kStart);
+  ASSERT_EQ(answer.verdict, Verdict::Queued);
+  const auto dropped = queue.dropped();
+  ASSERT_TRUE(dropped);
+  EXPECT_EQ(dropped->ticket, waiting.back()) << "the newest makes room";
+  EXPECT_EQ(turn(queue, running, kStart + milliseconds{20}), answer.ticket);
+  EXPECT_EQ(turn(queue, running, kStart + milliseconds{40}), waiting[0]);
+}
+
 }  // namespace
 }  // namespace perigee

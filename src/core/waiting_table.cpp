@@ -87,12 +87,27 @@ std::uint32_t WaitingTable::add(const WaitingRequest& request, Place place) {
 
 std::uint32_t WaitingTable::add_waiting(const WaitingRequest& request) {
   const std::uint32_t position = add(request, Place::Waiting);
+  if (request.begun) {
+    link_oldest(position);
+    join(position);
+    return position;
+  }
   Level& level = levels_[request.level];
   nodes_[position - 1].older = level.newest;
   (level.newest != kNone ? nodes_[level.newest - 1].newer : level.oldest) = position;
   level.newest = position;
   join(position);
   return position;
+}
+
+// Before all others of its level.
+void WaitingTable::link_oldest(std::uint32_t position) {
+  Node& node = nodes_[position - 1];
+  Level& level = levels_[node.request.level];
+  node.older = kNone;
+  node.newer = level.oldest;
+  (level.oldest != kNone ? nodes_[level.oldest - 1].older : level.newest) = position;
+  level.oldest = position;
 }
 
 void WaitingTable::join(std::uint32_t position) {
@@ -117,13 +132,9 @@ void WaitingTable::requeue(std::uint32_t position) {
   unlink_running(position);
   Node& node = nodes_[position - 1];
   node.place = Place::Waiting;
-  Level& level = levels_[node.request.level];
   double& own = tenants_[node.request.tenant].levels[node.request.level].counter;
   own = counter(node.request.tenant, node.request.level);
-  node.older = kNone;
-  node.newer = level.oldest;
-  (level.oldest != kNone ? nodes_[level.oldest - 1].older : level.newest) = position;
-  level.oldest = position;
+  link_oldest(position);
   join(position);
 }
 

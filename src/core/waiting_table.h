@@ -134,6 +134,7 @@ class WaitingTable {
   };
 
   std::uint32_t add(const WaitingRequest& request, Place place);
+  void link_oldest(std::uint32_t position);
   void join(std::uint32_t position);   // into the sums and the order of those that wait
   void leave(std::uint32_t position);  // out of the lists of those that wait
   void link_running(std::uint32_t position);

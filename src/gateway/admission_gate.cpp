@@ -251,6 +251,8 @@ AdmissionRequest AdmissionGate::request_of(const Job& job) const {
       std::ranges::find(options_.network_tenants, context.tenant) != options_.network_tenants.end();
   request.prompt_tokens = job.prompt_tokens;
   if (job.delivered != nullptr) request.prompt_tokens += job.delivered->tokens();
+  request.begun =
+      job.resume_span.size > 0 || (job.delivered != nullptr && job.delivered->tokens() > 0);
   request.cached_tokens = job.cached_tokens;
   request.output_tokens_max = job.output_tokens_max;
   if (job.operation == Operation::Embedding) request.output_tokens_max = 1;

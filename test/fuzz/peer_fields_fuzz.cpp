@@ -37,6 +37,11 @@ void take_input(std::string_view text) {
                        reread->more == field->more && reread->tokens == field->tokens &&
                        reread->token_ids == field->token_ids);
     }
+    std::string summed;
+    api::append_summed_event_line(summed, *field, text);
+    const auto whole =
+        api::parse_stream_field(std::string_view{summed}.substr(9, summed.size() - 10));
+    PERIGEE_PROPERTY(whole && api::is_whole(*whole, text));
     if (!field->usage) return;
     std::string line;
     api::append_end_line(line, *field->usage, field->load ? &*field->load : nullptr);

@@ -74,6 +74,7 @@ void World::offer(std::uint32_t id) {
   wanted.service_class = flight.route.service_class;
   wanted.prompt_tokens = client.arrival.in_tokens + a.begin;
   wanted.deadline = flight.route.deadline;
+  wanted.begun = a.begin > 0;
   wanted.elsewhere = Duration{now_ - a.started};
   const AdmissionAnswer verdict = site.admission->offer(wanted, at(now_));
   a.admission = verdict.ticket;
