@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "control/audit_log.h"
 #include "control/control_server.h"
 #include "control/operator_key.h"
 #include "control/private_file.h"
@@ -55,6 +56,8 @@ Result<std::unique_ptr<control::ControlServer>> make_server(
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
+  PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
+  server->keep_audit(std::move(audit));
   PERIGEE_TRY(usage, UsageStore::open(arguments.state_dir + "/usage.db"));
   server->keep_usage(std::move(usage));
   PERIGEE_TRY(bound, server->listen(endpoint));

@@ -88,6 +88,7 @@ Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permit
   call.action = std::move(permitted.path.action);
   call.actor = permitted.caller.key_id;
   call.actor_role = permitted.caller.operator_role;
+  call.from = request.from;
   PERIGEE_TRY(expected, expected_revision(request));
   call.expected = expected;
   return dispatch(permitted.route->call, call);
@@ -95,7 +96,7 @@ Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permit
 
 Result<ApiAnswer> ControlApi::dispatch(ControlCallName name, const Call& call) {
   switch (name) {
-    case ControlCallName::Join: return join(call.body);
+    case ControlCallName::Join: return join(call);
     case ControlCallName::Snapshot: return ApiAnswer{200, table_.snapshot_json(), 0};
     case ControlCallName::ListSites: return list_sites();
     case ControlCallName::ShowSite: return show_site(call);
@@ -148,9 +149,24 @@ Result<ApiAnswer> ControlApi::change_tenants(ControlCallName name, const Call& c
 
 Result<std::uint64_t> ControlApi::apply(const Call& call, std::string_view what,
                                         const std::vector<DirectoryWrite>& writes) {
+  std::string_view audit = "none";
+  if (audit_ != nullptr) {
+    const AuditEntry entry{clock_.wall(),
+                           call.actor,
+                           std::string{call.from},
+                           std::string{what},
+                           call.name,
+                           table_.snapshot().revision + 1,
+                           writes};
+    PERIGEE_CHECK(audit_->record(entry));
+    audit = audit_->end().hash;
+  }
   PERIGEE_TRY(revision, table_.apply(writes));
-  log::info("directory changed",
-            {{"what", what}, {"name", call.name}, {"by", call.actor}, {"revision", revision}});
+  log::info("directory changed", {{"what", what},
+                                  {"name", call.name},
+                                  {"by", call.actor},
+                                  {"revision", revision},
+                                  {"audit", audit}});
   return revision;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/audit_log.h"
 #include "control/control_routes.h"
 #include "control/directory_table.h"
 #include "identity/identity.h"
@@ -34,6 +35,7 @@ struct ApiRequest {
   std::string_view authorization;  // the whole header
   std::string_view if_match;       // "\"12\"", "*" or empty
   std::string_view if_none_match;  // "*" or empty
+  std::string_view from = {};      // the other end, for the audit log
 };
 
 struct ApiAnswer {
@@ -63,6 +65,8 @@ class ControlApi {
   // Answers what was permitted. Not the watch, usage and rates, which the server answers itself.
   Result<ApiAnswer> answer(const ApiRequest& request, Permitted permitted);
   Result<ApiAnswer> answer(const ApiRequest& request);  // both
+  // From now on no change is made that is not written there first. It must outlive this.
+  void keep_audit(AuditLog& audit) { audit_ = &audit; }
 
  private:
   // A request past its door: who asks, what is named, what is expected.
@@ -72,8 +76,9 @@ class ControlApi {
     std::string name;                       // the rest of the path, decoded
     std::string action;                     // "drain" of POST .../sites/NAME/drain
     std::optional<std::uint64_t> expected;  // from if-match or if-none-match
-    std::string actor;                      // the key's id, for the audit line
+    std::string actor;                      // the key's id, for the audit log
     OperatorRole actor_role = OperatorRole::Viewer;
+    std::string_view from;  // whence, for the audit log
     std::uint64_t expected_or_any() const { return expected.value_or(kAnyRevision); }
   };
   Result<ApiAnswer> dispatch(ControlCallName name, const Call& call);
@@ -116,14 +121,14 @@ class ControlApi {
 
   Result<ApiAnswer> list_join_tokens() const;
   Result<ApiAnswer> create_join_token(const Call& call);
-  Result<ApiAnswer> join(std::string_view body);
+  Result<ApiAnswer> join(const Call& asked);
   Result<JoinTokenRecord> redeemable_token(std::string_view text, std::string_view site) const;
 
   // Stores one row and answers with its view.
   Result<ApiAnswer> put_row(const Call& call, std::string_view kind, const std::string& key,
                             std::string row, std::string_view view);
   Result<ApiAnswer> remove_row(const Call& call, std::string_view kind, const std::string& key);
-  // Applies and writes the audit line.
+  // Writes the audit line, then applies.
   Result<std::uint64_t> apply(const Call& call, std::string_view what,
                               const std::vector<DirectoryWrite>& writes);
   ApiAnswer list_of(const std::vector<std::string>& views) const;
@@ -132,6 +137,7 @@ class ControlApi {
   DirectoryTable& table_;
   const Clock& clock_;
   LastUse last_use_;
+  AuditLog* audit_ = nullptr;
 };
 
 // The steps that the collections share.

@@ -247,5 +247,30 @@ TEST_F(ControlApiTest, ADirectoryKeepsItsGrid) {
   EXPECT_NE(refused.error().message.find("belongs to grid north"), std::string::npos);
 }
 
+TEST_F(ControlApiTest, WritesEveryChangeIntoTheAuditLogFirst) {
+  const auto audit = AuditLog::open(folder_.file("audit.log")).value();
+  api_.keep_audit(*audit);
+  ASSERT_EQ(call("PUT", "tenants/acme", "{}").status, 201);
+  const Reply made = call("POST", "keys", R"({"tenant":"acme"})");
+  ASSERT_EQ(made.status, 201);
+  ASSERT_EQ(call("GET", "tenants").status, 200);                   // no change
+  ASSERT_EQ(call("PUT", "tenants/acme", R"({"x":1})").status, 0);  // refused
+  const std::string token = token_for("berlin");
+  key_.clear();
+  ASSERT_EQ(call("POST", "join", join_body(token, "berlin")).status, 201);
+  std::string lines;
+  const auto end = check_audit_file(folder_.file("audit.log"),
+                                    [&](std::string_view line) { lines.append(line) += "\n"; });
+  ASSERT_TRUE(end) << end.error().message;
+  EXPECT_EQ(end->lines, 4U) << lines;
+  for (const char* const said : {"put tenant", "create key", "create join token", "\"join\""}) {
+    EXPECT_NE(lines.find(said), std::string::npos) << said;
+  }
+  for (const std::string& secret : {json_text(made.body, "key"), token}) {
+    EXPECT_EQ(lines.find(secret), std::string::npos);
+    EXPECT_EQ(lines.find(to_hex(sha256(secret))), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace perigee::control

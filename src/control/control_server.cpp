@@ -89,6 +89,7 @@ struct ControlServerState {
   ControlApi api;
   RateDesk rates;
   ControlServerOptions options;
+  std::unique_ptr<AuditLog> audit;
   std::optional<UsageDesk> usage;
   std::set<Timer*> watchers;
   bool stopping = false;
@@ -251,7 +252,8 @@ Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWrite
                          request.body,
                          request.header("authorization"),
                          request.header("if-match"),
-                         request.header("if-none-match")};
+                         request.header("if-none-match"),
+                         request.remote_is_loopback ? "loopback" : "network"};
   auto permitted = state->api.permit(asked);
   if (!permitted) {
     Error error = permitted.error();
@@ -318,6 +320,11 @@ void ControlServer::keep_usage(std::unique_ptr<UsageStore> store) {
   state_->usage.emplace(state_->executor, std::move(store));
   state_->api.know_last_use(
       [desk = &*state_->usage](const std::string& key) { return desk->last_use(key); });
+}
+
+void ControlServer::keep_audit(std::unique_ptr<AuditLog> audit) {
+  state_->api.keep_audit(*audit);
+  state_->audit = std::move(audit);
 }
 
 Result<> ControlServer::check_address(const net::Endpoint& endpoint) {

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/audit_log.h"
 #include "control/directory_table.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
@@ -33,6 +34,9 @@ class ControlServer {
   // Takes the usage records that sites deliver from now on; without it they are told 404 and keep
   // theirs. Before listen().
   void keep_usage(std::unique_ptr<UsageStore> store);
+
+  // Every change is written there first. Before listen().
+  void keep_audit(std::unique_ptr<AuditLog> audit);
 
   // FailedPrecondition unless the address is on loopback: to know it before anything is opened.
   static Result<> check_address(const net::Endpoint& endpoint);

@@ -127,8 +127,8 @@ Result<JoinTokenRecord> ControlApi::redeemable_token(std::string_view text,
   return token;
 }
 
-Result<ApiAnswer> ControlApi::join(std::string_view body) {
-  PERIGEE_TRY(request, join_from_request(body));
+Result<ApiAnswer> ControlApi::join(const Call& asked) {
+  PERIGEE_TRY(request, join_from_request(asked.body));
   SiteRecord& site = request.site;
   PERIGEE_TRY(token, redeemable_token(request.token, site.id.str()));
   const DirectorySnapshot& snapshot = table_.snapshot();
@@ -149,6 +149,7 @@ Result<ApiAnswer> ControlApi::join(std::string_view body) {
   Call call;
   call.name = site.id.str();
   call.actor = token.id;
+  call.from = asked.from;
   PERIGEE_TRY(
       revision,
       apply(call, "join",
