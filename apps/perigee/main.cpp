@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   cli::add_tenants_command(app, exit_code);
   cli::add_keys_command(app, exit_code);
   cli::add_issuers_command(app, exit_code);
+  cli::add_receipt_command(app, exit_code);
   cli::add_audit_command(app, exit_code);
   cli::add_control_command(app, exit_code);
   cli::add_engine_command(app, exit_code);

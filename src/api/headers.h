@@ -44,6 +44,7 @@ inline constexpr std::string_view kResetTokens = "x-ratelimit-reset-tokens";
 inline constexpr std::string_view kRefused = "perigee-refused";  // why, when for load: Refused
 inline constexpr std::string_view kSum =
     "perigee-sum";  // api/message_sum.h; between sites, both ways
+inline constexpr std::string_view kReceipt = "perigee-receipt";       // its id: docs/receipts.md
 inline constexpr std::string_view kReplayed = "idempotent-replayed";  // "true": not run again
 
 }  // namespace perigee::api::headers

@@ -54,6 +54,10 @@ bool read_item(std::string_view name, std::string_view value, StreamField& field
     return field.load.has_value();
   }
   if (name == "refused") field.refused = value;
+  if (name == "receipt") {
+    field.receipt = value;
+    return plain_receipt(value);
+  }
   if (name == "sum") {
     field.sum = parse_sum(value);
     return field.sum.has_value();
@@ -71,9 +75,11 @@ void append_items(std::string& out, const StreamField& field) {
   if (field.more) out += " more=1";
 }
 
-void append_items(std::string& out, const Usage& usage, const EngineLoad* load) {
+void append_items(std::string& out, const Usage& usage, const EngineLoad* load,
+                  std::string_view receipt) {
   out.append(" usage=").append(format_usage(usage));
   if (load != nullptr) out.append(" load=").append(format_load(*load));
+  if (!receipt.empty()) out.append(" receipt=").append(receipt);
 }
 
 void begin_line(std::string& out) { out.append(kStreamField).append(":"); }
@@ -89,6 +95,18 @@ void end_line(std::string& out, std::size_t items, std::string_view data) {
 }
 
 }  // namespace
+
+bool plain_receipt(std::string_view receipt) {
+  constexpr std::size_t kBytesMax = 128;
+  return !receipt.empty() && receipt.size() <= kBytesMax &&
+         receipt.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz._-") ==
+             std::string_view::npos;
+}
+
+void append_receipt_comment(std::string& out, std::string_view receipt) {
+  if (receipt.empty()) return;
+  out.append(": ").append(headers::kReceipt).append(" ").append(receipt).append("\n\n");
+}
 
 std::optional<StreamField> parse_stream_field(std::string_view value) {
   const std::string_view whole = value;
@@ -116,7 +134,7 @@ void append_event_line(std::string& out, const StreamField& field) {
 
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load) {
   begin_line(out);
-  append_items(out, usage, load);
+  append_items(out, usage, load, {});
   out += '\n';
 }
 
@@ -128,10 +146,10 @@ void append_summed_event_line(std::string& out, const StreamField& field, std::s
 }
 
 void append_summed_end_line(std::string& out, const Usage& usage, const EngineLoad* load,
-                            std::string_view data) {
+                            std::string_view receipt, std::string_view data) {
   begin_line(out);
   const std::size_t items = out.size();
-  append_items(out, usage, load);
+  append_items(out, usage, load, receipt);
   end_line(out, items, data);
 }
 

@@ -11,6 +11,7 @@
 //   choice  the choice that the rest of the line is about; left out when it is 0
 //   ids     the tokens whose text the event completes
 //   end     the event has the choice's finish reason: nothing of it follows
+//   receipt the receipt of the whole answer (docs/receipts.md), with its end
 //   more    the event and the next one belong together: who can't hand on both hands on none. So a
 //           role, the first text, the last text and the finish reason are never torn apart
 //   refused with an error: why it was refused for load, as `perigee-refused` would say
@@ -39,6 +40,7 @@ struct StreamField {
   std::string_view refused = {};          // "draining"; empty: not said
   std::optional<std::uint32_t> sum = {};  // always the last item
   std::string_view summed = {};           // what stands before it
+  std::string_view receipt = {};          // points into the parsed text
 };
 
 inline constexpr std::uint32_t kTokenIdsMax = 4096;  // in one event
@@ -53,10 +55,17 @@ std::optional<StreamField> parse_stream_field(std::string_view value);
 void append_event_line(std::string& out, const StreamField& field);
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load);
 
+// How a client of a stream is told its receipt: an SSE comment, which every client skips. Nothing
+// when `receipt` is empty.
+void append_receipt_comment(std::string& out, std::string_view receipt);
+// What a peer calls a receipt is passed on only if it is a plain word of 128 characters at most.
+bool plain_receipt(std::string_view receipt);
+
 // The same for a site, with the sum over the line and the event's `data`; there is always a line.
 void append_summed_event_line(std::string& out, const StreamField& field, std::string_view data);
+// `receipt` may be empty.
 void append_summed_end_line(std::string& out, const Usage& usage, const EngineLoad* load,
-                            std::string_view data);
+                            std::string_view receipt, std::string_view data);
 void append_summed_error_line(std::string& out, std::string_view refused, std::string_view data);
 // Whether `data` is what the line was made for.
 bool is_whole(const StreamField& field, std::string_view data);

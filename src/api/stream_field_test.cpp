@@ -75,6 +75,27 @@ TEST(StreamField, RefusesMalformedItems) {
   EXPECT_FALSE(parse_stream_field(many));
 }
 
+TEST(StreamField, NamesTheReceiptToSitesAndToClients) {
+  std::string line;
+  append_summed_end_line(line, Usage{1, 2, 0}, nullptr, "metro-berlin.12.9f860000", "[DONE]");
+  const auto field = parse_stream_field(std::string_view{line}.substr(9, line.size() - 10));
+  ASSERT_TRUE(field) << line;
+  EXPECT_EQ(field->receipt, "metro-berlin.12.9f860000");
+  EXPECT_TRUE(is_whole(*field, "[DONE]"));
+  EXPECT_EQ(parse_stream_field("receipt=metro-berlin.12.9f860000")->receipt,
+            "metro-berlin.12.9f860000");
+  std::string comment;
+  append_receipt_comment(comment, "");
+  EXPECT_EQ(comment, "");
+  append_receipt_comment(comment, "metro-berlin.12.9f860000");
+  EXPECT_EQ(comment, ": perigee-receipt metro-berlin.12.9f860000\n\n");
+  for (const std::string& bad : {std::string{}, std::string{"a\rb"}, std::string{"A.1"},
+                                 std::string{"<script>"}, std::string(129, 'a')}) {
+    EXPECT_FALSE(plain_receipt(bad)) << bad;
+    EXPECT_FALSE(parse_stream_field("receipt=" + bad)) << bad;
+  }
+}
+
 TEST(StreamField, SurvivesRandomText) {
   constexpr std::string_view kBytes = "ids=usagelod prompt,0123456789-. \0\xFF";
   Random random{3};

@@ -106,6 +106,7 @@ struct Finished {
   std::string body;
   Usage usage;  // all zero: the engine reported none
   std::optional<EngineLoad> load;
+  std::string receipt = {};  // its id (docs/receipts.md); empty: none was given
 };
 
 // Receives what one job yields: at most one Head (before an Error: of a refusal), then Chunk*, then

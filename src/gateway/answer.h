@@ -25,6 +25,7 @@ struct AnswerHead {
   std::optional<Usage> usage;            // for a peer site only, with a whole answer
   Refused refused = Refused::No;         // with an error
   bool for_site = false;                 // it goes to a peer site: with sums (api/message_sum.h)
+  std::string receipt;                   // its id, with a whole answer; may be empty
   bool replayed = false;                 // an earlier request was answered so: nothing ran
   std::shared_ptr<const RateState> rates = {};  // of a key with limits per minute
 };

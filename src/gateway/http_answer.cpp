@@ -40,6 +40,7 @@ class HeaderTexts {
     add(api::headers::kResumed, resumed_);
     add(api::headers::kUsage, usage_);
     add(api::headers::kRefused, to_string(head.refused));
+    add(api::headers::kReceipt, head.receipt);
     if (head.replayed) add(api::headers::kReplayed, "true");
     if (head.rates != nullptr && !head.replayed) add(*head.rates);
   }
@@ -78,7 +79,7 @@ class HeaderTexts {
     add(name, kept);
   }
 
-  std::array<net::Header, 20> headers_{};
+  std::array<net::Header, 22> headers_{};
   std::size_t count_ = 0;
   std::array<std::string, 6> rates_;
   std::size_t rate_count_ = 0;

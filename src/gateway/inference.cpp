@@ -361,6 +361,7 @@ Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
   if (state == Attempts::State::Failed) co_return std::move(attempts.error());
   learn_server(run);
   Finished& finished = attempts.finished();
+  run.head->receipt = std::move(finished.receipt);
   if (is_known(finished.usage)) run.usage = finished.usage;
   if (run.from_site) {
     run.head->usage = run.usage;
@@ -442,7 +443,9 @@ Task<bool> Inference::end_stream(Answer& answer, Run& run) {
   constexpr std::string_view kDone = "[DONE]";
   if (run.from_site) {
     const std::optional<EngineLoad> load = load_for_peer(run, finished.load);
-    api::append_summed_end_line(last, run.usage, load ? &*load : nullptr, kDone);
+    api::append_summed_end_line(last, run.usage, load ? &*load : nullptr, finished.receipt, kDone);
+  } else {
+    api::append_receipt_comment(last, finished.receipt);
   }
   last.append("data: ").append(kDone).append("\n\n");
   auto ended = co_await answer.finish(last);

@@ -29,7 +29,14 @@ class Writer {
     return add(name, std::string_view{digits.begin(), end});
   }
   Writer& add(std::string_view name, std::span<const std::uint8_t> bytes) {
-    return add(name, std::string_view{to_hex(bytes)});
+    text_.append(name).append(": ");
+    std::size_t at = text_.size();
+    text_.resize(at + 2 * bytes.size() + 1, '\n');
+    for (const std::uint8_t byte : bytes) {
+      text_[at++] = "0123456789abcdef"[byte >> 4];
+      text_[at++] = "0123456789abcdef"[byte & 15];
+    }
+    return *this;
   }
   std::string take() { return std::move(text_); }
 

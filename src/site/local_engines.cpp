@@ -100,10 +100,10 @@ AdmissionGate& LocalEngines::gate(const ModelId& model) {
 
 std::shared_ptr<Engine> LocalEngines::make_engine(const EngineId& name, const ModelId& model,
                                                   bool gated, HttpEngineOptions options) {
-  auto engine = std::make_shared<HttpEngine>(parts_.executor, parts_.clock, parts_.client,
-                                             std::move(options));
-  if (!gated) return engine;
-  return gate(model).add(name, std::move(engine));
+  std::shared_ptr<Engine> engine = std::make_shared<HttpEngine>(parts_.executor, parts_.clock,
+                                                                parts_.client, std::move(options));
+  if (gated) engine = gate(model).add(name, std::move(engine));
+  return parts_.receipted(model, std::move(engine));
 }
 
 std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory) const {

@@ -51,6 +51,8 @@ class LocalEngines {
     net::HttpClient& client;        // for inference, health and load
     std::string program;            // the perigee binary
     std::function<void()> changed;  // load or state of an engine has changed
+    // Each engine as the gateway is to use it: receipts are given round it.
+    std::function<std::shared_ptr<Engine>(const ModelId&, std::shared_ptr<Engine>)> receipted;
   };
   // `config` must outlive it.
   LocalEngines(Parts parts, const SiteConfig& config);

@@ -31,8 +31,10 @@
 #include "site/breaker_watch.h"
 #include "site/drain.h"
 #include "site/local_engines.h"
+#include "site/receipt_endpoints.h"
 #include "site/site_endpoints.h"
 #include "site/site_metrics.h"
+#include "site/site_receipts.h"
 #include "site/status_page.h"
 
 namespace perigee {
@@ -126,9 +128,10 @@ struct Site::Parts {
   Result<> build();
   Result<> open_ledger(const std::string& credential);
   void close_ledger();
-  void build_gateway();
+  void build_gateway(const std::string& credential);
   Result<> build_view(const std::string& credential);
   Result<> follow_rates(const std::string& credential);
+  void follow_receipts();
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
   std::vector<BreakerReport> look_at_breakers();
   SiteStatus status();
@@ -164,6 +167,7 @@ struct Site::Parts {
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
   RateGate rates{io.get_executor(), clock, random_seed()};
+  SiteReceipts receipts{config.state_dir, config.name, clock};
   std::optional<Inference> inference;
   IdempotencyTable once{clock, config.idempotency};
   std::optional<Gateway> gateway;
@@ -172,6 +176,7 @@ struct Site::Parts {
   std::optional<control::DirectoryFollower> follower;
   std::unique_ptr<control::RateLessee> lessee;
   std::optional<net::HttpServer> server;
+  std::optional<Error> receipts_failed;  // why there are none
   Instant started{};
   Timer moving{io.get_executor()};
   bool stopping = false;
@@ -191,8 +196,9 @@ Result<> Site::Parts::build() {
                        [this] { return directory; }, random_seed(),
                        [this](const ModelId& model) { return engines->load(model); }, &rates},
       inference_options(config));
-  build_gateway();
+  build_gateway(key);
   PERIGEE_CHECK(build_view(key));
+  if (receipts_failed) return *receipts_failed;
   PERIGEE_CHECK(follow_rates(key));
   server.emplace(
       io.get_executor(), clock, config.http,
@@ -223,6 +229,7 @@ Result<> Site::Parts::open_ledger(const std::string& credential) {
 // After the last request: what is settled is stored, then delivered if control is there.
 void Site::Parts::close_ledger() {
   ledger.reset();
+  receipts.close();
   if (!shipper->finish(kShipMax)) {
     log::warning("usage records wait for the next start: control did not take them",
                  {{"records", shipper->status().waiting}});
@@ -230,7 +237,7 @@ void Site::Parts::close_ledger() {
   shipper.reset();
 }
 
-void Site::Parts::build_gateway() {
+void Site::Parts::build_gateway(const std::string& credential) {
   gateway.emplace(io.get_executor(), clock, keys, *inference, once);
   SiteEndpoints::Parts parts{
       clock,
@@ -242,6 +249,9 @@ void Site::Parts::build_gateway() {
       [this](const Digest& heard) { return peers->digest_for(heard.site, heard.holds); },
       [this](const Digest& heard) { peers->heard(heard); }};
   add_site_endpoints(*gateway, std::move(parts));
+  add_receipt_endpoints(
+      *gateway, {io.get_executor(), config.name, receipts, engine_client, "Bearer " + credential,
+                 config.peer_addresses, [this] { return directory; }});
 }
 
 // What this site knows of the grid, and who tells it.
@@ -251,6 +261,9 @@ Result<> Site::Parts::build_view(const std::string& credential) {
       LocalEngines::Parts{io.get_executor(), clock, router, engine_table, engine_client, program,
                           [this] {
                             if (peers) peers->changed();
+                          },
+                          [this](const ModelId& model, std::shared_ptr<Engine> engine) {
+                            return receipts.wrap(model, std::move(engine));
                           }},
       config);
   PeerOptions options;
@@ -308,10 +321,22 @@ Result<> Site::Parts::follow_rates(const std::string& credential) {
 void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot) {
   directory = snapshot;
   keys.update(*snapshot);
+  follow_receipts();
   engines->follow(*snapshot);
   peers->follow(*snapshot);
   follow_drain();
   peers->changed();
+}
+
+// A log that can't be opened ends the start. One that can't be begun later leaves the site without
+// work of its own, and says so.
+void Site::Parts::follow_receipts() {
+  auto followed = receipts.follow(*directory);
+  if (followed) return;
+  if (!receipts_failed) {
+    log::error("no receipts can be given", {{"fault", followed.error().message}});
+  }
+  receipts_failed = std::move(followed).error();
 }
 
 bool Site::Parts::drained() const {

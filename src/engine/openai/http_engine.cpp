@@ -166,6 +166,7 @@ Task<> read_whole(HttpJob& job, net::ClientResponse& response) {
     co_return;
   }
   finished->load = read_head(*job.options, response).load;
+  finished->receipt = read_receipt(*job.options, response);
   std::exchange(job.sink, nullptr)->on_finished(std::move(*finished));
 }
 

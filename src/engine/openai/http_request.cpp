@@ -8,6 +8,7 @@
 #include "api/load.h"
 #include "api/message_sum.h"
 #include "api/resume_field.h"
+#include "api/stream_field.h"
 #include "api/usage_scan.h"
 #include "base/assert.h"
 
@@ -128,6 +129,12 @@ std::optional<Usage> read_usage(const HttpEngineOptions& options,
   if (!options.trusted) return std::nullopt;
   const std::string_view usage = response.header(api::headers::kUsage);
   return usage.empty() ? std::nullopt : api::parse_usage(usage);
+}
+
+std::string read_receipt(const HttpEngineOptions& options, const net::ClientResponse& response) {
+  const std::string_view receipt = response.header(api::headers::kReceipt);
+  if (!options.trusted || !api::plain_receipt(receipt)) return {};
+  return std::string{receipt};
 }
 
 bool is_event_stream(const net::ClientResponse& response) {

@@ -47,6 +47,7 @@ std::string_view operation_path(Operation operation);
 Head read_head(const HttpEngineOptions& options, const net::ClientResponse& response);
 std::optional<Usage> read_usage(const HttpEngineOptions& options,
                                 const net::ClientResponse& response);
+std::string read_receipt(const HttpEngineOptions& options, const net::ClientResponse& response);
 bool is_event_stream(const net::ClientResponse& response);
 // A whole non-streaming answer. Protocol when it is not a JSON object. `reported` spares the scan.
 Result<Finished> read_answer(std::string body, std::optional<Usage> reported);

@@ -37,6 +37,7 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
   }
   if (field.usage) usage_ = *field.usage;
   if (field.load) load_ = *field.load;
+  if (!field.receipt.empty()) receipt_ = field.receipt;
   if (event.data == "[DONE]") return State::Done;
   if (event.data.empty()) return State::More;
   Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more};
@@ -64,6 +65,7 @@ Finished StreamReader::finished() const {
   Finished finished;
   finished.usage = usage_;
   finished.load = load_;
+  finished.receipt = receipt_;
   return finished;
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "engine/engine.h"
@@ -41,6 +42,7 @@ class StreamReader {
   net::SseParser parser_;
   Usage usage_;
   std::optional<EngineLoad> load_;
+  std::string receipt_;
   std::unique_ptr<const Error> error_;
 };
 

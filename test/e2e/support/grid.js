@@ -63,11 +63,20 @@ export class Grid {
     writeFileSync(join(folder, 'site.toml'), siteFile(name, url, this.url, engines, { limits, idempotency, log }, law));
     const command = [PERIGEE, 'site', '--config', join(folder, 'site.toml')];
     if (descriptors) command.unshift('sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`);
-    const child = start(command[0], command.slice(1), join(folder, 'log'));
-    const site = { name, url, child };
-    this.sites.set(name, site);
-    await until(`${name} is ready`, () => ready(url), { child });
-    return site;
+    return this.#run({ name, url, command, folder });
+  }
+
+  // Once its process has ended.
+  restart({ name, url, command, folder }) {
+    return this.#run({ name, url, command, folder });
+  }
+
+  async #run(site) {
+    const child = start(site.command[0], site.command.slice(1), join(site.folder, 'log'));
+    const running = { ...site, child };
+    this.sites.set(site.name, running);
+    await until(`${site.name} is ready`, () => ready(site.url), { child });
+    return running;
   }
 
   status(site) {
