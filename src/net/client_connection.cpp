@@ -47,7 +47,9 @@ Result<> ClientConnection::check(std::string_view doing) {
 
 Error ClientConnection::lost(std::string_view doing, int error) const {
   if (aborted) return Error{Code::Cancelled, "the exchange was aborted"};
-  const std::string why = error == 0 ? std::string{"connection closed"} : std::strerror(error);
+  std::string why = error == 0 ? std::string{"connection closed"} : std::strerror(error);
+  const TlsStream* secured = const_cast<StreamSocket&>(socket).tls();
+  if (secured != nullptr && !secured->failure().empty()) why = secured->failure();
   return Error{Code::Unavailable,
                endpoint.to_string() + " failed while " + std::string{doing} + ": " + why};
 }
@@ -96,8 +98,8 @@ int begin_connect(ClientConnection& connection, const SocketAddress& address) {
   int error = 0;
   const int fd = start_connect(address, error);
   if (fd < 0) return error;
+  connection.socket.close();
   Descriptor& descriptor = connection.socket.descriptor();
-  descriptor.close();
   if (!descriptor.open(fd)) return EMFILE;
   if (error == EINPROGRESS) descriptor.clear_writable();
   return error;
@@ -107,6 +109,33 @@ int begin_connect(ClientConnection& connection, const SocketAddress& address) {
 Error unreachable(ClientConnection& connection, int error) {
   const Result<> going_on = connection.check("connecting");
   return going_on ? connection.lost("connecting", error) : going_on.error();
+}
+
+// About a millisecond of work at most, once per connection: connections are kept alive.
+Task<Result<>> secure(ClientConnection& connection) {
+  ClientCore& core = *connection.core;
+  connection.tls = core.tls != nullptr ? core.tls->newest() : nullptr;
+  const std::string& name = connection.endpoint.tls_name;
+  if (connection.tls == nullptr) {
+    co_return Error{Code::FailedPrecondition,
+                    "https needs authorities to believe: none is configured for " + name};
+  }
+  StreamSocket& socket = connection.socket;
+  socket.begin_tls(
+      std::make_unique<TlsStream>(connection.tls, socket.descriptor(), name,
+                                  core.session_for(connection.endpoint, connection.tls)));
+  for (;;) {
+    const TlsStream::Step step = socket.tls()->handshake();
+    if (step == TlsStream::Step::Done) co_return Result<>{};
+    if (step == TlsStream::Step::Failed) co_return connection.lost("agreeing on TLS", 0);
+    if (step == TlsStream::Step::WantRead) {
+      co_await socket.wait_readable();
+    } else {
+      co_await socket.wait_writable();
+    }
+    PERIGEE_CO_CHECK(connection.check("agreeing on TLS"));
+    if (!socket.is_open()) co_return connection.lost("agreeing on TLS", 0);
+  }
 }
 
 }  // namespace
@@ -130,6 +159,10 @@ Task<Result<>> connect(ClientConnection& connection) {
       error = connect_error(descriptor.fd());
     }
     if (error == 0) {
+      if (!connection.endpoint.tls_name.empty()) {
+        auto agreed = co_await secure(connection);
+        PERIGEE_CO_CHECK(std::move(agreed));
+      }
       connection.deadline.never();
       co_return Result<>{};
     }
@@ -152,7 +185,7 @@ std::unique_ptr<ClientConnection> ClientCore::take_idle(const Endpoint& endpoint
     idle.pop_back();
     Descriptor& descriptor = connection->socket.descriptor();
     descriptor.observe(nullptr, nullptr, false);
-    if (descriptor.readable() || descriptor.peer_closed()) continue;
+    if (!connection->socket.quiet()) continue;
     connection->deadline.never();
     connection->idle = connection->heard = connection->sent_whole = false;
     return connection;
@@ -163,7 +196,9 @@ std::unique_ptr<ClientConnection> ClientCore::take_idle(const Endpoint& endpoint
 void ClientCore::keep_idle(std::unique_ptr<ClientConnection> connection) {
   Descriptor& descriptor = connection->socket.descriptor();
   connection->watch(nullptr);
-  if (closed_ || !descriptor.is_open() || descriptor.readable() || descriptor.peer_closed()) return;
+  const bool quiet = connection->socket.quiet();
+  connection->keep_session();
+  if (closed_ || !quiet) return;
   auto& idle = idle_[connection->endpoint];
   if (idle.size() >= limits.idle_connections_max) return;
   connection->idle = true;
@@ -171,7 +206,7 @@ void ClientCore::keep_idle(std::unique_ptr<ClientConnection> connection) {
   descriptor.observe(
       [](void* owner) {
         auto* self = static_cast<ClientConnection*>(owner);
-        if (self->socket.readable()) self->core->drop_idle(*self);
+        if (!self->socket.quiet()) self->core->drop_idle(*self);
       },
       connection.get(), false);
   idle.push_back(std::move(connection));
@@ -184,6 +219,28 @@ void ClientCore::drop_idle(ClientConnection& connection) {
   if (found == idle.end()) return;
   const std::unique_ptr<ClientConnection> dropped = std::move(*found);
   idle.erase(found);
+}
+
+void ClientConnection::keep_session() {
+  if (tls == nullptr || socket.tls() == nullptr) return;
+  if (TlsSession session = socket.tls()->take_session()) {
+    core->keep_session(endpoint, tls, std::move(session));
+  }
+}
+
+ssl_session_st* ClientCore::session_for(const Endpoint& endpoint,
+                                        const std::shared_ptr<const TlsClient>& client) const {
+  if (sessions_of_ != client) return nullptr;
+  const auto found = sessions_.find(endpoint);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+void ClientCore::keep_session(const Endpoint& endpoint,
+                              const std::shared_ptr<const TlsClient>& client, TlsSession session) {
+  if (tls->newest() != client) return;
+  if (sessions_of_ != client || sessions_.size() >= kSessionsMax) sessions_.clear();
+  sessions_of_ = client;
+  sessions_.insert_or_assign(endpoint, std::move(session));
 }
 
 void ClientCore::close() {

@@ -30,6 +30,8 @@ struct ClientConnection {
   void watch(Abort* switch_in);
   void expired();
   bool stopped() const { return aborted || timed_out; }
+  // Leaves what later connections can resume TLS with.
+  void keep_session();
   // What ended a wait: nothing, an abort or a deadline.
   Result<> check(std::string_view doing);
   Error lost(std::string_view doing, int error) const;
@@ -37,6 +39,7 @@ struct ClientConnection {
   std::shared_ptr<ClientCore> core;
   Endpoint endpoint;
   StreamSocket socket;
+  std::shared_ptr<const TlsClient> tls;  // what its handshake was made with; null: plain
   DeadlineSweep::Entry deadline;
   Abort* abort = nullptr;
   Resolver* resolver = nullptr;  // while a name is being resolved
@@ -61,16 +64,27 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::unique_ptr<char[]> take_buffer();
   void return_buffer(std::unique_ptr<char[]> buffer);
 
+  // What TLS to `endpoint` can be resumed with: of the newest TlsClient's handshakes only, since a
+  // session stands for the certificates of its time. May be null.
+  ssl_session_st* session_for(const Endpoint& endpoint,
+                              const std::shared_ptr<const TlsClient>& client) const;
+  void keep_session(const Endpoint& endpoint, const std::shared_ptr<const TlsClient>& client,
+                    TlsSession session);
+
   static constexpr std::size_t kBufferBytes = 16 * 1024;
   static constexpr std::size_t kFreeBuffersMax = 64;
   Executor executor;
   const ClientLimits limits;
   const http1::HeadLimits head_limits;
   DeadlineSweep sweep;
+  std::shared_ptr<TlsClientSource> tls;  // null: no https
 
  private:
+  static constexpr std::size_t kSessionsMax = 256;
   std::map<Endpoint, std::vector<std::unique_ptr<ClientConnection>>> idle_;
   std::vector<std::unique_ptr<char[]>> free_buffers_;
+  std::map<Endpoint, TlsSession> sessions_;
+  std::shared_ptr<const TlsClient> sessions_of_;
   bool closed_ = false;
 };
 

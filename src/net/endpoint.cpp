@@ -81,7 +81,8 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
 }
 
 Result<Url> parse_url(std::string_view text) {
-  constexpr std::string_view scheme = "http://";
+  constexpr std::string_view kPlain = "http://";
+  constexpr std::string_view kSecure = "https://";
   const auto malformed_url = [&](std::string_view why) {
     return Error{Code::InvalidArgument,
                  "'" + std::string{text} + "' is no usable URL: " + std::string{why}};
@@ -90,15 +91,18 @@ Result<Url> parse_url(std::string_view text) {
     PERIGEE_TRY(endpoint, parse_endpoint(text));
     return Url{std::move(endpoint), {}};
   }
-  if (text.starts_with("https://")) return malformed_url("https is not supported yet; use http");
-  if (!text.starts_with(scheme)) return malformed_url("expected http://HOST:PORT[/BASE]");
-  std::string_view rest = text.substr(scheme.size());
+  const bool secure = text.starts_with(kSecure);
+  if (!secure && !text.starts_with(kPlain)) {
+    return malformed_url("expected http://HOST:PORT[/BASE] or https://HOST:PORT[/BASE]");
+  }
+  std::string_view rest = text.substr(secure ? kSecure.size() : kPlain.size());
   const std::size_t slash = rest.find('/');
   std::string authority{rest.substr(0, slash)};
   const bool has_port = authority.starts_with('[') ? authority.find("]:") != std::string::npos
                                                    : authority.find(':') != std::string::npos;
-  if (!has_port) authority += ":80";
+  if (!has_port) authority += secure ? ":443" : ":80";
   PERIGEE_TRY(endpoint, parse_endpoint(authority));
+  if (secure) endpoint.tls_name = endpoint.host;
   Url url{std::move(endpoint), {}};
   if (slash != std::string_view::npos) url.base_path = rest.substr(slash);
   while (url.base_path.ends_with('/')) url.base_path.pop_back();

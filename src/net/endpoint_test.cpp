@@ -43,9 +43,16 @@ TEST(Url, SplitsEndpointAndBase) {
   EXPECT_EQ(parse_url("http://[::1]:9/")->endpoint.host, "::1");
   EXPECT_EQ(parse_url("unix:/x")->endpoint.path, "/x");
   for (const std::string text :
-       {"https://a", "a:1", "ftp://a", "http://", "http://a:1/b c", "http://a:1/?q"}) {
+       {"https://", "a:1", "ftp://a", "http://", "http://a:1/b c", "http://a:1/?q"}) {
     EXPECT_FALSE(parse_url(text)) << text;
   }
+  const auto secure = parse_url("https://grid.example/api");
+  ASSERT_TRUE(secure);
+  EXPECT_EQ(secure->endpoint.port, 443);
+  EXPECT_EQ(secure->endpoint.tls_name, "grid.example");
+  EXPECT_EQ(secure->base_path, "/api");
+  EXPECT_EQ(parse_url("https://[::1]:8443")->endpoint.tls_name, "::1");
+  EXPECT_EQ(parse_url("http://a:1")->endpoint.tls_name, "");
 }
 
 }  // namespace

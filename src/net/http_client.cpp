@@ -56,7 +56,7 @@ Task<void> send_rest(ClientConnection& connection, std::span<iovec> left) {
     const IoResult put = connection.socket.try_write(left);
     connection.sent_whole = put.kind == IoResult::Kind::Done;
     if (put.kind != IoResult::Kind::WouldBlock) co_return;
-    if (connection.socket.readable() || connection.aborted || connection.timed_out) co_return;
+    if (connection.aborted || connection.timed_out || !connection.socket.quiet()) co_return;
     if (put.bytes > 0) connection.deadline.expire_after(connection.core->limits.read_timeout);
     co_await connection.socket.wait_any();
   }
@@ -105,8 +105,11 @@ Task<Result<ClientResponse>> exchange(std::shared_ptr<ClientCore> core, Endpoint
 
 }  // namespace
 
-HttpClient::HttpClient(Executor executor, const Clock& clock, ClientLimits limits)
-    : core_(std::make_shared<ClientCore>(executor, clock, limits)) {}
+HttpClient::HttpClient(Executor executor, const Clock& clock, ClientLimits limits,
+                       std::shared_ptr<TlsClientSource> tls)
+    : core_(std::make_shared<ClientCore>(executor, clock, limits)) {
+  core_->tls = std::move(tls);
+}
 
 HttpClient::~HttpClient() { core_->close(); }
 

@@ -13,6 +13,7 @@
 #include "net/endpoint.h"
 #include "net/header.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace perigee::net {
 
@@ -83,7 +84,10 @@ class Abort {
 class HttpClient {
  public:
   // `clock` must outlive the client and all its responses.
-  HttpClient(Executor executor, const Clock& clock, ClientLimits limits);
+  // `tls`: what endpoints with a `tls_name` are called with; null: such calls fail with
+  // FailedPrecondition. Their handshake counts into `connect_timeout`.
+  HttpClient(Executor executor, const Clock& clock, ClientLimits limits,
+             std::shared_ptr<TlsClientSource> tls = nullptr);
   ~HttpClient();
   // Sends the request and waits for the response's head (1xx are skipped). The request's head is
   // copied by the call itself; its body must live until the awaited answer is there. An answer that

@@ -20,8 +20,11 @@
 #include "net/endpoint.h"
 #include "net/header.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace perigee::net {
+
+struct TlsPeer;
 
 struct ServerLimits {
   std::size_t head_bytes_max = 32 * 1024;
@@ -31,10 +34,12 @@ struct ServerLimits {
   // each connection has beyond 16 KiB counts.
   std::size_t bodies_bytes_max = std::size_t{512} * 1024 * 1024;
   std::size_t connections_max = 20'000;
-  Duration head_timeout = seconds{10};   // from the first byte of a head to its last; then 408
-  Duration body_timeout = seconds{60};   // from a head's last byte to its body's last; then 408
-  Duration idle_timeout = seconds{75};   // before and between requests; then closed
-  Duration write_timeout = seconds{30};  // to take 16 KiB, or what is left of a write; then cut
+  std::size_t handshakes_max = 1'024;       // of TLS, at once; beyond: closed
+  Duration head_timeout = seconds{10};      // from the first byte of a head to its last; then 408
+  Duration body_timeout = seconds{60};      // from a head's last byte to its body's last; then 408
+  Duration idle_timeout = seconds{75};      // before and between requests; then closed
+  Duration write_timeout = seconds{30};     // to take 16 KiB, or what is left of a write; then cut
+  Duration handshake_timeout = seconds{5};  // from accept to the end of TLS's handshake; then cut
   // Deadlines are swept: one is noticed up to 100 ms late.
 };
 
@@ -49,7 +54,11 @@ class Request {
   // `body.data()` is readable (zeros or noise) for kBodyPadding bytes past its end: simdjson.
   std::string_view body;
   bool remote_is_loopback = true;
+  // The other end of a TLS connection; null: it came in the clear. Lives as long as the connection.
+  const TlsPeer* tls_peer = nullptr;
 
+  // The verified member of the grid at the other end ("spiffe://..."); empty: none.
+  std::string_view member() const;
   // The first header of that name, ASCII case-insensitive; empty when absent.
   std::string_view header(std::string_view name) const { return find_header(headers, name); }
 };
@@ -93,6 +102,13 @@ class HttpServer {
   // Binds and starts accepting; port 0 picks one. FailedPrecondition when the address is in use
   // (for a Unix socket: only if something answers there; a stale file is replaced).
   Result<Endpoint> listen(const Endpoint& endpoint);
+  // From now on connections that begin as TLS does are taken with it (net/tls.h), over TCP only. In
+  // the clear come only those from loopback; others are told (400) to use https, unless
+  // `plain_from_anywhere`. Again: the newest is for new connections.
+  void use_tls(std::shared_ptr<const TlsServer> tls, bool plain_from_anywhere = false);
+  // Cuts each connection whose member of the grid `refused` names, also those in the middle of an
+  // answer. For members that are none any more.
+  void cut_members(const std::function<bool(std::string_view spiffe_id)>& refused);
   // Stops accepting. For `grace`, or until nothing runs, each connection is served once more; then
   // only what runs may end, for `at_most` in all, and what is idle is closed. Called again, the
   // shorter times hold.

@@ -272,8 +272,10 @@ void ServerConnection::publish_request(const char* parsed_at) {
 
 void ServerConnection::release_request() {
   const bool loopback = request_.remote_is_loopback;
+  const TlsPeer* peer = request_.tls_peer;
   request_ = Request{};
   request_.remote_is_loopback = loopback;
+  request_.tls_peer = peer;
   drop_request();
 }
 

@@ -26,6 +26,9 @@ class ServerConnection final : public ResponseWriter,
   bool open(int fd) { return socket_.descriptor().open(fd); }
   // The connection's life; it holds the last reference.
   static Task<void> serve(std::shared_ptr<ServerConnection> self);
+  // The same where TLS is spoken: agrees on it first, or refuses to go on in the clear.
+  static Task<void> greet_and_serve(std::shared_ptr<ServerConnection> self);
+  std::string_view member() const { return request_.member(); }
   // Between requests, with nothing received of the next.
   bool idle() const { return phase_ == Phase::Idle && socket_.is_open(); }
   // Closes at once and tells the watcher.
@@ -46,6 +49,10 @@ class ServerConnection final : public ResponseWriter,
   enum class Phase : std::uint8_t { Idle, Head, LengthBody, ChunkedBody, Handling, Closing };
   enum class Answer : std::uint8_t { None, Streaming, Done, Broken };
   enum class Step : std::uint8_t { Wait, Handle, Refuse, Close };
+
+  // TLS (server_handshake.cpp).
+  static Task<bool> greet(ServerConnection& self);
+  static Task<bool> agree_on_tls(ServerConnection& self);
 
   // Receiving (server_connection.cpp). Step::Wait: more bytes are needed.
   Step advance();

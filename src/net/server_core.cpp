@@ -19,6 +19,8 @@ namespace perigee::net {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
+constexpr int kHandshakeStepsPerTurn = 4;
+constexpr Duration kWarnAfter = milliseconds{100};
 constexpr Duration kRetryAfter = milliseconds{100};
 constexpr Duration kDrainLook = milliseconds{20};
 constexpr std::string_view kFull =
@@ -116,7 +118,7 @@ void ServerCore::accept_from(Listener& listener) {
     if (fd >= 0) {
       const bool is_unix = listener.endpoint.is_unix();
       if (!is_unix) disable_delay(fd);
-      take(fd, is_unix || is_loopback(peer));
+      take(fd, is_unix || is_loopback(peer), is_unix);
       continue;
     }
     if (errno == EAGAIN) return;
@@ -134,7 +136,7 @@ void ServerCore::accept_from(Listener& listener) {
   });
 }
 
-void ServerCore::take(int fd, bool loopback) {
+void ServerCore::take(int fd, bool loopback, bool is_unix) {
   if (connections_.size() >= limits.connections_max && !close_an_idle_one()) {
     // Best effort: the socket of a fresh connection has room for it.
     ::send(fd, kFull.data(), kFull.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -145,7 +147,9 @@ void ServerCore::take(int fd, bool loopback) {
   }
   auto connection = std::make_shared<ServerConnection>(shared_from_this(), loopback);
   if (!connection->open(fd)) return;
-  asio::co_spawn(executor, ServerConnection::serve(std::move(connection)), asio::detached);
+  auto life = tls != nullptr && !is_unix ? ServerConnection::greet_and_serve(std::move(connection))
+                                         : ServerConnection::serve(std::move(connection));
+  asio::co_spawn(executor, std::move(life), asio::detached);
 }
 
 // Whoever holds connections that it does not use keeps nobody out. The search goes round, so that a
@@ -202,6 +206,31 @@ void ServerCore::remove(ServerConnection& connection) {
 bool ServerCore::busy() const {
   return std::ranges::any_of(
       connections_, [](const ServerConnection* connection) { return !connection->idle(); });
+}
+
+void ServerCore::cut_members(const std::function<bool(std::string_view)>& refused) {
+  for (ServerConnection* connection : connections_) {
+    const std::string_view member = connection->member();
+    if (!member.empty() && refused(member)) connection->cut();
+  }
+}
+
+void ServerCore::warn_of_handshake(const std::string& why) {
+  const Instant now = clock.now();
+  if (why.empty()) return;  // it just left
+  if (handshake_warned_ != Instant::min() && now - handshake_warned_ < kWarnAfter) return;
+  handshake_warned_ = now;
+  log::warning("a TLS handshake failed", {{"error", why}});
+}
+
+Task<void> ServerCore::handshake_turn() {
+  while (handshake_steps_ >= kHandshakeStepsPerTurn) {
+    co_await asio::post(executor, asio::deferred);
+  }
+  if (handshake_steps_++ > 0) co_return;
+  asio::post(executor, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->handshake_steps_ = 0;
+  });
 }
 
 void ServerCore::close_all() {

@@ -40,6 +40,11 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::size_t connections() const { return connections_.size(); }
   bool draining() const { return draining_; }
   bool closing() const { return closing_; }  // no connection is served once more
+  void cut_members(const std::function<bool(std::string_view)>& refused);
+  // A handshake's next step may take a millisecond: a few of them, then others get their turn.
+  Task<void> handshake_turn();
+  // Says why one failed; not each time, since scanners try all day.
+  void warn_of_handshake(const std::string& why);
 
   Executor executor;
   const Clock& clock;
@@ -52,12 +57,15 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::unique_ptr<char[]> scratch{new char[kScratchBytes]};
   std::string output;
   http1::RequestHead head;
+  std::shared_ptr<const TlsServer> tls;  // null: everything comes in the clear
+  bool plain_from_anywhere = false;
+  std::size_t handshakes = 0;  // under way
   std::size_t body_bytes = 0;  // of all connections' bodies, as they count (bodies_bytes_max)
 
  private:
   struct Listener;
   void accept_from(Listener& listener);
-  void take(int fd, bool loopback);
+  void take(int fd, bool loopback, bool is_unix);
   bool close_an_idle_one();
   void close_idle_ones();
   void refuse_for_want_of_descriptors(Listener& listener);
@@ -80,6 +88,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool draining_ = false;
   bool closing_ = false;
   bool retrying_ = false;
+  Instant handshake_warned_ = Instant::min();
+  int handshake_steps_ = 0;  // in this turn of the event loop
 };
 
 }  // namespace perigee::net

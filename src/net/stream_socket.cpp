@@ -8,6 +8,7 @@ namespace perigee::net {
 
 IoResult StreamSocket::try_read(char* into, std::size_t size) {
   if (!is_open()) return {IoResult::Kind::Failed, 0, EBADF};
+  if (tls_ != nullptr) return tls_->read(into, size);
   for (;;) {
     const ssize_t n = ::recv(descriptor_.fd(), into, size, MSG_DONTWAIT);
     if (n > 0) {
@@ -28,6 +29,7 @@ IoResult StreamSocket::try_read(char* into, std::size_t size) {
 
 IoResult StreamSocket::try_write(std::span<iovec>& parts) {
   if (!is_open()) return {IoResult::Kind::Failed, 0, EBADF};
+  if (tls_ != nullptr) return tls_->write(parts);
   std::size_t total = 0;
   while (!parts.empty()) {
     ssize_t n;
@@ -62,8 +64,22 @@ IoResult StreamSocket::try_write(std::span<iovec>& parts) {
   return {IoResult::Kind::Done, total, 0};
 }
 
+bool StreamSocket::quiet() {
+  if (!is_open() || descriptor_.peer_closed()) return false;
+  if (!readable()) return true;
+  if (tls_ == nullptr) return false;
+  return tls_->peek().kind == IoResult::Kind::WouldBlock;
+}
+
 void StreamSocket::shut_down_writing() {
-  if (is_open()) ::shutdown(descriptor_.fd(), SHUT_WR);
+  if (!is_open()) return;
+  if (tls_ != nullptr) tls_->say_goodbye();
+  ::shutdown(descriptor_.fd(), SHUT_WR);
+}
+
+void StreamSocket::close() {
+  if (tls_ != nullptr) tls_->say_goodbye();
+  descriptor_.close();
 }
 
 }  // namespace perigee::net

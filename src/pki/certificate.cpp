@@ -102,6 +102,13 @@ std::vector<std::string> Certificate::names() const {
   return out;
 }
 
+std::string Certificate::sha256() const {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  PERIGEE_ASSERT(X509_digest(certificate_.get(), EVP_sha256(), digest, &size) == 1);
+  return {reinterpret_cast<const char*>(digest), size};
+}
+
 bool Certificate::is_authority() const { return X509_check_ca(certificate_.get()) == 1; }
 
 std::optional<PublicKey> Certificate::ed25519_key() const {

@@ -33,6 +33,7 @@ class Certificate {
   std::vector<std::string> names() const;  // DNS names and IP addresses
   WallTime not_before() const { return not_before_; }
   WallTime not_after() const { return not_after_; }
+  std::string sha256() const;                    // of its DER form: 32 bytes, its fingerprint
   bool is_authority() const;                     // may sign certificates
   std::optional<PublicKey> ed25519_key() const;  // nullopt: a key of another kind
   x509_st* handle() const { return certificate_.get(); }
