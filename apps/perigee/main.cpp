@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
   cli::add_receipt_command(app, exit_code);
   cli::add_audit_command(app, exit_code);
   cli::add_control_command(app, exit_code);
+  cli::add_ca_command(app, exit_code);
+  cli::add_cert_command(app, exit_code);
   cli::add_engine_command(app, exit_code);
   cli::add_lab_command(app, exit_code);
   cli::add_sim_command(app, exit_code);

@@ -8,6 +8,8 @@
 namespace perigee::cli {
 
 void add_audit_command(CLI::App& app, int& exit_code);
+void add_ca_command(CLI::App& app, int& exit_code);
+void add_cert_command(CLI::App& app, int& exit_code);
 void add_chat_command(CLI::App& app, int& exit_code);
 void add_completion_command(CLI::App& app, int& exit_code);
 void add_control_command(CLI::App& app, int& exit_code);

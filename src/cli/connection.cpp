@@ -65,6 +65,7 @@ DemoState parse_state(const boost::json::object& root) {
   state.key = text_at(root, "key");
   state.model = text_at(root, "model");
   state.socket = text_at(root, "socket");
+  state.ca_file = text_at(root, "ca_file");
   if (const auto* control = root.if_contains("control"); control && control->is_object()) {
     state.control_url = text_at(control->get_object(), "url");
     state.operator_key_file = text_at(control->get_object(), "operator_key_file");
@@ -173,6 +174,7 @@ Result<Target> find_site(const SiteOptions& options) {
 Result<Target> find_control(const ControlOptions& options) {
   PERIGEE_TRY(demo, read_demo_state());
   Target target;
+  target.control = true;
   if (!options.url.empty()) {
     target.url = options.url;
     target.origin = "--control";

@@ -32,7 +32,8 @@ struct DemoState {
   int pid = 0;
   std::string control_url;
   std::string operator_key_file;
-  std::string socket;  // where the demo takes orders (docs/demo.md)
+  std::string ca_file;  // of its authority; empty: it runs without TLS
+  std::string socket;   // where the demo takes orders (docs/demo.md)
   std::string key;
   std::string model;
   std::vector<DemoSite> sites;

@@ -1,12 +1,16 @@
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/admin_call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "control/audit_log.h"
@@ -26,6 +30,8 @@ struct ControlArguments {
   std::string listen = "127.0.0.1:7000";
   std::string state_dir;
   std::string grid;
+  std::vector<std::string> hosts;
+  std::string certificate_lifetime = "7d";
   std::string log_level = "info";
   std::string log_format = "text";
   bool restored = false;
@@ -41,27 +47,54 @@ Result<> configure_log(const ControlArguments& arguments) {
   return {};
 }
 
+// What tools may call control by.
+std::vector<std::string> hosts_of(const ControlArguments& arguments,
+                                  const net::Endpoint& endpoint) {
+  std::vector<std::string> hosts = arguments.hosts;
+  for (const char* always : {"localhost", "127.0.0.1", "::1"}) hosts.emplace_back(always);
+  if (!endpoint.is_unix() && std::ranges::find(hosts, endpoint.host) == hosts.end()) {
+    hosts.push_back(endpoint.host);
+  }
+  return hosts;
+}
+
+// Certificates name the grid, so both must mean the same one.
+Result<> check_grid(const control::GridAuthority* authority, const std::string& grid) {
+  if (authority == nullptr || authority->grid() == grid) return {};
+  return Error{Code::FailedPrecondition,
+               "the authority is of grid " + authority->grid() + ", the directory of grid " + grid +
+                   ": start with --grid " + authority->grid() + ", or use another --state-dir"};
+}
+
 // `lock` must outlive the server.
 Result<std::unique_ptr<control::ControlServer>> make_server(
     asio::io_context& io, const Clock& clock, const ControlArguments& arguments,
     std::optional<control::FolderLock>& lock) {
   PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
-  PERIGEE_CHECK(control::ControlServer::check_address(endpoint));
+  PERIGEE_TRY(lifetime, parse_seconds(arguments.certificate_lifetime, "--certificate-lifetime"));
+  PERIGEE_TRY(authority,
+              control::GridAuthority::open(arguments.state_dir, clock, seconds{lifetime}));
+  PERIGEE_CHECK(control::ControlServer::check_address(endpoint, authority != nullptr));
   PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
   PERIGEE_TRY(held, control::FolderLock::lock(arguments.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
   PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
                                                    arguments.restored));
+  PERIGEE_CHECK(check_grid(authority.get(), table->snapshot().grid));
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
   PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
   server->keep_audit(std::move(audit));
+  const bool secure = authority != nullptr;
+  if (secure) {
+    PERIGEE_CHECK(server->keep_authority(std::move(authority), hosts_of(arguments, endpoint)));
+  }
   PERIGEE_TRY(usage, UsageStore::open(arguments.state_dir + "/usage.db"));
   server->keep_usage(std::move(usage));
   PERIGEE_TRY(bound, server->listen(endpoint));
-  log::info("control is listening", {{"url", "http://" + bound.to_string()},
+  log::info("control is listening", {{"url", (secure ? "https://" : "http://") + bound.to_string()},
                                      {"grid", server->table().snapshot().grid},
                                      {"revision", server->table().snapshot().revision}});
   return server;
@@ -95,7 +128,9 @@ void add_control_command(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("control", "Serve the directory: sites, models, tenants, keys");
   auto arguments = std::make_shared<ControlArguments>();
-  command->add_option("--listen", arguments->listen, "Address; loopback until TLS exists")
+  command
+      ->add_option("--listen", arguments->listen,
+                   "Address; beyond loopback with an authority (perigee ca init)")
       ->capture_default_str();
   command
       ->add_option("--state-dir", arguments->state_dir,
@@ -106,6 +141,12 @@ void add_control_command(CLI::App& app, int& exit_code) {
       "--restored", arguments->restored,
       "Once, after restoring a backup: sites take this older directory as it is, also "
       "keys that were revoked after it");
+  command->add_option("--host", arguments->hosts,
+                      "A name or address that tools call control by; repeat for several");
+  command
+      ->add_option("--certificate-lifetime", arguments->certificate_lifetime,
+                   "Of the certificates that are made here; renewed at half of it")
+      ->capture_default_str();
   command->add_option("--log-level", arguments->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   command->add_option("--log-format", arguments->log_format, "text or json")
@@ -113,6 +154,7 @@ void add_control_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->footer(
       "Examples:\n"
+      "  perigee ca init --state-dir /var/lib/perigee --grid north     (once: then all is TLS)\n"
       "  perigee control --state-dir /var/lib/perigee --grid north\n"
       "  perigee control --listen 127.0.0.1:7001 --state-dir ./state --log-level debug");
   command->callback([arguments, &exit_code] { exit_code = run_control(*arguments); });

@@ -149,6 +149,7 @@ void add_demo_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("demo", "Run a whole grid on this machine");
   auto options = std::make_shared<Options>();
   demo::DemoOptions& grid = options->wishes.grid;
+  grid.tls = true;
   command->add_option("--sites", grid.sites, "How many sites, 3 to 24")
       ->check(CLI::Range(demo::kSitesMin, demo::kSitesMax))
       ->type_name("N")
@@ -161,6 +162,9 @@ void add_demo_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--model", grid.model_file, "A GGUF file instead of the model that ships")
       ->type_name("FILE");
+  command->add_flag_callback(
+      "--plain", [&grid] { grid.tls = false; },
+      "Without TLS between sites and control: everything is on loopback");
   command->add_flag("--once", options->wishes.once,
                     "Start, take a tour that checks itself, stop; exit 0 if all held");
   add_output_option(*command, options->wishes.format);

@@ -12,7 +12,9 @@
 #include "api/headers.h"
 #include "base/clock.h"
 #include "cli/http_calls.h"
+#include "cli/tls_trust.h"
 #include "net/http_client.h"
+#include "pki/spiffe_id.h"
 
 namespace perigee::cli {
 namespace {
@@ -47,10 +49,37 @@ Result<net::Url> address_of(const std::string& url) {
   return net::Url{std::move(endpoint), {}};
 }
 
+// What an exchange runs on.
+struct Io {
+  Executor executor;
+  const Clock& clock;
+};
+
+net::ClientLimits limits_of(Duration timeout) {
+  net::ClientLimits limits;
+  limits.head_timeout = timeout;
+  limits.read_timeout = timeout;
+  limits.connect_timeout = std::min(limits.connect_timeout, timeout);
+  return limits;
+}
+
+// Over https: whom to believe, and whom to expect behind the address.
+Result<std::shared_ptr<net::TlsClientSource>> secure(const Target& target, net::Url& url) {
+  if (url.endpoint.tls_name.empty()) return std::shared_ptr<net::TlsClientSource>{};
+  if (target.tls) return target.tls;
+  PERIGEE_TRY(trust, tls_trust());
+  if (target.control && !trust.grid.empty()) {
+    url.endpoint.tls_name = pki::control_spiffe_id(trust.grid);
+  }
+  return trust.tls;
+}
+
 // `target`, `call` and `sink` outlive the coroutine: the caller waits for its end.
-Task<Result<Answer>> exchange(net::HttpClient& client, const Target& target, const Call& call,
+Task<Result<Answer>> exchange(Io caller, const Target& target, const Call& call,
                               const PieceSink* sink) {
   PERIGEE_CO_TRY(url, address_of(target.url));
+  PERIGEE_CO_TRY(tls, secure(target, url));
+  net::HttpClient client{caller.executor, caller.clock, limits_of(call.timeout), tls};
   const std::string path = url.base_path + call.path;
   const std::string authorization = target.key.empty() ? "" : "Bearer " + target.key;
   const std::vector<net::Header> headers = headers_of(call, authorization);
@@ -80,10 +109,6 @@ Task<Result<Answer>> exchange(net::HttpClient& client, const Target& target, con
   }
 }
 
-}  // namespace
-
-namespace {
-
 Result<boost::json::value> json_of(const Answer& answer, const Target& target, const Call& call) {
   if (answer.status >= 400) return api::parse_error_body(answer.status, answer.body);
   boost::system::error_code failure;
@@ -94,14 +119,6 @@ Result<boost::json::value> json_of(const Answer& answer, const Target& target, c
                              call.path)};
   }
   return json;
-}
-
-net::ClientLimits limits_of(Duration timeout) {
-  net::ClientLimits limits;
-  limits.head_timeout = timeout;
-  limits.read_timeout = timeout;
-  limits.connect_timeout = std::min(limits.connect_timeout, timeout);
-  return limits;
 }
 
 }  // namespace
@@ -120,9 +137,9 @@ Result<Answer> HttpCaller::call(const Target& target, const Call& call) {
 
 Result<Answer> HttpCaller::stream(const Target& target, const Call& call,
                                   const std::function<bool(std::string_view)>& piece) {
-  net::HttpClient client{state_->context.get_executor(), state_->clock, limits_of(call.timeout)};
+  const Io io{state_->context.get_executor(), state_->clock};
   std::optional<Result<Answer>> outcome;
-  asio::co_spawn(state_->context, exchange(client, target, call, piece ? &piece : nullptr),
+  asio::co_spawn(state_->context, exchange(io, target, call, piece ? &piece : nullptr),
                  [&outcome](const std::exception_ptr& failure, Result<Answer> result) {
                    if (failure) std::rethrow_exception(failure);
                    outcome = std::move(result);
@@ -143,15 +160,13 @@ Result<boost::json::value> call_json(HttpCaller& caller, const Target& target, c
 std::vector<Result<boost::json::value>> call_all_json(const std::vector<Request>& requests) {
   const SystemClock clock;
   asio::io_context context{1};
-  Duration timeout{};
-  for (const Request& request : requests) timeout = std::max(timeout, request.call.timeout);
-  net::HttpClient client{context.get_executor(), clock, limits_of(timeout)};
+  const Io io{context.get_executor(), clock};
   std::vector<Result<boost::json::value>> answers(
       requests.size(), Error{Code::Internal, "the request ended without an answer"});
   std::size_t left = requests.size();
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const Request& request = requests[i];
-    asio::co_spawn(context, exchange(client, request.target, request.call, nullptr),
+    asio::co_spawn(context, exchange(io, request.target, request.call, nullptr),
                    [&, i](const std::exception_ptr& failure, Result<Answer> result) {
                      --left;
                      if (failure) return;

@@ -12,6 +12,7 @@
 
 #include "base/instant.h"
 #include "base/result.h"
+#include "net/tls.h"
 
 namespace perigee::cli {
 
@@ -22,6 +23,9 @@ struct Target {
   std::string url;
   std::string key;  // empty: none is sent
   std::string origin;
+  bool control = false;  // it must be control: over https its certificate is looked at
+  // What https is called with; null: as tls_trust.h says.
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;
 };
 
 struct Call {

@@ -5,12 +5,15 @@
 #include <iostream>
 #include <memory>
 
+#include "base/secret.h"
 #include "cli/admin_call.h"
 #include "cli/commands.h"
 #include "cli/json_fields.h"
 #include "cli/site_facts.h"
+#include "control/member_files.h"
 #include "control/private_file.h"
 #include "net/endpoint.h"
+#include "pki/authority.h"
 
 namespace perigee::cli {
 namespace {
@@ -30,12 +33,19 @@ struct JoinArguments {
   std::string listen;
   std::string state_dir;
   std::string models_dir = "models";
+  std::string ca_sha256;
   bool replace = false;
   OutputFormat format = OutputFormat::Table;
 
   std::string key_file() const { return state_dir + "/site.key"; }
   std::string config_file() const { return state_dir + "/site.toml"; }
+  control::MemberFiles member() const { return control::member_files_in(state_dir); }
 };
+
+std::string pin_option(const json::value& answer) {
+  const std::string pin = text_field(answer, "ca_sha256");
+  return pin.empty() ? std::string{} : " --ca-sha256 " + pin;
+}
 
 int create_token(const TokenArguments& arguments) {
   auto expiry = parse_seconds(arguments.expires_in, "--expires-in");
@@ -49,8 +59,9 @@ int create_token(const TokenArguments& arguments) {
     print(text_field(answer, "token") + "\n");
     print_note(fmt::format(
         "This is the only time the token is shown. It lets {} join once, until {} UTC.\n"
-        "On that machine: perigee site join TOKEN --control URL --name {} ...",
-        arguments.name, format_time(number_field(answer, "expires_us")), arguments.name));
+        "On that machine: perigee site join TOKEN --control URL --name {}{} ...",
+        arguments.name, format_time(number_field(answer, "expires_us")), arguments.name,
+        pin_option(answer)));
   };
   return run_admin(arguments, {"POST", "join-tokens", body.take()}, show);
 }
@@ -58,7 +69,20 @@ int create_token(const TokenArguments& arguments) {
 // A TOML basic string.
 std::string toml_quote(const std::string& text) { return json_quote(text); }
 
-std::string site_config(const JoinArguments& arguments) {
+// Control's URL for a member: with a certificate everything is TLS.
+std::string url_for_member(std::string url) {
+  constexpr std::string_view kPlain = "http://";
+  if (url.starts_with(kPlain)) url.replace(0, kPlain.size(), "https://");
+  return url;
+}
+
+std::string site_config(const JoinArguments& arguments, bool with_certificate) {
+  const std::string tls =
+      "\n"
+      "[tls]\n"
+      "certificate = \"tls/certificate.pem\"\n"
+      "key = \"tls/key.pem\"\n"
+      "authorities = \"tls/authorities.pem\"\n";
   return fmt::format(
       "# Written by `perigee site join`. All keys: docs/site_config.md\n"
       "[site]\n"
@@ -70,10 +94,36 @@ std::string site_config(const JoinArguments& arguments) {
       "\n"
       "[control]\n"
       "url = {}\n"
-      "key_file = \"site.key\"\n",
+      "key_file = \"site.key\"\n"
+      "{}",
       toml_quote(arguments.name), toml_quote(arguments.listen),
       toml_quote(std::filesystem::absolute(arguments.models_dir).string()),
-      toml_quote(arguments.facts.jurisdiction), toml_quote(arguments.control_url));
+      toml_quote(arguments.facts.jurisdiction),
+      toml_quote(with_certificate ? url_for_member(arguments.control_url) : arguments.control_url),
+      with_certificate ? tls : std::string{});
+}
+
+// The key is made here and never leaves this machine.
+Result<pki::KeyPair> own_key(const JoinArguments& arguments) {
+  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir + "/tls"));
+  pki::KeyPair key = pki::KeyPair::generate();
+  PERIGEE_CHECK(control::replace_private_file(arguments.member().key + ".new", key.to_pem()));
+  return key;
+}
+
+// Over https: control is known by its authority's hash, which the operator gave with the token.
+Result<std::shared_ptr<net::TlsClientSource>> trust(const JoinArguments& arguments) {
+  if (arguments.ca_sha256.empty()) return std::shared_ptr<net::TlsClientSource>{};
+  Sha256 pin{};
+  if (!from_hex(arguments.ca_sha256, pin)) {
+    return Error{Code::InvalidArgument,
+                 "--ca-sha256 must be 64 hex digits, as the token's note says"};
+  }
+  net::TlsClientOptions options;
+  options.only_those = true;
+  options.pinned_authority.assign(reinterpret_cast<const char*>(pin.data()), pin.size());
+  PERIGEE_TRY(client, net::TlsClient::make(options));
+  return std::make_shared<net::TlsClientSource>(client);
 }
 
 // Whatever can fail here must fail before the token is used up.
@@ -93,12 +143,17 @@ Result<> prepare(JoinArguments& arguments) {
 }
 
 Result<json::value> exchange_token(const JoinArguments& arguments) {
+  PERIGEE_TRY(tls, trust(arguments));
+  PERIGEE_TRY(key, own_key(arguments));
   JsonObject body = site_facts(arguments.facts);
   body.add("token", arguments.token).add("name", arguments.name);
+  body.add("certificate_request", pki::make_certificate_request(key, arguments.name));
   HttpCaller caller;
   Target target;
   target.url = arguments.control_url;
   target.origin = "--control";
+  target.control = true;
+  target.tls = tls;
   Call call;
   call.method = "POST";
   call.path = "/control/v1/join";
@@ -109,8 +164,17 @@ Result<json::value> exchange_token(const JoinArguments& arguments) {
 Result<bool> write_files(const JoinArguments& arguments, const json::value& answer) {
   PERIGEE_CHECK(
       control::replace_private_file(arguments.key_file(), text_field(answer, "key") + "\n"));
+  const std::string chain = text_field(answer, "certificate");
+  const control::MemberFiles files = arguments.member();
+  std::filesystem::rename(files.key + ".new", files.key);
+  if (!chain.empty()) {
+    PERIGEE_CHECK(control::replace_private_file(files.certificate, chain));
+    PERIGEE_CHECK(
+        control::replace_private_file(files.authorities, text_field(answer, "authorities")));
+    PERIGEE_CHECK(control::load_member(files));
+  }
   const auto written =
-      control::create_private_file(arguments.config_file(), site_config(arguments));
+      control::create_private_file(arguments.config_file(), site_config(arguments, !chain.empty()));
   if (!written && written.error().code != Code::AlreadyExists) return written.error();
   return written.has_value();
 }
@@ -169,6 +233,8 @@ void add_site_join_command(CLI::App& site, int& exit_code) {
       ->required();
   command->add_option("--models-dir", arguments->models_dir, "Folder of model files")
       ->capture_default_str();
+  command->add_option("--ca-sha256", arguments->ca_sha256,
+                      "Of the grid's authority, as the token's note says; else PERIGEE_CA_FILE");
   command->add_flag("--replace", arguments->replace, "Replace the key of an earlier join");
   add_output_option(*command, arguments->format);
   command->footer(

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "directory/json_text.h"
 #include "directory/records_json.h"
+#include "identity/member_check.h"
 
 namespace perigee::control {
 namespace {
@@ -68,6 +69,7 @@ Result<ControlApi::Permitted> ControlApi::permit(const ApiRequest& request) cons
   // Whoever has no key learns nothing of what there is.
   PERIGEE_TRY(caller, table_.identity().authenticate(request.authorization));
   if (!found) return found.error();
+  PERIGEE_CHECK(check_member(caller, members_of_, request.member));
   PERIGEE_CHECK(check_caller(**found, caller));
   permitted.route = *found;
   permitted.path = std::move(*path);
@@ -87,6 +89,7 @@ Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permit
   call.name = std::move(permitted.path.name);
   call.action = std::move(permitted.path.action);
   call.actor = permitted.caller.key_id;
+  call.site = permitted.caller.site;
   call.actor_role = permitted.caller.operator_role;
   call.from = request.from;
   PERIGEE_TRY(expected, expected_revision(request));
@@ -97,6 +100,7 @@ Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permit
 Result<ApiAnswer> ControlApi::dispatch(ControlCallName name, const Call& call) {
   switch (name) {
     case ControlCallName::Join: return join(call);
+    case ControlCallName::RenewCertificate: return renew(call.site, call.body);
     case ControlCallName::Snapshot: return ApiAnswer{200, table_.snapshot_json(), 0};
     case ControlCallName::ListSites: return list_sites();
     case ControlCallName::ShowSite: return show_site(call);

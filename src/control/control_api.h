@@ -13,6 +13,7 @@
 #include "control/audit_log.h"
 #include "control/control_routes.h"
 #include "control/directory_table.h"
+#include "control/grid_authority.h"
 #include "identity/identity.h"
 
 namespace perigee::control {
@@ -36,6 +37,7 @@ struct ApiRequest {
   std::string_view if_match;       // "\"12\"", "*" or empty
   std::string_view if_none_match;  // "*" or empty
   std::string_view from = {};      // the other end, for the audit log
+  std::string_view member = {};    // the verified member of the grid at the other end, or empty
 };
 
 struct ApiAnswer {
@@ -67,6 +69,14 @@ class ControlApi {
   Result<ApiAnswer> answer(const ApiRequest& request);  // both
   // From now on no change is made that is not written there first. It must outlive this.
   void keep_audit(AuditLog& audit) { audit_ = &audit; }
+  // From now on sites get certificates when they join, and need them. It must outlive this.
+  void use_authority(const GridAuthority& authority) {
+    authority_ = &authority;
+    require_members(authority.grid());
+  }
+  // Sites' keys count only with their certificates of this grid.
+  void require_members(std::string grid) { members_of_ = std::move(grid); }
+  const std::string& members_of() const { return members_of_; }
 
  private:
   // A request past its door: who asks, what is named, what is expected.
@@ -76,6 +86,7 @@ class ControlApi {
     std::string name;                       // the rest of the path, decoded
     std::string action;                     // "drain" of POST .../sites/NAME/drain
     std::optional<std::uint64_t> expected;  // from if-match or if-none-match
+    SiteId site;                            // that calls; empty: no site does
     std::string actor;                      // the key's id, for the audit log
     OperatorRole actor_role = OperatorRole::Viewer;
     std::string_view from;  // whence, for the audit log
@@ -122,6 +133,7 @@ class ControlApi {
   Result<ApiAnswer> list_join_tokens() const;
   Result<ApiAnswer> create_join_token(const Call& call);
   Result<ApiAnswer> join(const Call& asked);
+  Result<ApiAnswer> renew(const SiteId& site, std::string_view body) const;
   Result<JoinTokenRecord> redeemable_token(std::string_view text, std::string_view site) const;
 
   // Stores one row and answers with its view.
@@ -138,6 +150,8 @@ class ControlApi {
   const Clock& clock_;
   LastUse last_use_;
   AuditLog* audit_ = nullptr;
+  const GridAuthority* authority_ = nullptr;  // null: no certificates are made here
+  std::string members_of_;
 };
 
 // The steps that the collections share.

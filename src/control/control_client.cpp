@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/error_body.h"
+#include "pki/spiffe_id.h"
 
 namespace perigee::control {
 namespace {
@@ -46,10 +47,19 @@ std::string percent_encode(std::string_view name) {
   return encoded;
 }
 
-ControlClient::ControlClient(Executor executor, const Clock& clock, net::Url url, std::string key)
+Result<net::Url> control_url(const std::string& url, const std::string& grid) {
+  PERIGEE_TRY(parsed, net::parse_url(url));
+  if (!parsed.endpoint.tls_name.empty() && !grid.empty()) {
+    parsed.endpoint.tls_name = pki::control_spiffe_id(grid);
+  }
+  return parsed;
+}
+
+ControlClient::ControlClient(Executor executor, const Clock& clock, net::Url url, std::string key,
+                             std::shared_ptr<net::TlsClientSource> tls)
     : url_(std::move(url)),
       authorization_(key.empty() ? std::string{} : "Bearer " + key),
-      http_(executor, clock, client_limits()) {}
+      http_(executor, clock, client_limits(), std::move(tls)) {}
 
 Task<Result<std::string>> ControlClient::call(ControlCall call, net::Abort* abort) {
   std::vector<net::Header> headers;

@@ -24,8 +24,9 @@ struct ControlCall {
 // On the IO thread. Must outlive its calls.
 class ControlClient {
  public:
-  // `key` may be empty (joining needs none). `clock` must outlive the client.
-  ControlClient(Executor executor, const Clock& clock, net::Url url, std::string key);
+  // `key` may be empty (joining needs none). `clock` must outlive the client. `tls` is for https.
+  ControlClient(Executor executor, const Clock& clock, net::Url url, std::string key,
+                std::shared_ptr<net::TlsClientSource> tls = nullptr);
   // The answer's JSON text. An error status becomes the Error of its body; Unavailable when control
   // can't be reached. `abort` ends it early (net/http_client.h).
   Task<Result<std::string>> call(ControlCall call, net::Abort* abort = nullptr);
@@ -38,6 +39,10 @@ class ControlClient {
   std::string authorization_;
   net::HttpClient http_;
 };
+
+// Control's URL as a member of `grid` calls it: over https it must show control's certificate. With
+// an empty `grid` (this process is no member) its host name counts.
+Result<net::Url> control_url(const std::string& url, const std::string& grid);
 
 // `name` for use in a path.
 std::string percent_encode(std::string_view name);

@@ -22,6 +22,7 @@ constexpr std::array kRoutes{
     ControlRoute{Name::DeliverUsage, "POST", "usage", Whole, "", kSite},
     ControlRoute{Name::ReadUsage, "GET", "usage", Whole, "", kEveryOperator},
     ControlRoute{Name::LeaseRates, "POST", "rates", Whole, "", kSite},
+    ControlRoute{Name::RenewCertificate, "POST", "renew", Whole, "", kSite},
 
     ControlRoute{Name::ListSites, "GET", "sites", Whole, "", kEveryOperator},
     ControlRoute{Name::ShowSite, "GET", "sites", Row, "", kEveryOperator},

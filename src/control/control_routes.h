@@ -56,6 +56,7 @@ enum class ControlCallName : std::uint8_t {
   DeliverUsage,
   ReadUsage,
   LeaseRates,
+  RenewCertificate,
   ListSites,
   ShowSite,
   PutSite,

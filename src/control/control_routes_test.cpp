@@ -18,6 +18,7 @@ const std::map<std::string, std::string>& expected() {
       {"POST usage", "S"},
       {"GET usage", "VOFA"},
       {"POST rates", "S"},
+      {"POST renew", "S"},
       {"GET sites", "VOFA"},
       {"GET sites/x", "VOFA"},
       {"PUT sites/x", "OA"},

@@ -1,6 +1,8 @@
 #include "control/control_server.h"
 
 #include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <optional>
@@ -15,6 +17,7 @@
 #include "control/rate_desk.h"
 #include "control/usage_desk.h"
 #include "net/http_server.h"
+#include "pki/spiffe_id.h"
 
 namespace perigee::control {
 namespace {
@@ -76,9 +79,22 @@ struct ControlServerState {
                      ControlServerOptions server_options)
       : executor(io),
         table(std::move(directory_table)),
+        renewal(io),
         api(*table, system_clock),
         rates(*table, system_clock),
         options(server_options) {}
+
+  // A removed site's certificate is good for days; its connections end now.
+  void cut_former_members() {
+    if (!tls || !server) return;
+    server->cut_members([this](std::string_view id) {
+      const auto member = pki::parse_spiffe_id(id);
+      if (!member || member->role != pki::MemberRole::Site) return false;
+      const auto& sites = table->snapshot().sites;
+      const auto site = sites.find(SiteId{member->name});
+      return site == sites.end() || !site->second.joined;
+    });
+  }
 
   void wake_watchers() {
     for (Timer* timer : watchers) timer->cancel();
@@ -86,6 +102,9 @@ struct ControlServerState {
 
   Executor executor;
   std::unique_ptr<DirectoryTable> table;
+  std::unique_ptr<GridAuthority> authority;
+  std::vector<std::string> hosts;  // that control's own certificate names
+  Timer renewal;
   ControlApi api;
   RateDesk rates;
   ControlServerOptions options;
@@ -93,6 +112,7 @@ struct ControlServerState {
   std::optional<UsageDesk> usage;
   std::set<Timer*> watchers;
   bool stopping = false;
+  bool tls = false;
   std::optional<net::HttpServer> server;  // its handlers hold this state
 };
 
@@ -253,7 +273,8 @@ Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWrite
                          request.header("authorization"),
                          request.header("if-match"),
                          request.header("if-none-match"),
-                         request.remote_is_loopback ? "loopback" : "network"};
+                         request.remote_is_loopback ? "loopback" : "network",
+                         request.member()};
   auto permitted = state->api.permit(asked);
   if (!permitted) {
     Error error = permitted.error();
@@ -306,12 +327,16 @@ ControlServer::ControlServer(Executor executor, const Clock& clock,
                            return handle(weak.lock(), request, out);
                          });
   state_->table->on_change([weak] {
-    if (auto state = weak.lock()) state->wake_watchers();
+    auto state = weak.lock();
+    if (!state) return;
+    state->wake_watchers();
+    state->cut_former_members();
   });
 }
 
 ControlServer::~ControlServer() {
   state_->stopping = true;
+  state_->renewal.cancel();
   state_->wake_watchers();
   state_->server.reset();
 }
@@ -327,21 +352,62 @@ void ControlServer::keep_audit(std::unique_ptr<AuditLog> audit) {
   state_->audit = std::move(audit);
 }
 
-Result<> ControlServer::check_address(const net::Endpoint& endpoint) {
-  if (endpoint.is_loopback()) return {};
+namespace {
+
+Result<> show_own_certificate(ControlServerState& state) {
+  PERIGEE_TRY(own, state.authority->sign_control(state.hosts));
+  PERIGEE_TRY(tls, net::TlsServer::make({own, std::nullopt}));
+  state.tls = true;
+  state.server->use_tls(tls);
+  return {};
+}
+
+Task<void> renew_own_certificate(StatePtr state) {
+  while (!state->stopping) {
+    state->renewal.expires_after(state->authority->lifetime() / 2);
+    (void)co_await state->renewal.async_wait(kAwait);
+    if (state->stopping) co_return;
+    if (auto shown = show_own_certificate(*state); !shown) {
+      log::error("control's certificate could not be renewed", {{"error", shown.error().message}});
+    }
+  }
+}
+
+}  // namespace
+
+Result<> ControlServer::keep_authority(std::unique_ptr<GridAuthority> authority,
+                                       std::vector<std::string> hosts) {
+  state_->authority = std::move(authority);
+  state_->hosts = std::move(hosts);
+  state_->api.use_authority(*state_->authority);
+  PERIGEE_CHECK(show_own_certificate(*state_));
+  asio::co_spawn(state_->executor, renew_own_certificate(state_), asio::detached);
+  return {};
+}
+
+void ControlServer::require_members(const std::string& grid) { state_->api.require_members(grid); }
+
+void ControlServer::use_tls(std::shared_ptr<const net::TlsServer> tls) {
+  state_->tls = true;
+  state_->server->use_tls(std::move(tls));
+}
+
+Result<> ControlServer::check_address(const net::Endpoint& endpoint, bool tls) {
+  if (tls || endpoint.is_loopback()) return {};
   return Error{Code::FailedPrecondition,
-               "control listens on loopback only, since it has no transport security yet: use "
-               "127.0.0.1:PORT",
+               "control has no certificate, so it listens on loopback only: make an authority "
+               "(perigee ca init), or use 127.0.0.1:PORT",
                "listen"};
 }
 
 Result<net::Endpoint> ControlServer::listen(const net::Endpoint& endpoint) {
-  PERIGEE_CHECK(check_address(endpoint));
+  PERIGEE_CHECK(check_address(endpoint, state_->tls));
   return state_->server->listen(endpoint);
 }
 
 Task<void> ControlServer::shut_down(Duration grace) {
   state_->stopping = true;
+  state_->renewal.cancel();
   state_->wake_watchers();
   co_await state_->server->shut_down(grace);
 }

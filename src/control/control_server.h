@@ -3,14 +3,18 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "control/audit_log.h"
 #include "control/directory_table.h"
+#include "control/grid_authority.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace perigee::control {
 
@@ -38,9 +42,18 @@ class ControlServer {
   // Every change is written there first. Before listen().
   void keep_audit(std::unique_ptr<AuditLog> audit);
 
-  // FailedPrecondition unless the address is on loopback: to know it before anything is opened.
-  static Result<> check_address(const net::Endpoint& endpoint);
-  // FailedPrecondition: not loopback (there is no transport security yet), or in use.
+  // From now on sites are given certificates when they join, and must show them. Control shows one
+  // of its own, for `hosts`, and renews it by itself. Before listen().
+  Result<> keep_authority(std::unique_ptr<GridAuthority> authority, std::vector<std::string> hosts);
+  // Sites must show certificates of this grid, which others make. Before listen().
+  void require_members(const std::string& grid);
+  // What new connections are shown; again with a fresh one. Plain HTTP is then for loopback only.
+  void use_tls(std::shared_ptr<const net::TlsServer> tls);
+
+  // FailedPrecondition unless the address is on loopback or `tls`: to know it before anything is
+  // opened.
+  static Result<> check_address(const net::Endpoint& endpoint, bool tls);
+  // FailedPrecondition: not loopback and no TLS, or in use.
   Result<net::Endpoint> listen(const net::Endpoint& endpoint);
   // Ends the watches, lets calls end for at most `grace`.
   Task<void> shut_down(Duration grace);

@@ -220,12 +220,13 @@ DirectoryFollower::~DirectoryFollower() {
 }
 
 Result<> DirectoryFollower::start() {
-  PERIGEE_TRY(url, net::parse_url(state_->options.url));
+  PERIGEE_TRY(url, control_url(state_->options.url, state_->options.grid));
   if (!state_->options.file.empty()) {
     state_->load_file();
     state_->keeper.emplace(state_->options.file);
   }
-  state_->client.emplace(state_->executor, state_->clock, std::move(url), state_->options.key);
+  state_->client.emplace(state_->executor, state_->clock, std::move(url), state_->options.key,
+                         state_->options.tls);
   asio::co_spawn(state_->executor, follow(state_), asio::detached);
   return {};
 }

@@ -11,13 +11,16 @@
 #include "base/result.h"
 #include "directory/records.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace perigee::control {
 
 struct FollowerOptions {
-  std::string url;   // of control: "http://127.0.0.1:7000"
-  std::string key;   // a site's (or an operator's)
-  std::string file;  // where the snapshot is kept; empty: nowhere
+  std::string url;        // of control: "http://127.0.0.1:7000"
+  std::string key;        // a site's (or an operator's)
+  std::string file;       // where the snapshot is kept; empty: nowhere
+  std::string grid = {};  // this process's, when it is a member with certificates
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;
   std::uint64_t seed = 0;
   Duration retry_min = milliseconds{200};  // before the second try; doubles, with jitter
   Duration retry_max = seconds{10};

@@ -20,8 +20,11 @@ std::string id_of_token(const Sha256& hash) {
   return "join_" + to_hex(hash).substr(0, kIdHexChars);
 }
 
+constexpr std::size_t kRequestBytesMax = 16 * 1024;
+
 struct JoinRequest {
   std::string token;
+  std::string certificate_request;  // PEM; may be empty
   SiteRecord site;
 };
 
@@ -31,9 +34,12 @@ Result<JoinRequest> join_from_request(std::string_view body) {
   JoinRequest request;
   request.token = fields.text("token", Need::Required, 2 * kNameBytesMax);
   const std::string name = fields.text("name", Need::Required, kNameBytesMax);
+  request.certificate_request =
+      fields.lines("certificate_request", Need::Optional, kRequestBytesMax);
   if (const auto read = fields.finish(UnknownFields::Ignore); !read) return read.error();
   boost::json::object facts = object;
   facts.erase("token");
+  facts.erase("certificate_request");
   facts.erase("name");
   facts.erase("drained");
   PERIGEE_TRY(site, site_from_request(name, boost::json::serialize(facts)));
@@ -42,6 +48,25 @@ Result<JoinRequest> join_from_request(std::string_view body) {
   }
   request.site = std::move(site);
   return request;
+}
+
+std::string host_of(const SiteRecord& site) {
+  const auto url = net::parse_url(site.url);
+  return url && !url->endpoint.is_unix() ? url->endpoint.host : std::string{};
+}
+
+// A certificate for a host that clients know as another site would let one pass for the other.
+// Loopback belongs to everyone on the machine.
+Result<> check_host(const DirectorySnapshot& snapshot, const SiteRecord& site) {
+  const auto url = net::parse_url(site.url);
+  if (!url || url->endpoint.is_loopback()) return {};
+  for (const auto& [id, other] : snapshot.sites) {
+    if (id == site.id || host_of(other) != url->endpoint.host) continue;
+    return Error{Code::FailedPrecondition,
+                 "the host of `url` belongs to site " + id.str() + " already: use one of its own",
+                 "url"};
+  }
+  return {};
 }
 
 // What the operator wrote of a site beforehand is law.
@@ -95,11 +120,12 @@ Result<ApiAnswer> ControlApi::create_join_token(const Call& call) {
   named.name = token.site.str();
   PERIGEE_TRY(revision, apply(named, "create join token", writes));
   const std::string view = to_view(token);
-  return ApiAnswer{
-      201,
-      with_revision(view.substr(0, view.size() - 1) + ",\"token\":" + json_quote(text) + "}",
-                    revision),
-      revision};
+  std::string shown = view.substr(0, view.size() - 1) + ",\"token\":" + json_quote(text);
+  if (authority_ != nullptr) {
+    // So that whoever joins knows control before it trusts anything it says.
+    shown += ",\"ca_sha256\":" + json_quote(to_hex(authority_->fingerprint()));
+  }
+  return ApiAnswer{201, with_revision(shown + "}", revision), revision};
 }
 
 Result<JoinTokenRecord> ControlApi::redeemable_token(std::string_view text,
@@ -140,6 +166,27 @@ Result<ApiAnswer> ControlApi::join(const Call& asked) {
   } else {
     PERIGEE_CHECK(check_room("sites", snapshot.sites.size(), kSitesMax));
   }
+  std::string chain;
+  if (authority_ != nullptr) {
+    if (request.certificate_request.empty()) {
+      return Error{Code::InvalidArgument,
+                   "this grid has an authority: join with a certificate request (PEM)",
+                   "certificate_request"};
+    }
+    if (!site.url.starts_with("https://")) {
+      return Error{Code::InvalidArgument,
+                   "`url` must begin with https://: this grid's sites speak TLS to each other",
+                   "url"};
+    }
+    PERIGEE_CHECK(check_host(snapshot, site));
+    auto made = authority_->sign_site(request.certificate_request, site.id, host_of(site));
+    if (!made) {
+      Error error = made.error();
+      error.param = "certificate_request";
+      return error;
+    }
+    chain = std::move(*made);
+  }
   const std::string key = make_key(KeyKind::Site);
   site.key_hash = sha256(key);
   site.joined = true;
@@ -155,12 +202,35 @@ Result<ApiAnswer> ControlApi::join(const Call& asked) {
       apply(call, "join",
             {{site_kind, call.name, to_row(site), table_.row_revision(site_kind, call.name)},
              {token_kind, token.id, to_row(token), table_.row_revision(token_kind, token.id)}}));
-  return ApiAnswer{201,
+  JsonObject answer;
+  answer.add("key", key)
+      .add("grid", snapshot.grid)
+      .add_raw("site", to_view(site))
+      .add("revision", revision);
+  if (authority_ != nullptr) {
+    answer.add("certificate", chain).add("authorities", authority_->authorities_pem());
+  }
+  return ApiAnswer{201, answer.take(), 0};
+}
+
+// The caller showed a certificate that is still good, so it is given the next one. Whom that names
+// is what the present one names, and it is for as long as the directory knows the site.
+Result<ApiAnswer> ControlApi::renew(const SiteId& site, std::string_view body) const {
+  if (authority_ == nullptr) {
+    return Error{Code::FailedPrecondition,
+                 "no certificates are made here: the grid's certificates come from elsewhere"};
+  }
+  PERIGEE_TRY(object, parse_json_object(body));
+  JsonFields fields{object};
+  const std::string request = fields.lines("certificate_request", Need::Required, kRequestBytesMax);
+  PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
+  const auto stored = table_.snapshot().sites.find(site);
+  if (stored == table_.snapshot().sites.end()) return no_such("site", site.str());
+  PERIGEE_TRY(chain, authority_->sign_site(request, site, host_of(stored->second)));
+  return ApiAnswer{200,
                    JsonObject{}
-                       .add("key", key)
-                       .add("grid", snapshot.grid)
-                       .add_raw("site", to_view(site))
-                       .add("revision", revision)
+                       .add("certificate", chain)
+                       .add("authorities", authority_->authorities_pem())
                        .take(),
                    0};
 }

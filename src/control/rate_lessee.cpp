@@ -23,7 +23,7 @@ struct RateLessee::State {
         RateHolder whose)
       : options(std::move(chosen)),
         holder(std::move(whose)),
-        client(executor, clock, std::move(url), options.key),
+        client(executor, clock, std::move(url), options.key, options.tls),
         timer(executor) {}
 
   bool due() {
@@ -81,7 +81,7 @@ Task<void> keep_telling(StatePtr state) {
 Result<std::unique_ptr<RateLessee>> RateLessee::start(Executor executor, const Clock& clock,
                                                       RateLesseeOptions options,
                                                       RateHolder holder) {
-  PERIGEE_TRY(url, net::parse_url(options.url));
+  PERIGEE_TRY(url, control_url(options.url, options.grid));
   auto state = std::make_shared<State>(executor, clock, std::move(url), std::move(options),
                                        std::move(holder));
   asio::co_spawn(executor, keep_telling(state), asio::detached);

@@ -12,12 +12,15 @@
 #include "base/result.h"
 #include "core/rate_book.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace perigee::control {
 
 struct RateLesseeOptions {
-  std::string url;  // of control
-  std::string key;  // the site's
+  std::string url;        // of control
+  std::string key;        // the site's
+  std::string grid = {};  // this process's, when it is a member with certificates
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;
   Duration interval = seconds{1};
 };
 

@@ -29,7 +29,7 @@ struct UsageShipper::State {
         outbox(std::move(records)),
         random(options.seed),
         timer(io.get_executor()),
-        client(io.get_executor(), clock, std::move(url), options.key) {}
+        client(io.get_executor(), clock, std::move(url), options.key, options.tls) {}
 
   void run() {
     asio::co_spawn(io, ship(), [this](const std::exception_ptr& thrown) {
@@ -113,7 +113,7 @@ struct UsageShipper::State {
 
 Result<std::unique_ptr<UsageShipper>> UsageShipper::start(ShipperOptions options,
                                                           const Clock& clock) {
-  PERIGEE_TRY(url, net::parse_url(options.url));
+  PERIGEE_TRY(url, control_url(options.url, options.grid));
   PERIGEE_TRY(outbox, UsageOutbox::open(options.file));
   auto state =
       std::make_unique<State>(std::move(options), clock, std::move(url), std::move(outbox));

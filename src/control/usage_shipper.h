@@ -10,13 +10,16 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/result.h"
+#include "net/tls.h"
 
 namespace perigee::control {
 
 struct ShipperOptions {
-  std::string file;  // the site's usage.db; made by its ledger
-  std::string url;   // of control
-  std::string key;   // the site's
+  std::string file;       // the site's usage.db; made by its ledger
+  std::string url;        // of control
+  std::string key;        // the site's
+  std::string grid = {};  // this process's, when it is a member with certificates
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;
   std::uint64_t seed = 0;
   Duration interval = seconds{1};          // between two looks, unless a batch was full
   Duration retry_min = milliseconds{500};  // doubles, with jitter

@@ -11,6 +11,11 @@ namespace json = boost::json;
 
 constexpr std::string_view kRoot = "/control/v1";
 
+std::string text_in(const json::value& answer, std::string_view field) {
+  const json::value* found = answer.is_object() ? answer.get_object().if_contains(field) : nullptr;
+  return found != nullptr && found->is_string() ? std::string{found->get_string()} : std::string{};
+}
+
 }  // namespace
 
 GridCall ControlCalls::call(std::string method, std::string path, std::string body) const {
@@ -58,22 +63,31 @@ Task<Result<std::string>> ControlCalls::make_key(TenantId tenant) {
   co_return co_await text_of(std::move(post), "key");
 }
 
-Task<Result<std::string>> ControlCalls::join(PlannedSite site, std::string site_url) {
+Task<Result<Joined>> ControlCalls::join(PlannedSite site, std::string site_url,
+                                        std::string request) {
   const json::object wish{{"site", site.name.str()}};
   GridCall ask = call("POST", "/join-tokens", json::serialize(wish));
   auto token = co_await text_of(std::move(ask), "token");
   if (!token) co_return std::move(token).error();
-  const json::object body{{"token", *token},
-                          {"name", site.name.str()},
-                          {"url", site_url},
-                          {"tier", to_string(site.tier)},
-                          {"jurisdiction", site.jurisdiction.str()},
-                          {"latitude", site.place.latitude},
-                          {"longitude", site.place.longitude},
-                          {"city", site.city}};
+  json::object body{{"token", *token},
+                    {"name", site.name.str()},
+                    {"url", site_url},
+                    {"tier", to_string(site.tier)},
+                    {"jurisdiction", site.jurisdiction.str()},
+                    {"latitude", site.place.latitude},
+                    {"longitude", site.place.longitude},
+                    {"city", site.city}};
+  if (!request.empty()) body["certificate_request"] = request;
   GridCall join = call("POST", "/join", json::serialize(body));
   join.key.clear();  // the token is the credential
-  co_return co_await text_of(std::move(join), "key");
+  auto answer = co_await client_.call(std::move(join));
+  if (!answer) co_return std::move(answer).error();
+  Joined joined;
+  joined.key = text_in(*answer, "key");
+  joined.certificate = text_in(*answer, "certificate");
+  joined.authorities = text_in(*answer, "authorities");
+  if (joined.key.empty()) co_return Error{Code::Protocol, "control's answer to /join has no key"};
+  co_return joined;
 }
 
 Task<Result<>> ControlCalls::place(SiteId site, ModelId model, std::uint32_t slots) {

@@ -12,6 +12,13 @@
 
 namespace perigee::demo {
 
+// What a site gets when it joins.
+struct Joined {
+  std::string key;          // its credential
+  std::string certificate;  // PEM, with its chain; empty without certificates
+  std::string authorities;
+};
+
 class ControlCalls {
  public:
   // `client` must outlive it.
@@ -23,8 +30,9 @@ class ControlCalls {
   Task<Result<>> add_tenant(TenantId tenant);
   // A new API key of the tenant; shown only now.
   Task<Result<std::string>> make_key(TenantId tenant);
-  // Makes a single-use token and joins with it, as `perigee site join` does: the site's credential.
-  Task<Result<std::string>> join(PlannedSite site, std::string site_url);
+  // Makes a single-use token and joins with it, as `perigee site join` does. `request` is its
+  // certificate request; empty in a grid without certificates.
+  Task<Result<Joined>> join(PlannedSite site, std::string site_url, std::string request);
   Task<Result<>> place(SiteId site, ModelId model, std::uint32_t slots);
 
  private:

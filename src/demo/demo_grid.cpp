@@ -10,10 +10,14 @@
 #include <fstream>
 #include <optional>
 
+#include "control/grid_authority.h"
+#include "control/member_files.h"
+#include "control/private_file.h"
 #include "demo/control_calls.h"
 #include "demo/demo_process.h"
 #include "demo/port_lease.h"
 #include "demo/state_file.h"
+#include "pki/authority.h"
 
 namespace perigee::demo {
 namespace {
@@ -24,6 +28,7 @@ namespace json = boost::json;
 constexpr Duration kPoll = milliseconds{20};
 constexpr Duration kEndMax = seconds{4};  // between asking and killing
 constexpr std::size_t kNeighboursMax = 8;
+constexpr const char* kGridName = "demo";
 
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
@@ -82,6 +87,8 @@ struct DemoGrid::State {
   // --- before any process ---
   Result<> prepare();
   Result<> lease_ports();
+  std::string control_folder() const { return folder + "/control"; }
+  Task<Result<>> join(SiteProcess& site, ControlCalls& calls);
   std::unique_ptr<DemoProcess> make_process(const std::string& name);
 
   // --- starting ---
@@ -141,6 +148,9 @@ Result<> DemoGrid::State::prepare() {
   folder = made;
   PERIGEE_CHECK(lease_ports());
   control = make_process("control");
+  if (options.tls) {
+    PERIGEE_CHECK(control::init_authority(control_folder(), kGridName, clock.wall()));
+  }
   for (SiteProcess& site : sites) {
     site.process = make_process(site.plan.name.str());
     for (const SiteProcess& peer : sites) {
@@ -186,7 +196,7 @@ std::unique_ptr<DemoProcess> DemoGrid::State::make_process(const std::string& na
 Result<> DemoGrid::State::spawn_control() {
   return control->start(executor, {options.program, "control", "--listen",
                                    fmt::format("127.0.0.1:{}", control_port->port()), "--state-dir",
-                                   control->folder(), "--grid", "demo"});
+                                   control->folder(), "--grid", kGridName});
 }
 
 Result<> DemoGrid::State::spawn_site(SiteProcess& site) {
@@ -205,7 +215,8 @@ Result<> DemoGrid::State::write_config(const SiteProcess& site) {
   file.models_dir = fs::path{options.model_file}.parent_path().string();
   const net::Endpoint control_target{.host = "127.0.0.1", .port = control_port->port(), .path = {}};
   PERIGEE_TRY(control_way, relay.open({site.plan.name, SiteId{kControlLink}}, control_target, {}));
-  file.control_url = "http://" + control_way.to_string();
+  file.control_url = (options.tls ? "https://" : "http://") + control_way.to_string();
+  file.tls = options.tls;
   file.key_file = site.process->folder() + "/site.key";
   for (const SiteProcess& peer : sites) {
     if (peer.plan.name == site.plan.name) continue;
@@ -215,6 +226,24 @@ Result<> DemoGrid::State::write_config(const SiteProcess& site) {
     file.peer_addresses[peer.plan.name] = address.to_string();
   }
   return write_private_file(site.process->folder() + "/site.toml", render_site_file(file));
+}
+
+// As `perigee site join` does it on the site's machine.
+Task<Result<>> DemoGrid::State::join(SiteProcess& site, ControlCalls& calls) {
+  const std::string own = site.process->folder();
+  const pki::KeyPair site_key = pki::KeyPair::generate();
+  std::string request;
+  if (options.tls) request = pki::make_certificate_request(site_key, site.plan.name.str());
+  std::string url = (options.tls ? "https://" : "http://") + site.address();
+  auto joined = co_await calls.join(site.plan, std::move(url), std::move(request));
+  if (!joined) co_return std::move(joined).error();
+  PERIGEE_CO_CHECK(write_private_file(own + "/site.key", joined->key + "\n"));
+  if (!options.tls) co_return Result<>{};
+  const control::MemberFiles files = control::member_files_in(own);
+  PERIGEE_CO_CHECK(control::make_private_folder(own + "/tls"));
+  PERIGEE_CO_CHECK(write_private_file(files.key, site_key.to_pem()));
+  PERIGEE_CO_CHECK(write_private_file(files.certificate, joined->certificate));
+  co_return write_private_file(files.authorities, joined->authorities);
 }
 
 Task<Result<>> DemoGrid::State::describe_grid() {
@@ -236,10 +265,8 @@ Task<Result<>> DemoGrid::State::describe_grid() {
   if (!made) co_return std::move(made).error();
   key = std::move(*made);
   for (SiteProcess& site : sites) {
-    const std::string site_url = site.url();
-    auto joined = co_await calls.join(site.plan, site_url);
+    auto joined = co_await join(site, calls);
     if (!joined) co_return std::move(joined).error();
-    PERIGEE_CO_CHECK(write_private_file(site.process->folder() + "/site.key", *joined + "\n"));
     if (site.plan.slots == 0) continue;
     auto placed = co_await calls.place(site.plan.name, model, site.plan.slots);
     if (!placed) co_return std::move(placed).error();
@@ -432,7 +459,9 @@ json::object DemoGrid::state() const {
                                  {"jurisdiction", site.plan.jurisdiction.str()},
                                  {"pid", site.process->pid()}});
   }
+  const std::string authority = state_->options.tls ? state_->control_folder() + "/ca.pem" : "";
   return json::object{{"folder", state_->folder},
+                      {"ca_file", authority},
                       {"control",
                        {{"url", fmt::format("http://127.0.0.1:{}", state_->control_port->port())},
                         {"operator_key_file", state_->control->folder() + "/operator.key"}}},

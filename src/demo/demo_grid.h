@@ -28,6 +28,7 @@ struct DemoOptions {
   std::string model_file;     // a GGUF file; sites name it kDemoModel
   std::string program;        // the perigee binary
   std::string temp = "/tmp";  // the state folder is made in here
+  bool tls = false;           // between sites and control; clients on this machine may do without
   bool keep_folder = false;   // stop() leaves the state folder to the caller
   // More of the environment ("NAME=value") of the sites: `site_environment(name, its folder)`.
   std::function<std::vector<std::string>(const SiteId&, const std::string&)> site_environment;

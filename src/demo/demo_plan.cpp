@@ -94,6 +94,12 @@ std::string render_site_file(const SiteFile& file) {
   for (const auto& [peer, address] : file.peer_addresses) {
     text += fmt::format("{} = {}\n", quoted(peer.str()), quoted(address));
   }
+  if (file.tls) {
+    const std::string folder = file.state_dir + "/tls/";
+    text += fmt::format("\n[tls]\ncertificate = {}\nkey = {}\nauthorities = {}\n",
+                        quoted(folder + "certificate.pem"), quoted(folder + "key.pem"),
+                        quoted(folder + "authorities.pem"));
+  }
   return text;
 }
 

@@ -48,6 +48,7 @@ struct SiteFile {
   std::string models_dir;
   std::string control_url;
   std::string key_file;
+  bool tls = false;                              // its certificate is in STATE_DIR/tls
   std::map<SiteId, std::string> peer_addresses;  // where the relay stands for each peer
 };
 std::string render_site_file(const SiteFile& file);

@@ -57,6 +57,19 @@ std::string JsonFields::text(std::string_view name, Need need, std::size_t bytes
   return {found->data(), found->size()};
 }
 
+std::string JsonFields::lines(std::string_view name, Need need, std::size_t bytes_max) {
+  const boost::json::value* value = find(name, need);
+  if (value == nullptr) return {};
+  const boost::json::string* found = value->if_string();
+  std::string flat = found == nullptr ? std::string{} : std::string{found->data(), found->size()};
+  std::erase(flat, '\n');
+  if (found == nullptr || found->size() > bytes_max || !printable(flat)) {
+    refuse(name, at_most(bytes_max));
+    return {};
+  }
+  return {found->data(), found->size()};
+}
+
 std::int64_t JsonFields::integer(std::string_view name, Need need, std::int64_t least,
                                  std::int64_t most, std::int64_t absent) {
   const boost::json::value* value = find(name, need);

@@ -30,6 +30,8 @@ class JsonFields {
   bool has(std::string_view name) const { return object_.if_contains(name) != nullptr; }
   // At most `bytes_max`, no control characters.
   std::string text(std::string_view name, Need need, std::size_t bytes_max);
+  // The same, of several lines: a PEM file.
+  std::string lines(std::string_view name, Need need, std::size_t bytes_max);
   std::int64_t integer(std::string_view name, Need need, std::int64_t least, std::int64_t most,
                        std::int64_t absent = 0);
   double number(std::string_view name, Need need, double least, double most);

@@ -78,6 +78,14 @@ Result<> read_idempotency_key(const net::Request& request, ClientHints& hints) {
   return {};
 }
 
+// What only sites tell each other has no business in a client's request.
+Result<> refuse_forged_hop(const net::Request& request) {
+  for (const std::string_view name : {api::headers::kHop, api::headers::kTenant}) {
+    if (!request.header(name).empty()) return bad_header(name, "left out: only sites send it");
+  }
+  return {};
+}
+
 Result<> read_site_hints(const net::Request& request, ClientHints& hints) {
   if (request.header(api::headers::kHop) != "1") {
     return bad_header(api::headers::kHop, "1: a site forwards, once");
@@ -163,6 +171,7 @@ Result<ClientHints> read_client_hints(const net::Request& request, bool from_sit
   hints.session = session;
   const std::string_view traceparent = request.header(api::headers::kTraceparent);
   if (traceparent.size() == kTraceparentBytes) hints.traceparent = traceparent;  // else: not ours
+  if (!from_site) PERIGEE_CHECK(refuse_forged_hop(request));
   if (!from_site) PERIGEE_CHECK(read_idempotency_key(request, hints));
   if (from_site) PERIGEE_CHECK(read_site_hints(request, hints));
   return hints;

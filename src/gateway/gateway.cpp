@@ -6,6 +6,7 @@
 
 #include "gateway/http_answer.h"
 #include "gateway/recording_answer.h"
+#include "identity/member_check.h"
 
 namespace perigee {
 namespace {
@@ -85,10 +86,17 @@ Task<> Gateway::refuse(net::ResponseWriter& out, Error error) {
   co_await respond_error(out, error, id);
 }
 
+Result<Caller> Gateway::authenticate(const net::Request& request) const {
+  auto caller = identity_.authenticate(request.header("authorization"));
+  if (!caller) return caller;
+  PERIGEE_CHECK(check_member(*caller, members_of_, request.member()));
+  return caller;
+}
+
 Task<> Gateway::dispatch(const Route& route, net::Request& request, net::ResponseWriter& out) {
   Caller caller;
   if (route.access != Access::Public) {
-    auto known = identity_.authenticate(request.header("authorization"));
+    auto known = authenticate(request);
     if (!known) {
       co_await refuse(out, std::move(known).error());
       co_return;
@@ -107,7 +115,7 @@ Task<> Gateway::dispatch(const Route& route, net::Request& request, net::Respons
 
 Result<std::unique_ptr<InferenceCall>> Gateway::read_call(Operation operation,
                                                           const net::Request& request) const {
-  PERIGEE_TRY(caller, identity_.authenticate(request.header("authorization")));
+  PERIGEE_TRY(caller, authenticate(request));
   if (caller.role == Role::Operator) {
     return Error{Code::PermissionDenied, "Inference needs a tenant's key, not an operator's."};
   }

@@ -35,6 +35,9 @@ class Gateway {
   // Adds an endpoint; `path` is exact, or a prefix when it ends in '/'. Before the first request.
   void add(std::string_view method, std::string_view path, Access access, Endpoint endpoint);
 
+  // From now on sites' keys count only with their certificates of this grid.
+  void require_members(std::string grid) { members_of_ = std::move(grid); }
+
   // The handler for net::HttpServer.
   Task<> handle(net::Request& request, net::ResponseWriter& out);
 
@@ -44,6 +47,7 @@ class Gateway {
     Access access;
     Endpoint endpoint;
   };
+  Result<Caller> authenticate(const net::Request& request) const;
   Task<> dispatch(const Route& route, net::Request& request, net::ResponseWriter& out);
   Task<> refuse(net::ResponseWriter& out, Error error);
   Result<std::unique_ptr<InferenceCall>> read_call(Operation operation,
@@ -57,6 +61,7 @@ class Gateway {
   const Identity& identity_;
   Inference& inference_;
   IdempotencyTable& once_;
+  std::string members_of_;
   std::multimap<std::string, Route, std::less<>> routes_;
 };
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "peer/neighbours.h"
+#include "pki/spiffe_id.h"
 
 namespace perigee {
 namespace {
@@ -78,7 +79,8 @@ struct PeerExchange::Peer {
 PeerExchange::PeerExchange(Parts parts, PeerOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
-      digest_client_(parts_.executor, parts_.clock, digest_limits(2 * options_.interval)) {}
+      digest_client_(parts_.executor, parts_.clock, digest_limits(2 * options_.interval),
+                     options_.tls) {}
 
 PeerExchange::~PeerExchange() {
   for (auto& [id, peer] : peers_) forget(*peer);
@@ -112,9 +114,10 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
       log::warning("peer has no usable url", {{"peer", id.str()}, {"url", record.url}});
       continue;
     }
-    auto peer = std::make_shared<Peer>(
-        parts_.executor, record,
-        address == options_.addresses.end() ? url->endpoint : address->second);
+    net::Endpoint where = address == options_.addresses.end() ? url->endpoint : address->second;
+    const bool secure = url && !url->endpoint.tls_name.empty() && !options_.grid.empty();
+    if (secure) where.tls_name = pki::site_spiffe_id(options_.grid, id);
+    auto peer = std::make_shared<Peer>(parts_.executor, record, std::move(where));
     peer->engine = parts_.make_engine(peer->endpoint);
     peer->since = parts_.clock.now();
     peers_.emplace(id, peer);

@@ -31,6 +31,9 @@ struct PeerOptions {
   std::map<SiteId, net::Endpoint> addresses;  // instead of the directory's URL
   // What moving one MiB between here and there counts, in ms (CandidateState); 0 where not named.
   std::map<SiteId, double> backbone_ms_per_mib = {};
+  // This site's, when it has certificates: peers whose URL is https must show theirs of this grid.
+  std::string grid = {};
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;
   int suspect_after = 2;  // exchanges failed in a row
   int gone_after = 10;
 };

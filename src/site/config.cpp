@@ -24,16 +24,42 @@ Result<net::Endpoint> endpoint_of(const TomlTable& table, std::string_view key,
   return endpoint;
 }
 
+Result<> read_tls(TomlTable& table, SiteConfig& config) {
+  struct File {
+    const char* key;
+    std::string& path;
+  };
+  SiteTls& tls = config.tls;
+  for (const File& file :
+       {File{"certificate", tls.certificate}, File{"key", tls.key},
+        File{"authorities", tls.authorities}, File{"public_certificate", tls.public_certificate},
+        File{"public_key", tls.public_key}}) {
+    PERIGEE_TRY(path, table.path(file.key, ""));
+    file.path = path;
+  }
+  const bool half = tls.certificate.empty() != tls.key.empty() ||
+                    tls.certificate.empty() != tls.authorities.empty();
+  if (half) return table.problem("certificate", "goes with `key` and `authorities`: all or none");
+  if (tls.public_certificate.empty() != tls.public_key.empty()) {
+    return table.problem("public_certificate", "goes with `public_key`: both or none");
+  }
+  PERIGEE_TRY(renew, table.boolean("renew", true));
+  tls.renew = renew;
+  PERIGEE_TRY(plain, table.boolean("plain_http_from_anywhere", false));
+  tls.plain_http_from_anywhere = plain;
+  return table.finish(kManual);
+}
+
 Result<> read_site(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(name, table.required_string("name"));
   if (!valid_name(name)) return table.error("name", "lower-case letters, digits, '-', '_', '.'");
   config.name = SiteId{name};
   PERIGEE_TRY(listen, table.string("listen", "127.0.0.1:8100"));
   PERIGEE_TRY(endpoint, endpoint_of(table, "listen", listen));
-  if (!endpoint.is_loopback()) {
+  if (!endpoint.is_loopback() && !config.tls.any() && !config.tls.plain_http_from_anywhere) {
     return table.error("listen",
-                       "a loopback address (127.0.0.1, [::1]) or unix:PATH until TLS is "
-                       "configured: keys must not travel in the clear");
+                       "a loopback address (127.0.0.1, [::1]) or unix:PATH as long as [tls] names "
+                       "no certificate: keys must not travel in the clear");
   }
   config.listen = endpoint;
   PERIGEE_TRY(jurisdiction, table.string("jurisdiction", ""));
@@ -52,8 +78,12 @@ Result<> read_control(TomlTable& table, SiteConfig& config) {
   PERIGEE_TRY(url, table.required_string("url"));
   auto parsed = net::parse_url(url);
   if (!parsed) return table.problem("url", parsed.error().message);
-  if (!parsed->endpoint.is_loopback()) {
-    return table.error("url", "a loopback address until TLS is configured");
+  const bool secure = !parsed->endpoint.tls_name.empty();
+  if (!secure && !parsed->endpoint.is_loopback()) {
+    return table.error("url", "https://, or a loopback address: keys must not travel in the clear");
+  }
+  if (secure && !config.tls.member()) {
+    return table.error("url", "http:// on loopback as long as [tls] names no certificate");
   }
   config.control_url = url;
   PERIGEE_TRY(key_file, table.required_path("key_file"));
@@ -66,8 +96,8 @@ Result<> read_addresses(TomlTable& table, SiteConfig& config) {
     if (!valid_name(name)) return table.error(name, "a site's name");
     PERIGEE_TRY(text, table.required_string(name));
     PERIGEE_TRY(endpoint, endpoint_of(table, name, text));
-    if (!endpoint.is_loopback()) {
-      return table.error(name, "a loopback address until TLS is configured");
+    if (!endpoint.is_loopback() && !config.tls.member()) {
+      return table.error(name, "a loopback address as long as [tls] names no certificate");
     }
     config.peer_addresses.emplace(SiteId{name}, endpoint);
   }
@@ -257,6 +287,7 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   PERIGEE_TRY(parsed, parse_toml(text, path));
   SiteConfig config;
   TomlTable root{parsed, "", path, environment};
+  PERIGEE_CHECK(read_section(root, "tls", false, read_tls, config));  // others ask for it
   PERIGEE_CHECK(read_section(root, "site", true, read_site, config));
   PERIGEE_CHECK(read_section(root, "control", true, read_control, config));
   PERIGEE_CHECK(read_section(root, "peers", false, read_peers, config));

@@ -29,7 +29,22 @@ struct ExternalEngine {
   std::uint32_t slots = 0;                  // requests it runs well at once; 0: not known
   std::uint32_t context_tokens = 0;         // longest prompt; 0: not known
   Capabilities capabilities = kEverything;  // what it can do, where it is told
-  bool cache_salt = true;  // it is told the tenant's, to keep prefix caches apart
+  bool cache_salt = true;                   // it is told the tenant's, to keep prefix caches apart
+};
+
+// [tls]: PEM files, read again when they change. All empty: everything stays on loopback, in the
+// clear.
+struct SiteTls {
+  std::string certificate;  // of this site as a member of the grid, with its chain
+  std::string key;
+  std::string authorities;
+  bool renew = true;               // by control, at half of its life
+  std::string public_certificate;  // what clients are shown instead
+  std::string public_key;
+  bool plain_http_from_anywhere = false;
+
+  bool member() const { return !certificate.empty(); }
+  bool any() const { return member() || !public_certificate.empty(); }
 };
 
 struct SiteConfig {
@@ -41,6 +56,7 @@ struct SiteConfig {
   std::string key_file;  // the site's credential
   // The law that it stands under, as whoever installed it knows; empty: as the directory says.
   JurisdictionId jurisdiction;
+  SiteTls tls;
   std::size_t neighbours_max = 8;
   Duration exchange_interval = seconds{1};
   std::map<SiteId, net::Endpoint> peer_addresses;

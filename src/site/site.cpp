@@ -33,6 +33,7 @@
 #include "site/local_engines.h"
 #include "site/receipt_endpoints.h"
 #include "site/site_endpoints.h"
+#include "site/site_identity.h"
 #include "site/site_metrics.h"
 #include "site/site_receipts.h"
 #include "site/status_page.h"
@@ -119,7 +120,8 @@ struct Site::Parts {
       : config(std::move(configured)),
         program(std::move(program_path)),
         router(router_options(random_seed())),
-        engine_client(io.get_executor(), clock, engine_limits(config)),
+        identity(io.get_executor(), clock, config),
+        engine_client(io.get_executor(), clock, engine_limits(config), identity.client()),
         keys(clock),
         ticker(io.get_executor(), clock, kTick),
         drain(io.get_executor(), config.drain_grace, [this] { inference->leave_local_engines(); }) {
@@ -156,6 +158,7 @@ struct Site::Parts {
   asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   Router router;
   EngineTable engine_table;
+  SiteIdentity identity;
   net::HttpClient engine_client;
   KeysAndTokens keys;
   Ticker ticker;
@@ -189,6 +192,7 @@ Result<> Site::Parts::build() {
   PERIGEE_TRY(held, control::FolderLock::lock(config.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(key, read_key(config.key_file));
+  PERIGEE_CHECK(identity.open(key));
   PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
   inference.emplace(
@@ -203,6 +207,7 @@ Result<> Site::Parts::build() {
   server.emplace(
       io.get_executor(), clock, config.http,
       [this](net::Request& request, net::ResponseWriter& out) { return handle(request, out); });
+  identity.show(*server);
   PERIGEE_TRY(bound, server->listen(config.listen));
   log::info("site listening", {{"site", config.name.str()}, {"address", bound.to_string()}});
   return {};
@@ -220,6 +225,8 @@ Result<> Site::Parts::open_ledger(const std::string& credential) {
   shipping.file = file;
   shipping.url = config.control_url;
   shipping.key = credential;
+  shipping.grid = identity.grid();
+  shipping.tls = identity.client();
   shipping.seed = random_seed();
   PERIGEE_TRY(ship, control::UsageShipper::start(std::move(shipping), clock));
   shipper = std::move(ship);
@@ -239,6 +246,7 @@ void Site::Parts::close_ledger() {
 
 void Site::Parts::build_gateway(const std::string& credential) {
   gateway.emplace(io.get_executor(), clock, keys, *inference, once);
+  gateway->require_members(identity.grid());
   SiteEndpoints::Parts parts{
       clock,
       router,
@@ -272,6 +280,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
   options.neighbours_max = config.neighbours_max;
   options.interval = config.exchange_interval;
   options.addresses = config.peer_addresses;
+  options.grid = identity.grid();
+  options.tls = identity.client();
   options.backbone_ms_per_mib = config.backbone_ms_per_mib;
   peers.emplace(PeerExchange::Parts{io.get_executor(), clock, router, engine_table,
                                     [this, authorization](const net::Endpoint& endpoint) {
@@ -290,6 +300,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
   control::FollowerOptions following;
   following.url = config.control_url;
   following.key = credential;
+  following.grid = identity.grid();
+  following.tls = identity.client();
   following.file = config.state_dir + "/directory.snapshot";
   following.seed = random_seed();
   follower.emplace(
@@ -303,6 +315,8 @@ Result<> Site::Parts::follow_rates(const std::string& credential) {
   control::RateLesseeOptions options;
   options.url = config.control_url;
   options.key = credential;
+  options.grid = identity.grid();
+  options.tls = identity.client();
   control::RateHolder holder;
   holder.report = [this] { return rates.report(); };
   holder.granted = [this](const RateReport& report, const std::vector<RateGrant>& grants) {
@@ -322,6 +336,7 @@ void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& s
   directory = snapshot;
   keys.update(*snapshot);
   follow_receipts();
+  if (server) identity.cut_former_members(*server, *snapshot);
   engines->follow(*snapshot);
   peers->follow(*snapshot);
   follow_drain();
@@ -378,6 +393,7 @@ SiteStatus Site::Parts::status() {
   status.breakers = look_at_breakers();
   status.control_fault = follower->link().connected ? std::string{} : follower->link().error;
   status.usage = shipper->status();
+  status.certificate_until = identity.until();
   return status;
 }
 

@@ -57,7 +57,9 @@ SiteMetrics::SiteMetrics(std::string_view version)
                                      {"site", "engine", "model"}})),
       draining_(registry_.gauge({"perigee_draining", "1: takes no new work"})),
       usage_waiting_(registry_.gauge(
-          {"perigee_usage_records_waiting", "Usage records that control has not acknowledged"})) {
+          {"perigee_usage_records_waiting", "Usage records that control has not acknowledged"})),
+      certificate_expiry_(registry_.gauge({"perigee_certificate_expiry_timestamp_seconds",
+                                           "When this site's certificate ends, since 1970"})) {
   registry_.add_build_info(version, "");
 }
 
@@ -113,6 +115,9 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   connected_.with({}).set(status.connected ? 1 : 0);
   draining_.with({}).set(status.drained || status.stopping ? 1 : 0);
   usage_waiting_.with({}).set(static_cast<double>(status.usage.waiting));
+  if (status.certificate_until.micros != 0) {
+    certificate_expiry_.with({}).set(static_cast<double>(status.certificate_until.micros) / 1e6);
+  }
   for (auto* family :
        {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,
         &queue_requests_, &queue_wait_, &peer_up_, &peer_rtt_, &peer_failures_, &breaker_open_}) {

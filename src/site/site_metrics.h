@@ -62,6 +62,7 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Gauge>& breaker_open_;
   metrics::Family<metrics::Gauge>& draining_;
   metrics::Family<metrics::Gauge>& usage_waiting_;
+  metrics::Family<metrics::Gauge>& certificate_expiry_;
   Recent recent_;
   std::uint64_t requests_ = 0;
 };

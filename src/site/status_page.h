@@ -30,6 +30,7 @@ struct SiteStatus {
   std::vector<BreakerReport> breakers;  // of all candidates
   std::string control_fault;            // why control is not followed; empty while it is
   control::ShippingStatus usage;        // records on their way to control
+  WallTime certificate_until;           // of this site's own; 0: it has none
 };
 
 std::string status_body(const SiteStatus& status, Instant now);
