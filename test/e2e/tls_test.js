@@ -1,0 +1,255 @@
+// A grid in which everything between members is TLS: who is let in, who is refused and with which
+// line, and what certificates do to streams when they change.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PERIGEE, SOURCE, alive, freePort, start, stop, until } from './support/process.js';
+import { StubEngine, chunk, event, good } from './support/stub_engine.js';
+import { TlsGrid, callSecurely, kMemberServerName } from './support/tls_grid.js';
+
+const messages = [{ role: 'user', content: 'Hi' }];
+let stub;
+let grid;
+let edge;
+let metro;
+
+before(async () => {
+  stub = await StubEngine.start();
+  stub.on('good', good);
+  grid = await TlsGrid.start();
+  metro = await grid.addSite('metro', { engines: [stub.engine('good')] });
+  edge = await grid.addSite('edge');
+  await until('edge knows metro', async () => (await fetch(`${edge.url}/readyz`)).ok);
+});
+after(async () => {
+  await grid?.stop();
+  await stub?.stop();
+});
+
+const chat = (url, model = 'good', headers = {}) => fetch(`${url}/v1/chat/completions`, {
+  method: 'POST', body: JSON.stringify({ model, messages }),
+  headers: { authorization: `Bearer ${grid.key}`, 'content-type': 'application/json', ...headers } });
+const digest = (site) => JSON.stringify({ site, revision: 1, drained: false, models: [] });
+
+function refusedLine(run) {
+  try {
+    run();
+  } catch (error) {
+    const line = error.stderr.trim();
+    assert.equal(error.status, 1, line);
+    assert.equal(line.split('\n').length, 1, line);
+    return line;
+  }
+  throw new Error('it was not refused');
+}
+
+test('a question asked at one site runs at another, by TLS', async () => {
+  const answer = await chat(edge.url);
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.get('perigee-site'), 'metro');
+});
+
+test('a client that checks the host name is served, with TLS 1.2 and 1.3', async () => {
+  const { ca } = edge.certificate();
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    const answer = await callSecurely(`${metro.secure}/healthz`, { ca, minVersion: version, maxVersion: version })
+      .catch((error) => error);
+    // An Ed25519 certificate under TLS 1.2 is beyond some clients; what they get is no downgrade.
+    if (version === 'TLSv1.3') assert.equal(answer.status, 200);
+  }
+});
+
+test('the private key of a site never left it and is its own alone', () => {
+  const file = join(metro.folder, 'tls/key.pem');
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const secret = readFileSync(file, 'utf8').split('\n')[1];
+  const elsewhere = execFileSync('grep', ['-rlF', secret, grid.folder], { encoding: 'utf8' }).trim();
+  assert.equal(elsewhere, file);
+});
+
+test('a join token works once', async () => {
+  const token = grid.token('third');
+  grid.join('third', token, { port: await freePort() });
+  const line = refusedLine(() => grid.join('third', token, { port: 1, more: ['--replace'] }));
+  assert.match(line, /this join token was already used: ask the operator for a new one/);
+});
+
+test('a control that is not the one of the join command gets no token', async () => {
+  const token = grid.token('fourth');
+  const line = refusedLine(() => grid.join('fourth', token, { port: 1, pin: 'ab'.repeat(32) }));
+  assert.match(line, /not the one that the join command names/);
+  grid.join('fourth', token, { port: await freePort() }); // it was not used up
+});
+
+test('a site that would speak in the clear does not join', () => {
+  const line = refusedLine(() => grid.join('fifth', grid.token('fifth'), { port: 1, url: 'http://127.0.0.1:1' }));
+  assert.match(line, /must begin with https:\/\//);
+});
+
+test('a site\'s credential without its certificate is refused: downgrade to HTTP, a client\'s TLS, another\'s certificate', async () => {
+  const post = { method: 'POST', body: digest('edge'), key: edge.credential };
+  const headers = { authorization: `Bearer ${edge.credential}`, 'content-type': 'application/json' };
+  const plain = await fetch(`${metro.url}/grid/v1/digest`, { method: 'POST', body: post.body, headers });
+  const asClient = await callSecurely(`${metro.secure}/grid/v1/digest`, { ...post, ca: edge.certificate().ca });
+  const asAnother = await callSecurely(`${edge.secure}/grid/v1/digest`, { ...post, as: metro.certificate() });
+  const right = await callSecurely(`${metro.secure}/grid/v1/digest`, { ...post, as: edge.certificate() });
+  assert.equal(right.status, 200, right.body);
+  for (const { status, body } of [{ status: plain.status, body: await plain.text() }, asClient, asAnother]) {
+    assert.equal(status, 403, body);
+    assert.match(JSON.parse(body).error.message, /counts only with its certificate: expected spiffe:\/\/acme\/site\/edge, got/);
+  }
+  const atControl = await fetch(`http://127.0.0.1:${grid.port}/control/v1/snapshot`, { headers });
+  assert.equal(atControl.status, 403);
+});
+
+test('a hop header from outside is refused, also with a stolen credential', async () => {
+  const forged = { 'perigee-hop': '1', 'perigee-tenant': 'acme' };
+  const outside = await chat(edge.url, 'good', forged);
+  assert.equal(outside.status, 400);
+  assert.match((await outside.json()).error.message, /perigee-hop.*only sites send it/);
+  const stolen = await chat(metro.url, 'good', { ...forged, authorization: `Bearer ${edge.credential}` });
+  assert.equal(stolen.status, 403);
+  assert.match((await stolen.json()).error.message, /counts only with its certificate/);
+});
+
+test('members of other authorities, and nobody\'s certificates, are refused', async () => {
+  const other = await TlsGrid.start();
+  try {
+    const stranger = await other.addSite('metro');
+    await assert.rejects(callSecurely(`${metro.secure}/healthz`, { as: { ...stranger.certificate(), ca: edge.certificate().ca } }),
+      /alert|ECONNRESET|EPIPE/);
+    await assert.rejects(callSecurely(`${metro.secure}/healthz`, { as: { ca: edge.certificate().ca } }),
+      /alert|ECONNRESET|EPIPE/);
+    await until('the site says why', () => readFileSync(join(metro.folder, 'log'), 'utf8')
+      .includes('not of an authority that is trusted here'));
+  } finally {
+    await other.stop();
+  }
+  assert.ok(alive(metro.child));
+});
+
+test('members speak TLS 1.3 only', async () => {
+  await assert.rejects(callSecurely(`${metro.secure}/healthz`, { as: edge.certificate(), maxVersion: 'TLSv1.2' }),
+    /alert|protocol|version/i);
+});
+
+test('`cert status` tells whose certificate it is and until when', () => {
+  const { certificates } = JSON.parse(grid.perigee('cert', 'status', '--config', join(edge.folder, 'site.toml'), '-o', 'json'));
+  const member = certificates.find(({ use }) => use === 'member');
+  assert.equal(member.id, 'spiffe://acme/site/edge');
+  assert.ok(member.good && new Date(member.renewal) < new Date(member.not_after));
+  assert.ok(certificates.some(({ use, id }) => use === 'authority' && id === 'spiffe://acme'));
+  assert.match(grid.perigee('cert', 'status', '--config', join(edge.folder, 'site.toml')), /good/);
+});
+
+test('plain HTTP off loopback is told to use https', async (context) => {
+  const address = Object.values(networkInterfaces()).flat().find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+  if (!address) return context.skip('this machine has no address beyond loopback');
+  const port = await freePort();
+  const open = await grid.addSite('open', { toml: `[log]\nlevel = "info"\n` });
+  const file = join(open.folder, 'site.toml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/listen = .*/, `listen = "0.0.0.0:${port}"`));
+  await stop(open.child);
+  const child = start(PERIGEE, ['site', '--config', file], join(open.folder, 'log2'));
+  await until('it listens', async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok, { child });
+  const refused = await fetch(`http://${address}:${port}/healthz`);
+  assert.equal(refused.status, 400);
+  assert.match((await refused.json()).error.message, /use https/);
+  await stop(child);
+});
+
+test('a removed site is refused within a second, its connections end, and its streams go on elsewhere', async () => {
+  const gone = await grid.addSite('gone');
+  const ask = () => callSecurely(`${metro.secure}/grid/v1/digest`, { method: 'POST', body: digest('gone'),
+    key: gone.credential, as: gone.certificate() });
+  await until('metro knows it', async () => (await ask()).status === 200);
+  grid.perigee('sites', 'remove', 'gone');
+  const removed = Date.now();
+  await until('it is refused', async () => (await ask()).status === 401, { seconds: 3 });
+  const took = Date.now() - removed;
+  assert.match(JSON.parse((await ask()).body).error.message, /unknown API key: it was removed/);
+  const atControl = await callSecurely(`${grid.url}/control/v1/renew`, { method: 'POST', body: '{}',
+    key: gone.credential, as: gone.certificate() });
+  assert.equal(atControl.status, 401);
+  assert.ok(took < 1000, `${took} ms`);
+});
+
+test('the operator\'s certificate is for clients, and a changed file is taken without a restart', async () => {
+  const folder = join(grid.folder, 'public');
+  execFileSync('mkdir', [folder]);
+  const make = (name) => {
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+      '-keyout', `${folder}/${name}.key`, '-out', `${folder}/${name}.pem`, '-subj', `/CN=${name}`,
+      '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
+    return readFileSync(`${folder}/${name}.pem`, 'utf8');
+  };
+  const first = make('first');
+  const second = make('second');
+  const install = (name) => {
+    for (const kind of ['key', 'pem']) {
+      writeFileSync(`${folder}/new`, readFileSync(`${folder}/${name}.${kind}`));
+      renameSync(`${folder}/new`, `${folder}/shown.${kind}`);
+    }
+  };
+  install('first');
+  const site = await grid.addSite('public-site', { toml: '' });
+  const file = join(site.folder, 'site.toml');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace('[tls]\n',
+    `[tls]\npublic_certificate = "${folder}/shown.pem"\npublic_key = "${folder}/shown.key"\n`));
+  const port = await freePort();
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/listen = .*/, `listen = "127.0.0.1:${port}"`));
+  await stop(site.child);
+  const child = start(PERIGEE, ['site', '--config', file], join(site.folder, 'log2'));
+  const url = `https://127.0.0.1:${port}/healthz`;
+  const shown = async (options) => (await callSecurely(url, options)).certificate.subject.CN;
+  await until('it shows the first', async () => (await shown({ ca: first })) === 'first', { child });
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    assert.equal(await shown({ ca: first, minVersion: version, maxVersion: version }), 'first');
+  }
+  assert.equal((await callSecurely(url, { as: edge.certificate() })).certificate.subjectaltname.includes('spiffe://acme/site/public-site'), true);
+  writeFileSync(`${folder}/shown.pem`, 'half a file');
+  install('second');
+  await until('it shows the second', async () => (await shown({ ca: second })) === 'second', { seconds: 5, child });
+  execFileSync(join(SOURCE, 'test/tls/scan'), [`127.0.0.1:${port}`, kMemberServerName], { encoding: 'utf8' });
+  await stop(child);
+});
+
+test('certificates are renewed at half of their life under streams, none of which is dropped', async () => {
+  const short = await TlsGrid.start({ lifetime: '20s' });
+  stub.on('slow', (json, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    let sent = 0;
+    const timer = setInterval(() => {
+      response.write(event(chunk(`t${sent} `, sent === 70 ? 'stop' : null)));
+      if (sent++ < 70) return;
+      clearInterval(timer);
+      response.end('data: [DONE]\n\n');
+    }, 200);
+  });
+  try {
+    const server = await short.addSite('server', { engines: [{ ...stub.engine('slow'), slots: 1000 }] });
+    const ingress = await short.addSite('ingress');
+    await until('ingress knows server', async () => (await fetch(`${ingress.url}/readyz`)).ok);
+    const serial = () => JSON.parse(short.perigee('cert', 'status', '--config', join(server.folder, 'site.toml'), '-o', 'json'))
+      .certificates[0].serial;
+    const before = serial();
+    const one = async () => {
+      const response = await fetch(`${ingress.url}/v1/chat/completions`, { method: 'POST',
+        headers: { authorization: `Bearer ${short.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'slow', messages, stream: true }) });
+      assert.equal(response.headers.get('perigee-site'), 'server');
+      const text = await response.text();
+      assert.ok(text.includes('"t70 "') && text.trimEnd().endsWith('data: [DONE]'), text.slice(-300));
+    };
+    await Promise.all(Array.from({ length: 200 }, one));
+    assert.notEqual(serial(), before, 'the certificate was renewed meanwhile');
+    const log = readFileSync(join(server.folder, 'log'), 'utf8');
+    assert.match(log, /certificate loaded/);
+  } finally {
+    await short.stop();
+  }
+});
