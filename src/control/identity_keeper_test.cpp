@@ -35,7 +35,7 @@ class IdentityKeeperTest : public testing::Test {
     folder_ = ::mkdtemp(name.data());
     fs::create_directory(folder_ + "/tls");
     EXPECT_TRUE(init_authority(folder_ + "/control", "acme", clock_.wall()));
-    authority_ = std::move(*GridAuthority::open(folder_ + "/control", clock_));
+    authority_ = *GridAuthority::open(folder_ + "/control", clock_);
     files_ = member_files_in(folder_);
     write(files_.key, key_.to_pem());
     write(files_.authorities, authority_->authorities_pem());

@@ -15,7 +15,7 @@ class JoinCertificatesTest : public testing::Test {
  protected:
   JoinCertificatesTest() {
     EXPECT_TRUE(init_authority(folder_.file("ca"), "test", clock_.wall()));
-    authority_ = std::move(*GridAuthority::open(folder_.file("ca"), clock_));
+    authority_ = *GridAuthority::open(folder_.file("ca"), clock_);
     api_.use_authority(*authority_);
   }
   Result<ApiAnswer> call(const std::string& path, const std::string& body, const std::string& key,
