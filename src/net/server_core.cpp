@@ -19,7 +19,7 @@ namespace perigee::net {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
-constexpr int kHandshakeStepsPerTurn = 4;
+constexpr int kHandshakeStepsPerTurn = 1;
 constexpr Duration kWarnAfter = milliseconds{100};
 constexpr Duration kRetryAfter = milliseconds{100};
 constexpr Duration kDrainLook = milliseconds{20};

@@ -41,7 +41,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool draining() const { return draining_; }
   bool closing() const { return closing_; }  // no connection is served once more
   void cut_members(const std::function<bool(std::string_view)>& refused);
-  // A handshake's next step may take a millisecond: a few of them, then others get their turn.
+  // A handshake's next step may take milliseconds: one of them, then others get their turn.
   Task<void> handshake_turn();
   // Says why one failed; not each time, since scanners try all day.
   void warn_of_handshake(const std::string& why);
