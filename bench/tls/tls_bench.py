@@ -58,6 +58,7 @@ class Grid:
         self.command("models", "add", "stub", "--external")
         self.serving = self.add_site("serving", f'[[engine]]\nname = "stub"\nurl = "http://127.0.0.1:{stub_port}/v1"\n'
                                                 'model = "stub"\n')
+        self.command("models", "place", "stub", "serving")
         self.ingress = self.add_site("ingress", "")
 
     def command(self, *arguments):

@@ -1,15 +1,10 @@
 #include "site/site.h"
 
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -31,6 +26,7 @@
 #include "site/breaker_watch.h"
 #include "site/drain.h"
 #include "site/local_engines.h"
+#include "site/process_setup.h"
 #include "site/receipt_endpoints.h"
 #include "site/site_endpoints.h"
 #include "site/site_identity.h"
@@ -52,28 +48,6 @@ constexpr Duration kShipMax = seconds{2};
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
-Result<std::string> read_key(const std::string& path) {
-  std::ifstream in{path};
-  std::string key;
-  if (!(in >> key)) {
-    return Error{Code::FailedPrecondition,
-                 "can't read the site's key " + path +
-                     "; join the grid first: perigee site join TOKEN --control URL"};
-  }
-  return key;
-}
-
-Result<> make_private_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    return Error{Code::FailedPrecondition,
-                 "can't create " + path + ": " + error.message() + "; choose another state_dir"};
-  }
-  ::chmod(path.c_str(), S_IRWXU);
-  return {};
-}
-
 InferenceOptions inference_options(const SiteConfig& config) {
   InferenceOptions options;
   options.site = config.name;
@@ -91,19 +65,6 @@ net::ClientLimits engine_limits(const SiteConfig& config) {
   limits.head_timeout = std::max(config.answer_timeout, config.first_token_timeout) + kSlack;
   limits.read_timeout = std::max(limits.read_timeout, config.first_token_timeout) + kSlack;
   return limits;
-}
-
-// A client's connection needs a descriptor, and one more while an engine or a peer answers it.
-void raise_descriptor_limit(std::size_t connections_max) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max >= 2 * connections_max) return;
-  log::warning(
-      "fewer descriptors than limits.connections_max may need: raise the limit (ulimit -n)",
-      {{"descriptors", std::uint64_t{limit.rlim_max}},
-       {"connections_max", static_cast<std::uint64_t>(connections_max)}});
 }
 
 RouterOptions router_options(std::uint64_t seed) {

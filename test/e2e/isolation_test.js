@@ -77,7 +77,8 @@ test('a prompt of one tenant is never warm for another, and says so to nobody', 
   // A header that only sites may send does not move a client into another tenant's cache.
   const forged = await ask(near, rival, `${prompt} and more`, {
     headers: { 'perigee-hop': '1', 'perigee-tenant': 'acme', 'perigee-cache-salt': '00' } });
-  assert.equal(forged.status, 200, 'it is ignored');
+  assert.equal(forged.status, 400, forged.text);
+  assert.match(forged.text, /only sites send it/);
 });
 
 function* files(folder) {

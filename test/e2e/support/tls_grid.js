@@ -55,6 +55,8 @@ export class TlsGrid {
     for (const { model } of engines) this.perigee('models', 'add', model, '--external');
     const folder = join(this.folder, name);
     this.join(name, this.token(name), { port });
+    // So that the others follow it: a model runs there.
+    for (const { model } of engines) this.perigee('models', 'place', model, name);
     appendFileSync(join(folder, 'site.toml'), toml);
     for (const { name: engine, url, model, slots } of engines) {
       appendFileSync(join(folder, 'site.toml'), `[[engine]]\nname = "${engine}"\nurl = "${url}"\nmodel = "${model}"\n${
