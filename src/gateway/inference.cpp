@@ -56,7 +56,11 @@ struct Inference::Run {
     runs.pop_back();
   }
 
+  void fail(Error error) { served = std::move(error); }
+  void leave() { fail(client_left()); }
+
   RequestEvents events;
+  Result<> served;  // what came of it so far
   std::unique_ptr<Attempts> attempts;
   std::optional<Meter> meter;         // none for a peer: its ingress meters
   std::unique_ptr<RateTicket> rates;  // of a key with limits per minute
@@ -176,11 +180,14 @@ RequestContext Inference::make_context(const InferenceCall& call, const RouteReq
 
 // The request is read once more here, for keys with a limit of tokens only: it must wait for its
 // tokens before anything of it is decided.
-Task<Result<>> Inference::keep_rates(const InferenceCall& call, Run& run) {
+Task<> Inference::keep_rates(const InferenceCall& call, Run& run) {
   RateDemand demand;
   if (call.caller.bounds->scope.tokens_per_minute > 0) {
     auto summary = api::summarize(call.operation, call.body, {}, options_.summary);
-    if (!summary) co_return std::move(summary).error();
+    if (!summary) {
+      run.served = std::move(summary).error();
+      co_return;
+    }
     const bool speaks = call.operation != Operation::Embedding;
     demand.prompt_tokens = summary->prompt_tokens;
     demand.output_tokens =
@@ -190,9 +197,11 @@ Task<Result<>> Inference::keep_rates(const InferenceCall& call, Run& run) {
   RateState state;
   auto ticket = co_await parts_.rates->admit(call.caller.bounds, demand, state);
   run.head->rates = std::make_shared<const RateState>(state);
-  if (!ticket) co_return std::move(ticket).error();
-  run.rates = std::make_unique<RateTicket>(std::move(*ticket));
-  co_return Result<>{};
+  if (ticket) {
+    run.rates = std::make_unique<RateTicket>(std::move(*ticket));
+  } else {
+    run.served = std::move(ticket).error();
+  }
 }
 
 Result<> Inference::prepare(const InferenceCall& call, Run& run) {
@@ -257,21 +266,18 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
 // functions: this frame lasts as long as its stream.
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   Run run{*this, *call};
-  Result<> served;
-  if (keeps_rates(*call)) served = co_await keep_rates(*call, run);
-  served = begin(*call, run, std::move(served));
+  if (keeps_rates(*call)) co_await keep_rates(*call, run);
+  begin(*call, run);
   call.reset();
   answer.release_request();
-  if (served) {
+  if (run.served) {
     answer.watch_client([&run] { run.events.client_left(); });
-    served = co_await relay(answer, run);
+    co_await relay(answer, run);
     answer.watch_client(nullptr);
-    settle(run, served);
+    settle(run);
   }
-  if (!served && served.error().code != Code::Cancelled) {
-    served = co_await tell(answer, run, served.error());
-  }
-  observe(run, served);
+  if (!run.served && run.served.error().code != Code::Cancelled) co_await tell(answer, run);
+  observe(run);
 }
 
 bool Inference::keeps_rates(const InferenceCall& call) const {
@@ -279,26 +285,26 @@ bool Inference::keeps_rates(const InferenceCall& call) const {
          call.caller.bounds->scope.limits_rate();
 }
 
-// `before`: what came of the steps before. A limit that is reached is no want of room.
-Result<> Inference::begin(const InferenceCall& call, Run& run, Result<> before) {
-  const bool may = before.has_value();
-  Result<> prepared = may ? prepare(call, run) : std::move(before);
-  if (!prepared) {
-    const bool full = may && prepared.error().code == Code::ResourceExhausted;
+// A limit of the key's that is reached is no want of room.
+PERIGEE_OUT_OF_FRAME void Inference::begin(const InferenceCall& call, Run& run) {
+  if (run.served) {
+    run.served = prepare(call, run);
+    const bool full = !run.served && run.served.error().code == Code::ResourceExhausted;
     if (full) run.head->refused = Refused::Full;
+  }
+  if (!run.served) {
     run.head->request_id = call.hints.request_id.empty() ? new_request_id() : call.hints.request_id;
   }
-  return prepared;
 }
 
-Task<Result<>> Inference::relay(Answer& answer, Run& run) {
+Task<> Inference::relay(Answer& answer, Run& run) {
   if (!run.streaming) return relay_whole(answer, run);
   run.next_beat = run.began + options_.heartbeat;
   return relay_stream(answer, run);
 }
 
-void Inference::observe(const Run& run, const Result<>& served) {
-  const int status = served ? 200 : api::http_status(served.error());
+PERIGEE_OUT_OF_FRAME void Inference::observe(const Run& run) {
+  const int status = run.served ? 200 : api::http_status(run.served.error());
   parts_.observer.on_done(run.operation, run.model, status, parts_.clock.now() - run.began,
                           run.first_token, run.usage);
 }
@@ -316,7 +322,7 @@ std::optional<EngineLoad> Inference::load_for_peer(const Run& run,
 }
 
 // Somebody serves it, or somebody else from now on.
-void Inference::learn_server(Run& run) {
+PERIGEE_OUT_OF_FRAME void Inference::learn_server(Run& run) {
   const std::unique_ptr<const Attempts::Server> server = run.attempts->take_server();
   if (server == nullptr) return;
   if (!run.first_token) run.first_token = parts_.clock.now() - run.began;
@@ -327,38 +333,37 @@ void Inference::learn_server(Run& run) {
   if (run.from_site) run.head->load = load_for_peer(run, server->load);
 }
 
-void Inference::settle(Run& run, const Result<>& served) {
-  if (!served && run.head != nullptr) {
+PERIGEE_OUT_OF_FRAME void Inference::settle(Run& run) {
+  if (!run.served && run.head != nullptr) {
     run.head->refused = run.attempts->refused();
     if (run.from_site) run.head->load = load_for_peer(run, std::nullopt);
   }
   run.attempts.reset();
   if (!run.meter) return;
-  if (served) {
+  if (run.served) {
     run.meter->finish(run.usage);
-  } else if (served.error().code != Code::Cancelled) {
+  } else if (run.served.error().code != Code::Cancelled) {
     run.meter->fail();
   }
 }
 
 // The error, as a status or as an event. What the client got is what counts then.
-Task<Result<>> Inference::tell(Answer& answer, const Run& run, const Error& error) {
+Task<> Inference::tell(Answer& answer, Run& run) {
   const AnswerHead none;
   const AnswerHead& head = run.head != nullptr ? *run.head : none;  // sent already: not needed
-  auto told = co_await answer.fail(head, error);
-  if (!told) co_return std::move(told).error();
-  co_return error;
+  auto told = co_await answer.fail(head, run.served.error());
+  if (!told) run.served = std::move(told);
 }
 
-Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
+Task<> Inference::relay_whole(Answer& answer, Run& run) {
   Attempts& attempts = *run.attempts;
   Attempts::State state = attempts.advance();
   for (; state == Attempts::State::Waiting; state = attempts.advance()) {
     run.events.wake_at(attempts.wake_at());
     co_await run.events.wait();
-    if (run.events.left()) co_return client_left();
+    if (run.events.left()) co_return run.leave();
   }
-  if (state == Attempts::State::Failed) co_return std::move(attempts.error());
+  if (state == Attempts::State::Failed) co_return run.fail(std::move(attempts.error()));
   learn_server(run);
   Finished& finished = attempts.finished();
   run.head->receipt = std::move(finished.receipt);
@@ -368,33 +373,31 @@ Task<Result<>> Inference::relay_whole(Answer& answer, Run& run) {
     run.head->load = load_for_peer(run, finished.load);
   }
   auto sent = co_await answer.respond(*run.head, finished.body);
-  if (!sent) co_return client_left();
-  co_return Result<>{};
+  if (!sent) co_return run.leave();
 }
 
 // From the first event to the last, whoever yields them.
-Task<Result<>> Inference::relay_stream(Answer& answer, Run& run) {
+Task<> Inference::relay_stream(Answer& answer, Run& run) {
   Attempts& attempts = *run.attempts;
   for (;;) {
     const Attempts::State state = attempts.advance();
-    if (state == Attempts::State::Failed) co_return std::move(attempts.error());
+    if (state == Attempts::State::Failed) co_return run.fail(std::move(attempts.error()));
     if (state == Attempts::State::Finished) break;
     if (state == Attempts::State::Bytes) {
       const bool handed = co_await hand_on(answer, run);
-      if (!handed) co_return client_left();
+      if (!handed) co_return run.leave();
     } else {
       run.events.wake_at(std::min(attempts.wake_at(), run.next_beat));
       co_await run.events.wait();
     }
-    if (run.events.left()) co_return client_left();
+    if (run.events.left()) co_return run.leave();
     if (parts_.clock.now() >= run.next_beat && state == Attempts::State::Waiting) {
       const bool beaten = co_await beat(answer, run);
-      if (!beaten) co_return client_left();
+      if (!beaten) co_return run.leave();
     }
   }
   const bool ended = co_await end_stream(answer, run);
-  if (!ended) co_return client_left();
-  co_return Result<>{};
+  if (!ended) co_return run.leave();
 }
 
 // What has come goes to the client in one piece.

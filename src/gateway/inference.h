@@ -89,9 +89,9 @@ class Inference {
 
  private:
   struct Run;
-  Result<> begin(const InferenceCall& call, Run& run, Result<> before);
+  void begin(const InferenceCall& call, Run& run);
   bool keeps_rates(const InferenceCall& call) const;
-  Task<Result<>> keep_rates(const InferenceCall& call, Run& run);
+  Task<> keep_rates(const InferenceCall& call, Run& run);
   Result<> prepare(const InferenceCall& call, Run& run);
   const FailoverOptions& failover(const Run& run) const;
   static Result<Delivered> delivered_before(const InferenceCall& call, BodySpan span);
@@ -101,18 +101,18 @@ class Inference {
   Result<RouteRequest> make_route_request(const InferenceCall& call,
                                           api::RequestSummary& summary) const;
   Result<Meter> open_meter(const InferenceCall& call, const Job& job, std::uint32_t prompt_tokens);
-  Task<Result<>> relay(Answer& answer, Run& run);
-  Task<Result<>> relay_whole(Answer& answer, Run& run);
-  Task<Result<>> relay_stream(Answer& answer, Run& run);
+  Task<> relay(Answer& answer, Run& run);
+  Task<> relay_whole(Answer& answer, Run& run);
+  Task<> relay_stream(Answer& answer, Run& run);
   Task<bool> hand_on(Answer& answer, Run& run);  // these three: false when the client left
   Task<bool> beat(Answer& answer, Run& run);
   Task<bool> end_stream(Answer& answer, Run& run);
   std::optional<EngineLoad> load_for_peer(const Run& run,
                                           const std::optional<EngineLoad>& told) const;
   void learn_server(Run& run);
-  void settle(Run& run, const Result<>& served);
-  Task<Result<>> tell(Answer& answer, const Run& run, const Error& error);
-  void observe(const Run& run, const Result<>& served);
+  void settle(Run& run);
+  Task<> tell(Answer& answer, Run& run);
+  void observe(const Run& run);
 
   Parts parts_;
   InferenceOptions options_;

@@ -18,12 +18,6 @@ class ByteBuffer {
       : data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)),
         capacity_(std::exchange(other.capacity_, 0)) {}
-  ByteBuffer& operator=(ByteBuffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    std::swap(capacity_, other.capacity_);
-    return *this;
-  }
   ByteBuffer(const ByteBuffer&) = delete;
   ByteBuffer& operator=(const ByteBuffer&) = delete;
   ~ByteBuffer() { std::free(data_); }
@@ -31,7 +25,6 @@ class ByteBuffer {
   char* data() { return data_; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  std::size_t capacity() const { return capacity_; }
   std::size_t room() const { return capacity_ - size_; }
   char* end() { return data_ + size_; }
   std::string_view view() const { return {data_, size_}; }
@@ -56,7 +49,6 @@ class ByteBuffer {
     size_ -= n;
   }
   ByteBuffer take() { return std::move(*this); }
-  void forget() { size_ = 0; }  // its bytes, not their place
   void clear() {
     std::free(std::exchange(data_, nullptr));
     size_ = 0;

@@ -57,7 +57,8 @@ Error ClientConnection::lost(std::string_view doing, int error) const {
 namespace {
 
 // The addresses that an endpoint names without asking anybody. None: its host is a name.
-Result<std::vector<SocketAddress>> literal_addresses(const Endpoint& endpoint) {
+PERIGEE_OUT_OF_FRAME Result<std::vector<SocketAddress>> literal_addresses(
+    const Endpoint& endpoint) {
   std::vector<SocketAddress> addresses;
   PERIGEE_TRY(literal, literal_address(endpoint));
   if (!literal) return addresses;
@@ -94,7 +95,7 @@ Task<Result<std::vector<SocketAddress>>> resolve(ClientConnection& connection) {
 }
 
 // 0, an errno, or EINPROGRESS: wait until it is writable, then ask connect_error().
-int begin_connect(ClientConnection& connection, const SocketAddress& address) {
+PERIGEE_OUT_OF_FRAME int begin_connect(ClientConnection& connection, const SocketAddress& address) {
   int error = 0;
   const int fd = start_connect(address, error);
   if (fd < 0) return error;
@@ -106,7 +107,7 @@ int begin_connect(ClientConnection& connection, const SocketAddress& address) {
 }
 
 // Why no address could be reached; `error` is the last one's.
-Error unreachable(ClientConnection& connection, int error) {
+PERIGEE_OUT_OF_FRAME Error unreachable(ClientConnection& connection, int error) {
   const Result<> going_on = connection.check("connecting");
   return going_on ? connection.lost("connecting", error) : going_on.error();
 }

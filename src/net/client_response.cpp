@@ -183,14 +183,14 @@ Result<bool> ClientResponse::State::next(std::string_view& piece) {
   }
 }
 
-bool ClientResponse::State::advance() {
+PERIGEE_OUT_OF_FRAME bool ClientResponse::State::advance() {
   auto there = next(given);
   if (there) return *there;
   failure = std::make_unique<Error>(std::move(there).error());
   return true;
 }
 
-bool ClientResponse::State::advance_head(bool no_body) {
+PERIGEE_OUT_OF_FRAME bool ClientResponse::State::advance_head(bool no_body) {
   auto there = next_of_head(no_body);
   if (there) return *there;
   failure = std::make_unique<Error>(std::move(there).error());

@@ -45,7 +45,6 @@ bool ServerConnection::has_room_for(std::size_t body_bytes) {
 }
 
 void ServerConnection::drop_request() {
-  core_->return_block(block_);
   block_.clear();
   core_->body_bytes -= counted(held_bytes_);
   held_bytes_ = 0;
@@ -189,7 +188,6 @@ ServerConnection::Step ServerConnection::accept_head(std::string_view bytes) {
   const std::size_t present = std::min(body.size(), body_bytes_);
   const std::size_t block_size = block_bytes(
       head.size + (whole ? present : std::min(body_bytes_, present + 65536)), header_count_);
-  if (whole && block_size <= ServerCore::kBlockBytes) block_ = core_->take_block();
   block_.reserve(block_size);
   block_.append(bytes.substr(0, head.size + present));
   if (!has_room_for(present)) return refuse(503, kNoRoom);

@@ -65,24 +65,6 @@ ServerCore::~ServerCore() {
   if (spare_fd_ >= 0) ::close(spare_fd_);
 }
 
-ByteBuffer ServerCore::take_block() {
-  ByteBuffer block;
-  if (!free_blocks_.empty()) {
-    block = std::move(free_blocks_.back());
-    free_blocks_.pop_back();
-  }
-  block.reserve(kBlockBytes);
-  return block;
-}
-
-// Takes it, or leaves it.
-void ServerCore::return_block(ByteBuffer& block) {
-  constexpr std::size_t kFreeMax = 64;
-  if (block.capacity() != kBlockBytes || free_blocks_.size() >= kFreeMax) return;
-  block.forget();
-  free_blocks_.push_back(block.take());
-}
-
 Result<Endpoint> ServerCore::listen(Endpoint endpoint) {
   PERIGEE_TRY(fd, listen_on(endpoint));
   auto listener = std::make_unique<Listener>(*this, endpoint);

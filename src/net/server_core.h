@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "net/byte_buffer.h"
 #include "net/deadline_sweep.h"
 #include "net/http1_parser.h"
 #include "net/http_server.h"
@@ -30,11 +29,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
   // "Date: ...\r\n", made once per second.
   std::string_view date_line();
-  // The place of one small request that came whole. They go round: one made for each would leave
-  // holes between what long streams keep.
-  static constexpr std::size_t kBlockBytes = 4096;
-  ByteBuffer take_block();
-  void return_block(ByteBuffer& block);
   void add(ServerConnection& connection);
   void remove(ServerConnection& connection);
   std::size_t connections() const { return connections_.size(); }
@@ -74,7 +68,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<ServerConnection*> connections_;
-  std::vector<ByteBuffer> free_blocks_;
   std::size_t idle_cursor_ = 0;  // where the search for an idle connection goes on
   asio::basic_waitable_timer<std::chrono::steady_clock,
                              asio::wait_traits<std::chrono::steady_clock>, Executor>

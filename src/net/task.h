@@ -21,3 +21,8 @@ using Task = asio::awaitable<T, Executor>;
 inline constexpr auto kAwait = asio::as_tuple(asio::deferred);
 
 }  // namespace perigee
+
+// Before a plain function that a coroutine calls between its waits. Inlined, it would leave room
+// for each of its temporaries in the coroutine's frame, which lasts as long as its stream: of the
+// frames of one stream that was half.
+#define PERIGEE_OUT_OF_FRAME [[gnu::noinline]]

@@ -114,7 +114,8 @@ bool is_whole_refusal(const HttpJob& job, const net::ClientResponse& response,
 enum class Step : std::uint8_t { Read, Pause, End };
 
 // Hands on what came of a stream. The sink may cancel inside: reader.feed() stops then.
-Step hand_on(HttpJob& job, StreamReader& reader, const Result<std::string_view>& piece) {
+PERIGEE_OUT_OF_FRAME Step hand_on(HttpJob& job, StreamReader& reader,
+                                  const Result<std::string_view>& piece) {
   if (job.sink == nullptr) return Step::End;
   if (!piece) {
     job.fail(piece.error());
@@ -186,7 +187,7 @@ Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
 enum class Reading : std::uint8_t { Nothing, Refusal, Whole, Stream };
 
 // What is left to read once a response's head is there.
-Reading begin(HttpJob& job, Result<net::ClientResponse>& sent) {
+PERIGEE_OUT_OF_FRAME Reading begin(HttpJob& job, Result<net::ClientResponse>& sent) {
   job.body.reset();  // a long stream need not hold what was sent
   if (job.sink == nullptr) return Reading::Nothing;
   if (!sent) {

@@ -36,8 +36,8 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
     return fail(Code::Protocol, "an event was damaged on its way");
   }
   if (field.usage) usage_ = *field.usage;
-  if (field.load) load_ = *field.load;
-  if (!field.receipt.empty()) receipt_ = field.receipt;
+  if (field.load) told().load = *field.load;
+  if (!field.receipt.empty()) told().receipt = field.receipt;
   if (event.data == "[DONE]") return State::Done;
   if (event.data.empty()) return State::More;
   Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more};
@@ -61,11 +61,18 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
   return State::More;
 }
 
+StreamReader::Told& StreamReader::told() {
+  if (told_ == nullptr) told_ = std::make_unique<Told>();
+  return *told_;
+}
+
 Finished StreamReader::finished() const {
   Finished finished;
   finished.usage = usage_;
-  finished.load = load_;
-  finished.receipt = receipt_;
+  if (told_ != nullptr) {
+    finished.load = told_->load;
+    finished.receipt = told_->receipt;
+  }
   return finished;
 }
 

@@ -41,8 +41,13 @@ class StreamReader {
   bool paused_ = false;
   net::SseParser parser_;
   Usage usage_;
-  std::optional<EngineLoad> load_;
-  std::string receipt_;
+  // What the last events tell besides, when it was told.
+  struct Told {
+    std::optional<EngineLoad> load;
+    std::string receipt;
+  };
+  Told& told();
+  std::unique_ptr<Told> told_;
   std::unique_ptr<const Error> error_;
 };
 
