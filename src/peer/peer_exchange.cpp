@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "peer/neighbours.h"
-#include "pki/spiffe_id.h"
 
 namespace perigee {
 namespace {
@@ -108,16 +107,12 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
   for (const SiteId& id : chosen) {
     if (peers_.contains(id)) continue;
     const SiteRecord& record = directory.sites.at(id);
-    const auto address = options_.addresses.find(id);
-    auto url = net::parse_url(record.url);
-    if (address == options_.addresses.end() && !url) {
+    auto where = options_.addresses.of(id, record);
+    if (!where) {
       log::warning("peer has no usable url", {{"peer", id.str()}, {"url", record.url}});
       continue;
     }
-    net::Endpoint where = address == options_.addresses.end() ? url->endpoint : address->second;
-    const bool secure = url && !url->endpoint.tls_name.empty() && !options_.grid.empty();
-    if (secure) where.tls_name = pki::site_spiffe_id(options_.grid, id);
-    auto peer = std::make_shared<Peer>(parts_.executor, record, std::move(where));
+    auto peer = std::make_shared<Peer>(parts_.executor, record, std::move(*where));
     peer->engine = parts_.make_engine(peer->endpoint);
     peer->since = parts_.clock.now();
     peers_.emplace(id, peer);

@@ -18,6 +18,7 @@
 #include "gateway/engine_table.h"
 #include "net/http_client.h"
 #include "peer/digest.h"
+#include "peer/peer_address.h"
 
 namespace perigee {
 
@@ -28,13 +29,11 @@ struct PeerOptions {
   std::string credential;  // of this site: "Bearer pgs_..."
   std::size_t neighbours_max = 8;
   Duration interval = seconds{1};
-  std::map<SiteId, net::Endpoint> addresses;  // instead of the directory's URL
+  PeerAddresses addresses = {};
   // What moving one MiB between here and there counts, in ms (CandidateState); 0 where not named.
   std::map<SiteId, double> backbone_ms_per_mib = {};
-  // This site's, when it has certificates: peers whose URL is https must show theirs of this grid.
-  std::string grid = {};
-  std::shared_ptr<net::TlsClientSource> tls = nullptr;
-  int suspect_after = 2;  // exchanges failed in a row
+  std::shared_ptr<net::TlsClientSource> tls = nullptr;  // with this site's certificate
+  int suspect_after = 2;                                // exchanges failed in a row
   int gone_after = 10;
 };
 

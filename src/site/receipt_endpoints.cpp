@@ -87,15 +87,12 @@ Task<Result<std::string>> own_log(Parts parts, std::uint64_t since) {
 }
 
 Result<net::Endpoint> address_of(const ReceiptEndpoints::Parts& parts, const SiteId& site) {
-  const auto address = parts.addresses.find(site);
-  if (address != parts.addresses.end()) return address->second;
   const auto directory = parts.directory();
   const auto known = directory->sites.find(site);
   if (known == directory->sites.end()) {
     return Error{Code::NotFound, "There is no such site in the grid.", "site"};
   }
-  PERIGEE_TRY(url, net::parse_url(known->second.url));
-  return url.endpoint;
+  return parts.addresses.of(site, known->second);
 }
 
 Task<Result<std::string>> fetch(Parts parts, SiteId site, std::string target, TenantId reader) {

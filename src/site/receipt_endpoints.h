@@ -3,13 +3,13 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "base/clock.h"
 #include "gateway/gateway.h"
 #include "net/http_client.h"
+#include "peer/peer_address.h"
 #include "site/site_receipts.h"
 
 namespace perigee {
@@ -21,8 +21,8 @@ struct ReceiptEndpoints {
     SiteId self;
     SiteReceipts& receipts;
     net::HttpClient& client;
-    std::string authorization;                  // of this site, towards others
-    std::map<SiteId, net::Endpoint> addresses;  // instead of the directory's URL
+    std::string authorization;  // of this site, towards others
+    PeerAddresses addresses;
     std::function<std::shared_ptr<const DirectorySnapshot>()> directory;
   };
 };

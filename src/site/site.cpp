@@ -93,6 +93,7 @@ struct Site::Parts {
   void close_ledger();
   void build_gateway(const std::string& credential);
   Result<> build_view(const std::string& credential);
+  PeerAddresses peer_addresses() const { return {config.peer_addresses, identity.grid()}; }
   Result<> follow_rates(const std::string& credential);
   void follow_receipts();
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
@@ -220,7 +221,7 @@ void Site::Parts::build_gateway(const std::string& credential) {
   add_site_endpoints(*gateway, std::move(parts));
   add_receipt_endpoints(
       *gateway, {io.get_executor(), config.name, receipts, engine_client, "Bearer " + credential,
-                 config.peer_addresses, [this] { return directory; }});
+                 peer_addresses(), [this] { return directory; }});
 }
 
 // What this site knows of the grid, and who tells it.
@@ -240,8 +241,7 @@ Result<> Site::Parts::build_view(const std::string& credential) {
   options.credential = authorization;
   options.neighbours_max = config.neighbours_max;
   options.interval = config.exchange_interval;
-  options.addresses = config.peer_addresses;
-  options.grid = identity.grid();
+  options.addresses = peer_addresses();
   options.tls = identity.client();
   options.backbone_ms_per_mib = config.backbone_ms_per_mib;
   peers.emplace(PeerExchange::Parts{io.get_executor(), clock, router, engine_table,

@@ -34,6 +34,23 @@ const chat = (url, model = 'good', headers = {}) => fetch(`${url}/v1/chat/comple
   headers: { authorization: `Bearer ${grid.key}`, 'content-type': 'application/json', ...headers } });
 const digest = (site) => JSON.stringify({ site, revision: 1, drained: false, models: [] });
 
+const bearer = (key) => ({ headers: { authorization: `Bearer ${key}` } });
+
+async function receipt(site, id) {
+  const response = await fetch(`${site.url}/v1/receipts/${id}`, bearer(grid.key));
+  const json = await response.json();
+  assert.equal(response.status, 200, JSON.stringify(json));
+  return json;
+}
+
+let files = 0;
+function stored(json) {
+  files += 1;
+  const file = join(grid.folder, `evidence-${files}.json`);
+  writeFileSync(file, JSON.stringify(json));
+  return file;
+}
+
 function refusedLine(run) {
   try {
     run();
@@ -50,6 +67,22 @@ test('a question asked at one site runs at another, by TLS', async () => {
   const answer = await chat(edge.url);
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('perigee-site'), 'metro');
+});
+
+test('an ingress fetches the receipt of the site that served, by TLS', async () => {
+  const answer = await chat(edge.url);
+  const id = answer.headers.get('perigee-receipt');
+  assert.match(id, /^metro\./);
+  const evidence = await receipt(edge, id);
+  assert.deepEqual(evidence.receipt, (await receipt(metro, id)).receipt);
+  const file = stored(evidence);
+  const verified = grid.perigee('receipt', 'verify', file, '--key', evidence.public_key, '-o', 'json');
+  assert.equal(JSON.parse(verified).id, id);
+  // What is not there is refused by the far site in the words of the near one.
+  const missing = await fetch(`${edge.url}/v1/receipts/metro.999999.00000000`, bearer(grid.key));
+  assert.equal(missing.status, 404);
+  const asClient = await fetch(`${metro.url}/grid/v1/receipts/${id}`, bearer(edge.credential));
+  assert.equal(asClient.status, 403, await asClient.text());
 });
 
 test('a client that checks the host name is served, with TLS 1.2 and 1.3', async () => {

@@ -1,0 +1,45 @@
+#include "peer/peer_address.h"
+
+#include <gtest/gtest.h>
+
+namespace perigee {
+namespace {
+
+const SiteId kMetro{"metro"};
+
+SiteRecord site_at(const std::string& url) {
+  SiteRecord record;
+  record.url = url;
+  return record;
+}
+
+TEST(PeerAddresses, AMemberAsksForTheSiteAndNotForItsHost) {
+  const PeerAddresses addresses{{}, "acme"};
+  const auto where = addresses.of(kMetro, site_at("https://metro.acme.example:8100"));
+  ASSERT_TRUE(where);
+  EXPECT_EQ(where->host, "metro.acme.example");
+  EXPECT_EQ(where->tls_name, "spiffe://acme/site/metro");
+}
+
+TEST(PeerAddresses, AnAddressOfItsOwnChangesWhereNotWhom) {
+  const PeerAddresses addresses{{{kMetro, net::parse_endpoint("127.0.0.1:9100").value()}}, "acme"};
+  const auto where = addresses.of(kMetro, site_at("https://metro.acme.example:8100"));
+  ASSERT_TRUE(where);
+  EXPECT_EQ(where->port, 9100);
+  EXPECT_EQ(where->tls_name, "spiffe://acme/site/metro");
+}
+
+TEST(PeerAddresses, PlainStaysPlain) {
+  const auto where = PeerAddresses{{}, "acme"}.of(kMetro, site_at("http://127.0.0.1:8100"));
+  ASSERT_TRUE(where);
+  EXPECT_EQ(where->tls_name, "");
+}
+
+TEST(PeerAddresses, ASiteWithoutAUrlCanNotBeCalled) {
+  const auto where = PeerAddresses{}.of(kMetro, site_at("nowhere"));
+  ASSERT_FALSE(where);
+  EXPECT_EQ(where.error().message, "site metro has no usable url");
+}
+
+}  // namespace
+}  // namespace perigee
