@@ -1,5 +1,6 @@
 #include "proof/evidence.h"
 
+#include "pki/any_key.h"
 #include "pki/certificate_check.h"
 #include "pki/spiffe_id.h"
 
@@ -27,6 +28,11 @@ Origin parse_origin(std::string_view origin) {
   return {std::string{origin.substr(0, first)}, SiteId{std::string{site}}};
 }
 
+std::string head_key_statement(std::string_view spiffe_id, const pki::PublicKey& key) {
+  std::string text{"perigee-head-key/1\nsite: "};
+  return text.append(spiffe_id).append("\nkey: ").append(to_hex(key)).append("\n");
+}
+
 Result<pki::PublicKey> parse_public_key(std::string_view hex) {
   pki::PublicKey key{};
   if (from_hex(hex, key)) return key;
@@ -51,8 +57,15 @@ Result<pki::PublicKey> CertificateTrust::key_of(const SignedHead& head,
                                     expected};
   if (auto good = pki::check_certificate(check); !good) return refused(good.error().message);
   const std::optional<pki::PublicKey> key = chain->front().ed25519_key();
-  if (!key) return refused("its key is not Ed25519");
-  return *key;
+  if (key) return *key;
+  if (published.key_signature.empty()) {
+    return refused("its key is not Ed25519 and vouches for no key that is");
+  }
+  if (!pki::signed_with(chain->front(), head_key_statement(expected, published.key),
+                        published.key_signature)) {
+    return refused("its key does not vouch for the key of the head");
+  }
+  return published.key;
 }
 
 Result<SignedHead> verify(const PublishedHead& published, const SignerTrust& trust) {

@@ -22,8 +22,14 @@ inline constexpr std::size_t kCertificatesMax = 8;
 struct PublishedHead {
   std::string note;                       // signed_head.h
   pki::PublicKey key{};                   // that it is said to be signed with
-  std::vector<std::string> certificates;  // PEM, of the key first; empty: the site has none
+  std::vector<std::string> certificates;  // PEM, of the site first; empty: it has none
+  // Of head_key_statement(), by the certificate's key, when that is not `key` itself since it is
+  // not Ed25519 (an operator's own PKI); else empty.
+  std::string key_signature = {};
 };
+
+// What a site's certificate vouches for so: heads of this site are signed with that key.
+std::string head_key_statement(std::string_view spiffe_id, const pki::PublicKey& key);
 
 // What `GET /v1/receipts/ID` answers.
 struct ReceiptEvidence {
@@ -67,7 +73,8 @@ class KeyTrust final : public SignerTrust {
   pki::PublicKey key_;
 };
 // Trusts the certificates of a grid's authorities, or of an operator's own: the head's key must be
-// certified as the site's (its SPIFFE id), for the moment at which the head was signed.
+// that of the site's certificate (its SPIFFE id), or vouched for by it, at the moment at which the
+// head was signed.
 class CertificateTrust final : public SignerTrust {
  public:
   explicit CertificateTrust(std::vector<pki::Certificate> authorities)

@@ -1,5 +1,8 @@
 #include <boost/json.hpp>
+#include <optional>
 
+#include "base/base64.h"
+#include "pki/any_key.h"
 #include "proof/evidence.h"
 
 namespace perigee::proof {
@@ -20,6 +23,7 @@ void add(json::object& object, const PublishedHead& head) {
   object["public_key"] = to_hex(head.key);
   json::array& certificates = object["certificates"].emplace_array();
   for (const std::string& certificate : head.certificates) certificates.emplace_back(certificate);
+  if (!head.key_signature.empty()) object["key_signature"] = to_base64(head.key_signature);
 }
 
 // Reads fields and keeps the first that is wrong.
@@ -63,6 +67,13 @@ class Fields {
     }
     return all;
   }
+  std::string signature(std::string_view name) {
+    std::optional<std::string> bytes = from_base64(text(name));
+    if (!bytes || bytes->empty() || bytes->size() > pki::kAnySignatureBytesMax) {
+      return fail(name, "a signature in base64");
+    }
+    return std::move(*bytes);
+  }
   std::vector<Sha256> hashes(std::string_view name) {
     std::vector<Sha256> all;
     for (const std::string& each : texts(name, kProofHashesMax)) {
@@ -75,6 +86,7 @@ class Fields {
     head.note = text("signed_head");
     if (!from_hex(text("public_key"), head.key)) fail("public_key", "64 hexadecimal digits");
     head.certificates = texts("certificates", kCertificatesMax);
+    if (object_.contains("key_signature")) head.key_signature = signature("key_signature");
     return head;
   }
   Result<> finish() {

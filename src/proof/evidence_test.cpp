@@ -140,6 +140,26 @@ TEST_F(CertifiedTest, TellsAnotherAuthorityAnotherSiteAndAnotherKey) {
               StartsWith("wrong key"));
 }
 
+TEST_F(CertifiedTest, ALogGoesOnUnderANewKey) {
+  const auto certified = [&](PublishedHead head) {
+    const pki::CertificateOrder order{{"acme", pki::MemberRole::Site, "metro-berlin"}, at(-1)};
+    const std::string request = pki::make_certificate_request(key, "metro-berlin");
+    head.certificates = {authority.sign(request, order)->to_pem()};
+    return head;
+  };
+  const CertificateTrust trusted{{authority.certificate()}};
+  const PublishedHead older = certified(log.head(60, key));
+  key = pki::KeyPair::generate();
+  LogEvidence newer = log.since(60, 100, key);
+  newer.head = certified(newer.head);
+  ASSERT_NE(older.key, newer.head.key);
+  const auto head = verify(older, newer, trusted);
+  ASSERT_TRUE(head) << head.error().message;
+  EXPECT_EQ(head->tree.leaves, 100U);
+  newer.head.certificates = older.certificates;  // the former one says nothing of the new key
+  EXPECT_THAT(failure(verify(older, newer, trusted)), StartsWith("wrong key"));
+}
+
 // Whatever arrives: an answer, never a crash, never a wrong yes.
 TEST_F(EvidenceTest, BelievesNoChangedFile) {
   const std::string good = to_json(evidence);

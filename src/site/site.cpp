@@ -96,6 +96,7 @@ struct Site::Parts {
   PeerAddresses peer_addresses() const { return {config.peer_addresses, identity.grid()}; }
   Result<> follow_rates(const std::string& credential);
   void follow_receipts();
+  void sign_receipts(const control::MemberIdentity& member);
   void on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot);
   std::vector<BreakerReport> look_at_breakers();
   SiteStatus status();
@@ -155,6 +156,7 @@ Result<> Site::Parts::build() {
   lock.emplace(std::move(held));
   PERIGEE_TRY(key, read_key(config.key_file));
   PERIGEE_CHECK(identity.open(key));
+  if (identity.member()) PERIGEE_CHECK(receipts.use(*identity.member()));
   PERIGEE_CHECK(open_ledger(key));
   started = clock.now();
   inference.emplace(
@@ -169,7 +171,7 @@ Result<> Site::Parts::build() {
   server.emplace(
       io.get_executor(), clock, config.http,
       [this](net::Request& request, net::ResponseWriter& out) { return handle(request, out); });
-  identity.show(*server);
+  identity.show(*server, [this](const control::MemberIdentity& member) { sign_receipts(member); });
   PERIGEE_TRY(bound, server->listen(config.listen));
   log::info("site listening", {{"site", config.name.str()}, {"address", bound.to_string()}});
   return {};
@@ -313,6 +315,13 @@ void Site::Parts::follow_receipts() {
     log::error("no receipts can be given", {{"fault", followed.error().message}});
   }
   receipts_failed = std::move(followed).error();
+}
+
+// By another certificate.
+void Site::Parts::sign_receipts(const control::MemberIdentity& member) {
+  if (auto used = receipts.use(member); !used) {
+    log::error("receipts go on being signed as before", {{"fault", used.error().message}});
+  }
 }
 
 bool Site::Parts::drained() const {

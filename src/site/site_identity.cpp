@@ -58,7 +58,8 @@ Result<> SiteIdentity::open(const std::string& credential) {
   return {};
 }
 
-void SiteIdentity::show(net::HttpServer& server) {
+void SiteIdentity::show(net::HttpServer& server,
+                        std::function<void(const control::MemberIdentity&)> renewed) {
   const bool plain = config_.tls.plain_http_from_anywhere;
   if (plain) {
     log::warning(
@@ -67,7 +68,10 @@ void SiteIdentity::show(net::HttpServer& server) {
         {});
   }
   if (keeper_.server()) server.use_tls(keeper_.server(), plain);
-  keeper_.watch([this, &server, plain] { server.use_tls(keeper_.server(), plain); });
+  keeper_.watch([this, &server, plain, renewed = std::move(renewed)] {
+    server.use_tls(keeper_.server(), plain);
+    if (keeper_.member()) renewed(*keeper_.member());
+  });
 }
 
 void SiteIdentity::cut_former_members(net::HttpServer& server,

@@ -2,6 +2,7 @@
 // section, kept fresh. On the IO thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,8 +24,9 @@ class SiteIdentity {
   // Reads the files. FailedPrecondition, InvalidArgument: a file that can't be used, another site's
   // certificate. `credential`: the site's key, to be given the next certificate with.
   Result<> open(const std::string& credential);
-  // From now on `server`, which must outlive this, shows the newest certificate.
-  void show(net::HttpServer& server);
+  // From now on `server`, which must outlive this, shows the newest certificate, and `renewed` is
+  // told each.
+  void show(net::HttpServer& server, std::function<void(const control::MemberIdentity&)> renewed);
   // Cuts what comes from sites that the directory does not know any more: a removed site's
   // certificate is good for days, its connections end now.
   void cut_former_members(net::HttpServer& server, const DirectorySnapshot& directory) const;
@@ -32,6 +34,8 @@ class SiteIdentity {
   std::string grid() const { return keeper_.grid(); }  // empty: it is no member
   const std::shared_ptr<net::TlsClientSource>& client() const { return keeper_.client(); }
   WallTime until() const;  // of its own certificate; 0: it has none
+  // None: the site has no certificate.
+  const std::optional<control::MemberIdentity>& member() const { return keeper_.member(); }
 
  private:
   Task<Result<control::Renewed>> renew(std::string request_pem);

@@ -5,37 +5,60 @@
 #include "base/log.h"
 #include "control/private_file.h"
 #include "engine/receipted/receipted_engine.h"
+#include "pki/any_key.h"
 #include "proof/evidence.h"
 
 namespace perigee {
 namespace {
 
 constexpr std::size_t kKeyBytesMax = 4096;
+constexpr std::size_t kChainBytesMax = std::size_t{64} * 1024;
 constexpr std::int64_t kRetryAfterMs = 1000;
 
 }  // namespace
 
-void SiteSigner::use(pki::KeyPair key, const std::vector<pki::Certificate>& chain) {
-  auto credential = std::make_shared<Credential>(std::move(key));
-  for (const pki::Certificate& certificate : chain) {
-    credential->certificates.push_back(certificate.to_pem());
-  }
-  credential_.store(std::move(credential));
+void SiteSigner::use(Credential credential) {
+  credential_.store(std::make_shared<const Credential>(std::move(credential)));
 }
 
 proof::PublishedHead SiteSigner::sign(std::string_view origin, const proof::TreeHead& tree,
                                       WallTime time) {
   const std::shared_ptr<const Credential> with = credential_.load();
   return {proof::sign_head(origin, tree, time, with->key), with->key.public_key(),
-          with->certificates};
+          with->certificates, with->key_signature};
 }
 
 SiteReceipts::SiteReceipts(std::string state_dir, SiteId site, const Clock& clock)
     : state_dir_(std::move(state_dir)), site_(std::move(site)), clock_(clock) {}
 
-void SiteReceipts::use(pki::KeyPair key, const std::vector<pki::Certificate>& chain) {
+Result<> SiteReceipts::use(const control::MemberIdentity& identity) {
+  PERIGEE_TRY(credential, credential_of(identity));
   certified_ = true;
-  signer_.use(std::move(key), chain);
+  signer_.use(std::move(credential));
+  if (writer_ != nullptr) writer_->sign_again();
+  return {};
+}
+
+Result<SiteSigner::Credential> SiteReceipts::credential_of(
+    const control::MemberIdentity& identity) const {
+  const net::TlsCertificate& own = identity.tls.own;
+  PERIGEE_TRY(chain, pki::certificates_from_pem(own.chain_pem));
+  if (chain.size() > proof::kCertificatesMax || own.chain_pem.size() > kChainBytesMax) {
+    return Error{Code::InvalidArgument,
+                 "the certificate's chain is too long for receipts: 8 certificates and 64 KiB at "
+                 "most"};
+  }
+  std::vector<std::string> certificates;
+  for (const pki::Certificate& certificate : chain) certificates.push_back(certificate.to_pem());
+  if (identity.certificate.ed25519_key()) {
+    PERIGEE_TRY(key, pki::KeyPair::from_pem(own.key_pem));
+    return SiteSigner::Credential{std::move(key), std::move(certificates)};
+  }
+  PERIGEE_TRY(key, own_key());
+  const std::string statement =
+      proof::head_key_statement(identity.certificate.spiffe_id(), key.public_key());
+  PERIGEE_TRY(signature, pki::sign_with(own.key_pem, statement));
+  return SiteSigner::Credential{std::move(key), std::move(certificates), std::move(signature)};
 }
 
 Result<> SiteReceipts::follow(const DirectorySnapshot& directory) {
@@ -56,7 +79,7 @@ Result<> SiteReceipts::follow(const DirectorySnapshot& directory) {
 Result<> SiteReceipts::open(const std::string& grid) {
   if (!certified_) {
     PERIGEE_TRY(key, own_key());
-    signer_.use(std::move(key), {});
+    signer_.use({std::move(key)});
   }
   PERIGEE_TRY(writer,
               proof::ReceiptWriter::open(state_dir_ + "/receipts", grid, site_, signer_, clock_));

@@ -11,9 +11,9 @@
 #include <string>
 
 #include "base/clock.h"
+#include "control/member_files.h"
 #include "directory/records.h"
 #include "engine/engine.h"
-#include "pki/certificate.h"
 #include "pki/key_pair.h"
 #include "proof/file/receipt_writer.h"
 #include "proof/receipt_book.h"
@@ -23,30 +23,34 @@ namespace perigee {
 // Signs heads with the site's key; takes another key and certificate at any time.
 class SiteSigner final : public proof::HeadSigner {
  public:
-  // Any thread. `chain`: the key's certificate first; empty: there is none.
-  void use(pki::KeyPair key, const std::vector<pki::Certificate>& chain);
+  struct Credential {
+    pki::KeyPair key;
+    std::vector<std::string> certificates = {};  // as in PublishedHead
+    std::string key_signature = {};
+  };
+  // Any thread.
+  void use(Credential credential);
   proof::PublishedHead sign(std::string_view origin, const proof::TreeHead& tree,
                             WallTime time) override;
 
  private:
-  struct Credential {
-    pki::KeyPair key;
-    std::vector<std::string> certificates;
-  };
   std::atomic<std::shared_ptr<const Credential>> credential_;
 };
 
 class SiteReceipts final : public proof::ReceiptBook {
  public:
-  // `state_dir` will hold `receipts/` and, while the site has no certificate, `receipt.key`.
+  // `state_dir` will hold `receipts/` and, unless the site's certificate is for an Ed25519 key,
+  // `receipt.key`.
   // `clock` must outlive it.
   SiteReceipts(std::string state_dir, SiteId site, const Clock& clock);
 
   // With the first directory that names the grid opens the log; later does nothing but take over
   // what receipts say of the directory. Errors as ReceiptLog::open.
   Result<> follow(const DirectorySnapshot& directory);
-  // Signs with the site's certificate from now on.
-  void use(pki::KeyPair key, const std::vector<pki::Certificate>& chain);
+  // From now on heads carry this certificate, and are signed with its key. A key of another kind
+  // than Ed25519 (an operator's PKI) vouches for `receipt.key` instead, which goes on signing.
+  // InvalidArgument: a key that can't vouch, a chain that is too long; what was used goes on.
+  Result<> use(const control::MemberIdentity& identity);
   // Stores and signs what was given. Nothing may be given any more.
   void close() { writer_.reset(); }
 
@@ -63,6 +67,7 @@ class SiteReceipts final : public proof::ReceiptBook {
  private:
   Result<> open(const std::string& grid);
   Result<pki::KeyPair> own_key() const;
+  Result<SiteSigner::Credential> credential_of(const control::MemberIdentity& identity) const;
   std::shared_ptr<const proof::ReceiptFacts> facts(const ModelId& model);
 
   std::string state_dir_;

@@ -43,6 +43,15 @@ async function receipt(site, id) {
   return json;
 }
 
+async function chatWhenReady(site, model, key) {
+  let answer;
+  await until(`${site.name} serves ${model}`, async () => {
+    answer = await chat(site.url, model, { authorization: `Bearer ${key}` });
+    return answer.ok;
+  });
+  return answer;
+}
+
 let files = 0;
 function stored(json) {
   files += 1;
@@ -76,13 +85,66 @@ test('an ingress fetches the receipt of the site that served, by TLS', async () 
   const evidence = await receipt(edge, id);
   assert.deepEqual(evidence.receipt, (await receipt(metro, id)).receipt);
   const file = stored(evidence);
-  const verified = grid.perigee('receipt', 'verify', file, '--key', evidence.public_key, '-o', 'json');
+  const verified = grid.perigee('receipt', 'verify', file, '--ca', grid.caFile, '-o', 'json');
   assert.equal(JSON.parse(verified).id, id);
+  assert.equal(evidence.certificates[0], metro.certificate().cert);
   // What is not there is refused by the far site in the words of the near one.
   const missing = await fetch(`${edge.url}/v1/receipts/metro.999999.00000000`, bearer(grid.key));
   assert.equal(missing.status, 404);
   const asClient = await fetch(`${metro.url}/grid/v1/receipts/${id}`, bearer(edge.credential));
   assert.equal(asClient.status, 403, await asClient.text());
+});
+
+test('a receipt is believed by the certificate of its own site alone, of an authority that is trusted', async () => {
+  const answer = await chat(edge.url);
+  const evidence = await receipt(edge, answer.headers.get('perigee-receipt'));
+  const refused = (json, said, ca = grid.caFile) => {
+    const line = refusedLine(() => grid.perigee('receipt', 'verify', stored(json), '--ca', ca));
+    assert.match(line, said);
+  };
+  const stranger = join(grid.folder, 'stranger');
+  grid.perigee('ca', 'init', '--state-dir', stranger, '--grid', 'acme');
+  refused(evidence, /wrong certificate: .*not of an authority that is trusted here/, join(stranger, 'ca.pem'));
+  refused({ ...evidence, certificates: [edge.certificate().cert] },
+    /wrong certificate: the certificate names spiffe:\/\/acme\/site\/edge, expected spiffe:\/\/acme\/site\/metro/);
+  refused({ ...evidence, certificates: [] }, /wrong certificate: the site told none/);
+  // The time is signed, and decides which certificate is good.
+  const moved = evidence.signed_head.replace(/^time-us \d/m, 'time-us 9');
+  refused({ ...evidence, signed_head: moved }, /wrong certificate: .*expired/);
+  refused({ ...evidence, receipt: evidence.receipt.replace('tenant: acme', 'tenant: rival') }, /tampered receipt/);
+});
+
+test('a certificate of an operator\'s own PKI, with an ECDSA key, vouches for the key of the heads', async () => {
+  stub.on('elsewhere', good);
+  const site = await grid.addSite('elsewhere', { engines: [stub.engine('elsewhere')] });
+  const served = await chatWhenReady(site, 'elsewhere', grid.key);
+  const id = served.headers.get('perigee-receipt');
+  const before = await receipt(site, id);
+  const folder = join(grid.folder, 'pki');
+  execFileSync('mkdir', [folder]);
+  const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+  openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'request',
+    '-subj', '/CN=elsewhere');
+  writeFileSync(join(folder, 'extensions'), ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature',
+    'extendedKeyUsage=serverAuth,clientAuth', 'subjectAltName=URI:spiffe://acme/site/elsewhere,IP:127.0.0.1', ''].join('\n'));
+  openssl('x509', '-req', '-in', 'request', '-CA', grid.caFile, '-CAkey', join(grid.state, 'ca.key'), '-CAcreateserial',
+    '-days', '2', '-extfile', 'extensions', '-out', 'certificate.pem');
+  for (const file of ['key.pem', 'certificate.pem']) renameSync(join(folder, file), join(site.folder, 'tls', file));
+  let evidence;
+  await until('a head is signed for the new certificate', async () => {
+    evidence = await receipt(site, id);
+    return evidence.certificates[0] !== before.certificates[0];
+  });
+  assert.notEqual(evidence.public_key, before.public_key);
+  assert.equal(evidence.certificates[0], site.certificate().cert);
+  const older = stored(before);
+  for (const file of [older, stored(evidence)]) grid.perigee('receipt', 'verify', file, '--ca', grid.caFile);
+  const leaves = before.signed_head.split('\n')[1];
+  const log = await (await fetch(`${site.url}/v1/log?since=${leaves}`, bearer(grid.key))).json();
+  assert.match(grid.perigee('receipt', 'consistency', older, stored(log), '--ca', grid.caFile), /goes on from the older head/);
+  const { key_signature, ...alone } = evidence;
+  assert.ok(key_signature);
+  assert.match(refusedLine(() => grid.perigee('receipt', 'verify', stored(alone), '--ca', grid.caFile)), /vouches for no key/);
 });
 
 test('a client that checks the host name is served, with TLS 1.2 and 1.3', async () => {
@@ -264,12 +326,19 @@ test('certificates are renewed at half of their life under streams, none of whic
     }, 200);
   });
   try {
-    const server = await short.addSite('server', { engines: [stub.engine('slow')] });
+    const server = await short.addSite('server', { engines: [stub.engine('slow'), stub.engine('quick')] });
     const ingress = await short.addSite('ingress');
     await until('ingress knows server', async () => (await fetch(`${ingress.url}/readyz`)).ok);
     const serial = () => JSON.parse(short.perigee('cert', 'status', '--config', join(server.folder, 'site.toml'), '-o', 'json'))
       .certificates[0].serial;
     const before = serial();
+    // A receipt from the life of each certificate.
+    stub.on('quick', good);
+    const ask = async () => {
+      const id = (await chatWhenReady(server, 'quick', short.key)).headers.get('perigee-receipt');
+      return (await fetch(`${ingress.url}/v1/receipts/${id}`, bearer(short.key))).json();
+    };
+    const older = await ask();
     const one = async () => {
       const response = await fetch(`${ingress.url}/v1/chat/completions`, { method: 'POST',
         headers: { authorization: `Bearer ${short.key}`, 'content-type': 'application/json' },
@@ -280,6 +349,11 @@ test('certificates are renewed at half of their life under streams, none of whic
     };
     await Promise.all(Array.from({ length: 200 }, one));
     assert.notEqual(serial(), before, 'the certificate was renewed meanwhile');
+    const newer = await ask();
+    assert.notEqual(older.certificates[0], newer.certificates[0]);
+    for (const evidence of [older, newer]) {
+      short.perigee('receipt', 'verify', stored(evidence), '--ca', short.caFile);
+    }
     const log = readFileSync(join(server.folder, 'log'), 'utf8');
     assert.match(log, /certificate loaded/);
   } finally {

@@ -44,7 +44,7 @@ ReceiptWriter::ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, 
       clock_(clock),
       next_leaf_(log->leaves()),
       log_(std::move(log)),
-      queue_(options.places + options.questions),
+      queue_(options.places + options.questions + 1),
       places_left_(static_cast<std::int64_t>(options.places)),
       questions_left_(static_cast<std::int64_t>(options.questions)),
       writer_([this] { run(); }) {}
@@ -102,6 +102,12 @@ bool ReceiptWriter::ask_since(std::uint64_t since, OnLog answer) {
   return ask(LogQuestion{since, std::move(answer)});
 }
 
+void ReceiptWriter::sign_again() {
+  if (new_key_.exchange(true, std::memory_order_acq_rel)) return;  // it is to come still
+  const bool pushed = queue_.try_push(NewKey{});
+  PERIGEE_ASSERT(pushed);
+}
+
 void ReceiptWriter::run() {
   bool closing = false;
   bool more = false;
@@ -109,7 +115,7 @@ void ReceiptWriter::run() {
     if (!more) closing = queue_.wait_for_close(options_.batch_time);
     more = take_batch();
     bool appended = texts_.empty();
-    while (!texts_.empty()) {
+    while (!texts_.empty() || unsigned_) {
       const Result<> stored = store(appended);
       if (stored) break;
       log::error("receipts could not be stored",
@@ -129,10 +135,14 @@ bool ReceiptWriter::take_batch() {
   while (texts_.size() < options_.batch) {
     std::optional<Work> work = queue_.try_pop();
     if (!work) return false;
-    if (const auto* entry = std::get_if<Entry>(&*work))
+    if (const auto* entry = std::get_if<Entry>(&*work)) {
       texts_.push_back(text_of(*entry));
-    else
+    } else if (std::holds_alternative<NewKey>(*work)) {
+      new_key_.store(false, std::memory_order_release);
+      unsigned_ = true;
+    } else {
       questions_.push_back(std::move(*work));
+    }
   }
   return true;
 }
@@ -168,6 +178,7 @@ Result<> ReceiptWriter::store(bool& appended) {
   appended = true;
   PERIGEE_CHECK(log_->sign(signer_, clock_.wall()));
   signatures_.fetch_add(1, std::memory_order_relaxed);
+  unsigned_ = false;
   return {};
 }
 

@@ -54,6 +54,9 @@ class ReceiptWriter final : public ReceiptBook {
   using OnLog = std::function<void(Result<LogEvidence>)>;
   bool ask_receipt(const ReceiptId& id, OnReceipt answer);
   bool ask_since(std::uint64_t since, OnLog answer);
+  // The signer signs with another key: signs what is there once more, so that old receipts are
+  // shown under a head of that key although no new ones come.
+  void sign_again();
 
   std::uint64_t recovered() const { return recovered_; }
   std::uint64_t given() const { return next_leaf_; }  // IO thread
@@ -73,7 +76,8 @@ class ReceiptWriter final : public ReceiptBook {
     std::uint64_t since = 0;
     OnLog answer;
   };
-  using Work = std::variant<Entry, ReceiptQuestion, LogQuestion>;
+  struct NewKey {};
+  using Work = std::variant<Entry, ReceiptQuestion, LogQuestion, NewKey>;
 
   ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, SiteId site, HeadSigner& signer,
                 const Clock& clock, ReceiptWriterOptions options);
@@ -100,10 +104,12 @@ class ReceiptWriter final : public ReceiptBook {
   std::unique_ptr<ReceiptLog> log_;
   std::vector<std::string> texts_;
   std::vector<Work> questions_;
+  bool unsigned_ = false;  // signs although there is nothing to append
 
   BoundedQueue<Work> queue_;
   std::atomic<std::int64_t> places_left_;
   std::atomic<std::int64_t> questions_left_;
+  std::atomic<bool> new_key_{false};  // its place in the queue is taken
   std::atomic<std::uint64_t> signatures_{0};
   std::thread writer_;  // last: starts when all else is ready
 };

@@ -119,6 +119,24 @@ TEST_F(ReceiptWriterTest, RefusesWorkWhenItsPlacesAreTaken) {
   EXPECT_TRUE(writer->reserve());  // its place is free again once it is stored
 }
 
+// Certificates are renewed: what was told before is still good, and old receipts are shown under
+// the new key without waiting for a new one.
+TEST_F(ReceiptWriterTest, SignsWithAnotherKeyFromOneHeadToTheNext) {
+  const auto writer = open();
+  const std::string id = give(*writer, draft());
+  const ReceiptEvidence before = find(*writer, id).value();
+  const KeyTrust former = signer.trust;
+  TestSigner next;
+  signer.key = next.key;  // the writer waits meanwhile: it was asked nothing
+  for (int i = 0; i < 10; ++i) writer->sign_again();
+  const ReceiptEvidence after = find(*writer, id).value();
+  EXPECT_TRUE(verify(before, former));
+  const auto verified = verify(after, next.trust);
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(after.head.key, next.key.public_key());
+  EXPECT_EQ(verified->head.tree, parse_head(before.head.note)->tree);
+}
+
 TEST_F(ReceiptWriterTest, ShowsThatItsLogGoesOn) {
   const auto writer = open();
   give(*writer, draft());
