@@ -212,7 +212,7 @@ class PerigeeSite(ReverseProxy):
         self.admin("PUT", f"/models/{self.model}", {"kind": "external"})
         self.admin("PUT", "/tenants/bench", {})
         self.key = self.admin("POST", "/keys", {"tenant": "bench"})["key"]
-        token = self.admin("POST", "/join-tokens", {"site": "bench"})["token"]
+        token = self.admin("POST", "/join-tokens", {"site": "bench", "jurisdiction": "de"})["token"]
         joined = self.admin("POST", "/join", {
             "token": token, "name": "bench", "url": f"http://127.0.0.1:{self.port}", "tier": "metro",
             "jurisdiction": "de", "latitude": 52.5, "longitude": 13.4})

@@ -81,7 +81,7 @@ class Grid:
 
     def add_site(self, name, engine):
         port = free_port()
-        token = json.loads(self.command("site", "token", "--name", name, "-o", "json"))
+        token = json.loads(self.command("site", "token", "--name", name, "--jurisdiction", "de", "-o", "json"))
         pin = ["--ca-sha256", token["ca_sha256"]] if self.tls else []
         self.command("site", "join", token["token"], *pin, "--control",
                      f"{self.scheme}://127.0.0.1:{self.control_port}", "--name", name, "--url",

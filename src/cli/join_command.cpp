@@ -5,10 +5,14 @@
 #include <iostream>
 #include <memory>
 
+#include "base/id.h"
 #include "base/secret.h"
-#include "cli/admin_call.h"
 #include "cli/commands.h"
+#include "cli/http_call.h"
+#include "cli/join_code.h"
 #include "cli/json_fields.h"
+#include "cli/output.h"
+#include "cli/site_daemon.h"
 #include "cli/site_facts.h"
 #include "control/member_files.h"
 #include "control/private_file.h"
@@ -20,11 +24,6 @@ namespace {
 
 namespace json = boost::json;
 
-struct TokenArguments : AdminOptions {
-  std::string name;
-  std::string expires_in = "1h";
-};
-
 struct JoinArguments {
   std::string token;
   std::string control_url;
@@ -35,36 +34,13 @@ struct JoinArguments {
   std::string models_dir = "models";
   std::string ca_sha256;
   bool replace = false;
+  bool run = false;  // the daemon, once joined
   OutputFormat format = OutputFormat::Table;
 
   std::string key_file() const { return state_dir + "/site.key"; }
   std::string config_file() const { return state_dir + "/site.toml"; }
   control::MemberFiles member() const { return control::member_files_in(state_dir); }
 };
-
-std::string pin_option(const json::value& answer) {
-  const std::string pin = text_field(answer, "ca_sha256");
-  return pin.empty() ? std::string{} : " --ca-sha256 " + pin;
-}
-
-int create_token(const TokenArguments& arguments) {
-  auto expiry = parse_seconds(arguments.expires_in, "--expires-in");
-  if (!expiry) {
-    report(expiry.error());
-    return kExitUsage;
-  }
-  JsonObject body;
-  body.add("site", arguments.name).add("expires_in_s", *expiry);
-  const auto show = [&arguments](const json::value& answer) {
-    print(text_field(answer, "token") + "\n");
-    print_note(fmt::format(
-        "This is the only time the token is shown. It lets {} join once, until {} UTC.\n"
-        "On that machine: perigee site join TOKEN --control URL --name {}{} ...",
-        arguments.name, format_time(number_field(answer, "expires_us")), arguments.name,
-        pin_option(answer)));
-  };
-  return run_admin(arguments, {"POST", "join-tokens", body.take()}, show);
-}
 
 // A TOML basic string.
 std::string toml_quote(const std::string& text) { return json_quote(text); }
@@ -126,18 +102,48 @@ Result<std::shared_ptr<net::TlsClientSource>> trust(const JoinArguments& argumen
   return std::make_shared<net::TlsClientSource>(client);
 }
 
+Error missing(std::string_view option) {
+  return Error{Code::InvalidArgument,
+               fmt::format("{} is missing, and the token does not say it either", option)};
+}
+
+Result<> check_complete(const JoinArguments& arguments) {
+  if (arguments.control_url.empty()) return missing("--control URL");
+  if (arguments.name.empty()) return missing("--name");
+  if (arguments.facts.url.empty())
+    return missing("--url, where peers and clients reach this site,");
+  if (arguments.facts.tier.empty()) return missing("--tier");
+  if (arguments.facts.jurisdiction.empty()) return missing("--jurisdiction");
+  if (!arguments.facts.latitude) return missing("--latitude");
+  if (!arguments.facts.longitude) return missing("--longitude");
+  if (valid_name(arguments.name)) return {};
+  return Error{Code::InvalidArgument, "--name is no name of a site"};
+}
+
+// Options win over what came with the token.
+Result<> take_code(JoinArguments& arguments) {
+  if (arguments.token == "-") std::getline(std::cin, arguments.token);
+  PERIGEE_TRY(code, parse_join_code(arguments.token));
+  arguments.token = code.token;
+  if (arguments.control_url.empty()) arguments.control_url = code.control_url;
+  if (arguments.ca_sha256.empty()) arguments.ca_sha256 = code.ca_sha256;
+  if (arguments.name.empty()) arguments.name = code.name;
+  complete(arguments.facts, code.facts);
+  if (arguments.state_dir.empty()) arguments.state_dir = arguments.name;
+  return check_complete(arguments);
+}
+
 // Whatever can fail here must fail before the token is used up.
 Result<> prepare(JoinArguments& arguments) {
-  if (arguments.token == "-") std::getline(std::cin, arguments.token);
+  PERIGEE_CHECK(take_code(arguments));
   PERIGEE_TRY(url, net::parse_url(arguments.facts.url));
   if (arguments.listen.empty()) arguments.listen = url.endpoint.to_string();
   PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
   if (!arguments.replace && std::filesystem::exists(arguments.key_file())) {
-    return Error{
-        Code::AlreadyExists,
-        fmt::format("{} exists: this site has joined already; use --replace for a new key, "
-                    "or another --state-dir",
-                    arguments.key_file())};
+    return Error{Code::AlreadyExists,
+                 fmt::format("{} exists: this site has joined already. Run it by perigee site "
+                             "--config {}; --replace takes a new key, --state-dir another folder",
+                             arguments.key_file(), arguments.config_file())};
   }
   return {};
 }
@@ -179,42 +185,36 @@ Result<bool> write_files(const JoinArguments& arguments, const json::value& answ
   return written.has_value();
 }
 
+void show(const JoinArguments& arguments, const json::value& answer, bool fresh_config) {
+  if (arguments.format == OutputFormat::Json) {
+    json::object joined;
+    joined["site"] = arguments.name;
+    joined["grid"] = text_field(answer, "grid");
+    joined["key_file"] = arguments.key_file();
+    joined["config"] = arguments.config_file();
+    joined["config_written"] = fresh_config;
+    print(json::value(std::move(joined)));  // braces would make an array
+    return;
+  }
+  print(fmt::format("{} is part of grid {}.\n", arguments.name, text_field(answer, "grid")));
+  if (!fresh_config) {
+    print(fmt::format("{} was there already and is left as it is.\n", arguments.config_file()));
+  }
+  if (!arguments.run)
+    print(fmt::format("Next: perigee site --config {}\n", arguments.config_file()));
+}
+
 int join(JoinArguments& arguments) {
   if (auto prepared = prepare(arguments); !prepared) return report(prepared.error());
   auto answer = exchange_token(arguments);
   if (!answer) return report(answer.error());
   auto fresh_config = write_files(arguments, *answer);
   if (!fresh_config) return report(fresh_config.error());
-  if (arguments.format == OutputFormat::Json) {
-    json::object joined;
-    joined["site"] = arguments.name;
-    joined["grid"] = text_field(*answer, "grid");
-    joined["key_file"] = arguments.key_file();
-    joined["config"] = arguments.config_file();
-    joined["config_written"] = *fresh_config;
-    print(json::value(std::move(joined)));  // braces would make an array
-    return kExitOk;
-  }
-  print(fmt::format("{} is part of grid {}.\n", arguments.name, text_field(*answer, "grid")));
-  if (!*fresh_config) {
-    print(fmt::format("{} was there already and is left as it is.\n", arguments.config_file()));
-  }
-  print(fmt::format("Next: perigee site --config {}\n", arguments.config_file()));
-  return kExitOk;
+  show(arguments, *answer, *fresh_config);
+  return arguments.run ? run_site_daemon(arguments.config_file()) : kExitOk;
 }
 
 }  // namespace
-
-void add_site_token_command(CLI::App& site, int& exit_code) {
-  auto arguments = std::make_shared<TokenArguments>();
-  CLI::App* command =
-      add_admin_command(site, "token", "Create a token that lets one site join, once", *arguments);
-  command->add_option("--name", arguments->name, "The site that may join")->required();
-  command->add_option("--expires-in", arguments->expires_in, "90s, 15m, 12h, 30d")
-      ->capture_default_str();
-  command->footer("Example:\n  perigee site token --name metro-berlin --expires-in 15m");
-  command->callback([arguments, &exit_code] { exit_code = create_token(*arguments); });
-}
 
 void add_site_join_command(CLI::App& site, int& exit_code) {
   auto arguments = std::make_shared<JoinArguments>();
@@ -222,26 +222,25 @@ void add_site_join_command(CLI::App& site, int& exit_code) {
       site.add_subcommand("join", "Make this machine a site: token in, key and site.toml out");
   command->add_option("TOKEN", arguments->token, "From `perigee site token`; - reads it from stdin")
       ->required();
-  command->add_option("--control", arguments->control_url, "Control's URL")->required();
-  command->add_option("--name", arguments->name, "The name that the token was made for")
-      ->required();
-  add_site_facts(*command, arguments->facts);
+  command->add_option("--control", arguments->control_url, "Control's URL");
+  command->add_option("--name", arguments->name, "The name that the token was made for");
+  add_site_facts(*command, arguments->facts, FactsNeed::AsKnown);
   command->add_option("--listen", arguments->listen, "Address to listen on; default: as in --url");
-  command
-      ->add_option("--state-dir", arguments->state_dir,
-                   "Folder for the site's files; made if missing")
-      ->required();
+  command->add_option("--state-dir", arguments->state_dir,
+                      "Folder for the site's files, made if missing; default: its name");
   command->add_option("--models-dir", arguments->models_dir, "Folder of model files")
       ->capture_default_str();
   command->add_option("--ca-sha256", arguments->ca_sha256,
                       "Of the grid's authority, as the token's note says; else PERIGEE_CA_FILE");
   command->add_flag("--replace", arguments->replace, "Replace the key of an earlier join");
+  command->add_flag("--run", arguments->run, "Once joined, run the site's daemon here");
   add_output_option(*command, arguments->format);
   command->footer(
-      "Example:\n"
-      "  perigee site join pgj_... --control http://127.0.0.1:7000 --name metro-berlin \\\n"
-      "      --url http://127.0.0.1:8101 --tier metro --jurisdiction de \\\n"
-      "      --latitude 52.52 --longitude 13.40 --city Berlin --state-dir /var/lib/perigee-site");
+      "What the token says (perigee site token) need not be said again; an option wins over it.\n"
+      "Examples:\n"
+      "  perigee site join pgj_... --url https://metro-leipzig.example:8100 --run\n"
+      "  perigee site join pgj_... --url https://metro-leipzig.example:8100 \\\n"
+      "      --listen 0.0.0.0:8100 --state-dir /var/lib/perigee/site --models-dir /srv/models");
   command->callback([arguments, &exit_code] { exit_code = join(*arguments); });
 }
 

@@ -83,7 +83,7 @@ void add_sites_command(CLI::App& app, int& exit_code) {
   CLI::App* add = add_admin_command(*sites, "add", "Register a site before it joins, or change one",
                                     *arguments);
   add->add_option("SITE", arguments->name, "The site's name")->required();
-  add_site_facts(*add, arguments->facts);
+  add_site_facts(*add, arguments->facts, FactsNeed::All);
   add->callback([arguments, &exit_code] {
     exit_code =
         run_change(*arguments, {"PUT", arguments->path(), site_facts(arguments->facts).take()},

@@ -29,7 +29,8 @@ class ControlApiTest : public testing::Test {
     return {answer->status, answer->body, answer->revision, Code::Internal, ""};
   }
   std::string token_for(const std::string& site) {
-    const Reply made = call("POST", "join-tokens", R"({"site":")" + site + R"("})");
+    const Reply made =
+        call("POST", "join-tokens", R"({"site":")" + site + R"(","jurisdiction":"de"})");
     EXPECT_EQ(made.status, 201) << made.body;
     return json_text(made.body, "token");
   }
@@ -222,6 +223,21 @@ TEST_F(ControlApiTest, ARemovedSiteIsNoLongerTrusted) {
   call("DELETE", "sites/a");
   EXPECT_FALSE(table_->identity().authenticate("Bearer " + json_text(joined.body, "key")));
   EXPECT_NE(call("POST", "join", join_body(spare, "a")).body.find("unknown"), std::string::npos);
+}
+
+TEST_F(ControlApiTest, TheLawOfANewSiteIsTheWordOfWhoMadeItsToken) {
+  EXPECT_EQ(call("POST", "join-tokens", R"({"site":"cell-new"})").param, "jurisdiction")
+      << "a token for a site of no known law";
+  const Reply lied = call("POST", "join", join_body(token_for("cell-new"), "cell-new", "fr"));
+  EXPECT_EQ(lied.code, Code::FailedPrecondition);
+  EXPECT_EQ(lied.param, "jurisdiction");
+  EXPECT_EQ(call("GET", "sites/cell-new").code, Code::NotFound);
+  EXPECT_EQ(call("POST", "join", join_body(token_for("cell-new"), "cell-new")).status, 201);
+  const Reply again = call("POST", "join-tokens", R"({"site":"cell-new"})");
+  EXPECT_EQ(again.status, 201) << "it is registered by now";
+  EXPECT_EQ(json_text(again.body, "jurisdiction"), "de");
+  EXPECT_EQ(call("POST", "join-tokens", R"({"site":"cell-new","jurisdiction":"fr"})").code,
+            Code::FailedPrecondition);
 }
 
 TEST_F(ControlApiTest, EventsComeWholeInOrderAndWithoutTokens) {

@@ -74,7 +74,7 @@ class FollowerTest : public testing::Test {
     return wait_for(client.call({method, "/control/v1/" + path, body, ""}));
   }
   std::string join(const std::string& site) {
-    auto made = call("POST", "join-tokens", R"({"site":")" + site + R"("})");
+    auto made = call("POST", "join-tokens", R"({"site":")" + site + R"(","jurisdiction":"de"})");
     EXPECT_TRUE(made) << made.error().message;
     auto joined = call("POST", "join",
                        R"({"token":")" + json_text(*made, "token") + R"(","name":")" + site +

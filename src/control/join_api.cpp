@@ -70,17 +70,41 @@ Result<> check_host(const DirectorySnapshot& snapshot, const SiteRecord& site) {
 }
 
 // What the operator wrote of a site beforehand is law.
-Result<> check_facts(const SiteRecord& stored, const SiteRecord& site) {
-  const auto differs = [&stored](std::string_view field, std::string_view expected) {
-    return Error{Code::FailedPrecondition,
-                 "site " + stored.id.str() + " is registered with " + std::string{field} + " " +
-                     std::string{expected} + ": join with that, or have the operator change it",
-                 std::string{field}};
-  };
-  if (stored.jurisdiction != site.jurisdiction) {
-    return differs("jurisdiction", stored.jurisdiction.str());
+Error differs(const SiteId& site, std::string_view field, std::string_view expected) {
+  return Error{Code::FailedPrecondition,
+               "site " + site.str() + " is registered with " + std::string{field} + " " +
+                   std::string{expected} + ": join with that, or have the operator change it",
+               std::string{field}};
+}
+
+// Under which law a new site will stand: what the token's maker says, or what is registered.
+Result<JurisdictionId> law_of_token(const DirectorySnapshot& snapshot, const SiteId& site,
+                                    const JurisdictionId& asked) {
+  const auto stored = snapshot.sites.find(site);
+  if (stored == snapshot.sites.end()) {
+    if (!asked.empty()) return asked;
+    return Error{Code::InvalidArgument,
+                 "`jurisdiction` must be the law that site " + site.str() +
+                     " will stand under: it is not registered yet",
+                 "jurisdiction"};
   }
-  if (stored.tier != site.tier) return differs("tier", to_string(stored.tier));
+  const JurisdictionId& registered = stored->second.jurisdiction;
+  if (!asked.empty() && asked != registered) {
+    return differs(site, "jurisdiction", registered.str());
+  }
+  return registered;
+}
+
+Result<> check_facts(const JoinTokenRecord& token, const SiteRecord& site) {
+  if (token.jurisdiction == site.jurisdiction) return {};
+  return differs(site.id, "jurisdiction", token.jurisdiction.str());
+}
+
+Result<> check_facts(const SiteRecord& stored, const SiteRecord& site) {
+  if (stored.jurisdiction != site.jurisdiction) {
+    return differs(site.id, "jurisdiction", stored.jurisdiction.str());
+  }
+  if (stored.tier != site.tier) return differs(site.id, "tier", to_string(stored.tier));
   return {};
 }
 
@@ -100,9 +124,15 @@ Result<ApiAnswer> ControlApi::create_join_token(const Call& call) {
   JoinTokenRecord token;
   token.site = SiteId{fields.text("site", Need::Required, kNameBytesMax)};
   if (!valid_name(token.site.str())) fields.refuse("site", "the name of the site that will join");
+  const JurisdictionId asked{fields.text("jurisdiction", Need::Optional, kNameBytesMax)};
+  if (!asked.empty() && !valid_name(asked.str())) {
+    fields.refuse("jurisdiction", "the law that the site will stand under, as \"de\"");
+  }
   const std::int64_t seconds_valid =
       fields.integer("expires_in_s", Need::Optional, 1, kTokenSecondsMax, kTokenSecondsDefault);
   PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
+  PERIGEE_TRY(law, law_of_token(table_.snapshot(), token.site, asked));
+  token.jurisdiction = std::move(law);
   PERIGEE_CHECK(check_room("join tokens", table_.join_tokens().size(), kJoinTokensMax));
   const std::string text = make_key(KeyKind::JoinToken);
   token.hash = sha256(text);
@@ -164,6 +194,7 @@ Result<ApiAnswer> ControlApi::join(const Call& asked) {
     site.drained = stored->second.drained;
     if (site.city.empty()) site.city = stored->second.city;
   } else {
+    PERIGEE_CHECK(check_facts(token, site));
     PERIGEE_CHECK(check_room("sites", snapshot.sites.size(), kSitesMax));
   }
   std::string chain;

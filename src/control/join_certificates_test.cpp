@@ -27,7 +27,8 @@ class JoinCertificatesTest : public testing::Test {
     return api_.answer(request);
   }
   std::string token_for(const std::string& site) {
-    auto made = call("join-tokens", R"({"site":")" + site + R"("})", operator_key_);
+    auto made =
+        call("join-tokens", R"({"site":")" + site + R"(","jurisdiction":"de"})", operator_key_);
     EXPECT_EQ(json_text(made->body, "ca_sha256"), to_hex(authority_->fingerprint()));
     return json_text(made->body, "token");
   }

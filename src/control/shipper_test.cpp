@@ -78,7 +78,8 @@ class ShipperTest : public testing::Test {
   }
   void join() {
     operator_key_ = first_line(folder_.file("operator.key"));
-    auto made = call("POST", "join-tokens", R"({"site":"cell-a"})", operator_key_);
+    auto made =
+        call("POST", "join-tokens", R"({"site":"cell-a","jurisdiction":"de"})", operator_key_);
     ASSERT_TRUE(made) << made.error().message;
     auto joined = call("POST", "join",
                        R"({"token":")" + json_text(*made, "token") +

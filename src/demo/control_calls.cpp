@@ -65,7 +65,7 @@ Task<Result<std::string>> ControlCalls::make_key(TenantId tenant) {
 
 Task<Result<Joined>> ControlCalls::join(PlannedSite site, std::string site_url,
                                         std::string request) {
-  const json::object wish{{"site", site.name.str()}};
+  const json::object wish{{"site", site.name.str()}, {"jurisdiction", site.jurisdiction.str()}};
   GridCall ask = call("POST", "/join-tokens", json::serialize(wish));
   auto token = co_await text_of(std::move(ask), "token");
   if (!token) co_return std::move(token).error();

@@ -314,6 +314,7 @@ void read(JsonFields& fields, Dialect dialect, JoinTokenRecord& record) {
   record.id = fields.text("id", Need::Required, kNameBytesMax);
   if (dialect == Dialect::Row) record.hash = fields.digest("hash", Need::Required);
   record.site = name_in<SiteTag>(fields, "site", Need::Required);
+  record.jurisdiction = name_in<JurisdictionTag>(fields, "jurisdiction", Need::Optional);
   record.created = time_in(fields, "created_us");
   record.expires = time_in(fields, "expires_us");
   record.used = fields.flag("used");
@@ -324,6 +325,7 @@ std::string write(Dialect dialect, const JoinTokenRecord& record) {
   object.add("id", record.id);
   if (dialect == Dialect::Row) object.add("hash", to_hex(record.hash));
   object.add("site", record.site.str())
+      .add("jurisdiction", record.jurisdiction.str())
       .add("created_us", record.created.micros)
       .add("expires_us", record.expires.micros)
       .add("used", record.used);

@@ -107,6 +107,8 @@ struct JoinTokenRecord {
   std::string id;  // public: names the token
   Sha256 hash{};   // of the whole token text
   SiteId site;     // the name it lets join
+  JurisdictionId
+      jurisdiction;  // the law that site stands under: the operator's word, not the site's
   WallTime created;
   WallTime expires;
   bool used = false;  // kept until it expires, so that a replay is told apart

@@ -78,8 +78,8 @@ class RateSharing : public testing::Test {
     return outcome && *outcome ? **outcome : "";
   }
   std::unique_ptr<GateAtSite> join(const std::string& site) {
-    const std::string token =
-        json_text(call("POST", "join-tokens", R"({"site":")" + site + R"("})"), "token");
+    const std::string token = json_text(
+        call("POST", "join-tokens", R"({"site":")" + site + R"(","jurisdiction":"de"})"), "token");
     const std::string joined =
         call("POST", "join",
              R"({"token":")" + token + R"(","name":")" + site +

@@ -50,7 +50,7 @@ export class Grid {
     const folder = join(this.folder, name);
     mkdirSync(folder, { mode: 0o700 });
     for (const { model } of engines) await this.admin('PUT', `/models/${model}`, { kind: 'external' });
-    const { token } = await this.admin('POST', '/join-tokens', { site: name });
+    const { token } = await this.admin('POST', '/join-tokens', { site: name, jurisdiction });
     const joined = await call(`${this.url}/control/v1/join`, {
       method: 'POST',
       body: { token, name, url, tier: 'metro', jurisdiction, latitude: 52.5, longitude: 13.4, city: name },

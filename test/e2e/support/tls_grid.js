@@ -40,7 +40,7 @@ export class TlsGrid {
   }
 
   token(name) {
-    return JSON.parse(this.perigee('site', 'token', '--name', name, '-o', 'json'));
+    return JSON.parse(this.perigee('site', 'token', '--name', name, '--jurisdiction', 'de', '-o', 'json'));
   }
 
   join(name, token, { port, pin = token.ca_sha256, url = `https://127.0.0.1:${port}`, more = [] }) {
