@@ -146,17 +146,21 @@ class CandidateTable {
   ModelEntry& model_of(const Candidate& candidate) { return models_[candidate.model]; }
   const ModelEntry& model_of(const Candidate& candidate) const { return models_[candidate.model]; }
   const Candidate& at(std::uint32_t slot) const { return candidates_[slot]; }
-  const CandidateView& view(std::uint32_t slot, Instant now) const {
+  // `tick` is view_tick(now), counted once per decision: it is a division.
+  const CandidateView& view(std::uint32_t slot, std::int32_t tick, Instant now) const {
     CandidateView& view = views_[slot];
-    if (view.tick != view_tick(now)) {
-      view = view_of(candidates_[slot], states_[slot], now);
-    }
+    if (view.tick != tick) view = view_of(candidates_[slot], states_[slot], now);
     return view;
   }
-  // The filter of a view that is as of now: null when it has none, or view() would make it anew.
-  const PrefixFilter* held_by(std::uint32_t slot, Instant now) const {
+  const CandidateView& view(std::uint32_t slot, Instant now) const {
+    return view(slot, view_tick(now), now);
+  }
+  // As view() gave it last.
+  const CandidateView& viewed(std::uint32_t slot) const { return views_[slot]; }
+  // The filter of a view that is as of `tick`: null when it has none, or view() would make it anew.
+  const PrefixFilter* held_by(std::uint32_t slot, std::int32_t tick) const {
     const CandidateView& view = views_[slot];
-    return view.tick == view_tick(now) ? view.held : nullptr;
+    return view.tick == tick ? view.held : nullptr;
   }
   std::size_t slots() const { return candidates_.size(); }
   std::uint32_t jurisdiction(const JurisdictionId& id) const {

@@ -36,7 +36,7 @@ class Choice {
 
   const Candidate& candidate(Position i) const { return context_.candidates.at(eligible_[i].slot); }
   const CandidateView& view(Position i) const {
-    return context_.candidates.view(eligible_[i].slot, now_);
+    return context_.candidates.viewed(eligible_[i].slot);
   }
   Prediction prediction(Position i) const {
     return predict(candidate(i), view(i), scratch_.terms, eligible_[i].matched_blocks, now_);
@@ -292,7 +292,7 @@ class Consideration {
  public:
   Consideration(const PlanContext& context, const RouteRequest& request, Instant now,
                 PlanScratch& scratch)
-      : context_(context), request_(request), now_(now), scratch_(scratch) {}
+      : context_(context), request_(request), now_(now), tick_(view_tick(now)), scratch_(scratch) {}
 
   void run(const ModelEntry& model, bool with_rejected);
 
@@ -306,6 +306,7 @@ class Consideration {
   const PlanContext& context_;
   const RouteRequest& request_;
   Instant now_;
+  std::int32_t tick_;
   PlanScratch& scratch_;
   double time_left_ms_ = 0;
   double price_ceiling_ = 0;
@@ -368,10 +369,10 @@ void Consideration::fetch_ahead(const std::vector<std::uint32_t>& slots, std::si
   constexpr std::size_t kWordsAhead = 8;
   if (request_.prefix_blocks.empty()) return;
   if (i + kFilterAhead < slots.size()) {
-    __builtin_prefetch(context_.candidates.held_by(slots[i + kFilterAhead], now_));
+    __builtin_prefetch(context_.candidates.held_by(slots[i + kFilterAhead], tick_));
   }
   if (i + kWordsAhead >= slots.size()) return;
-  const PrefixFilter* held = context_.candidates.held_by(slots[i + kWordsAhead], now_);
+  const PrefixFilter* held = context_.candidates.held_by(slots[i + kWordsAhead], tick_);
   if (held != nullptr) held->prefetch(request_.prefix_blocks.front());
 }
 
@@ -384,7 +385,7 @@ void Consideration::run(const ModelEntry& model, bool with_rejected) {
   for (std::size_t i = 0; i < model.candidates.size(); ++i) {
     const std::uint32_t slot = model.candidates[i];
     fetch_ahead(model.candidates, i);
-    const CandidateView& view = context_.candidates.view(slot, now_);
+    const CandidateView& view = context_.candidates.view(slot, tick_, now_);
     const Rejection rejection = reject(slot, view);
     if (rejection != Rejection::None) {
       ++scratch_.rejections[static_cast<std::size_t>(rejection)];

@@ -84,7 +84,7 @@ class GatedGeneration final : public Generation, public EventSink {
   void hold(const Job& job) { job_ = std::make_shared<const Job>(job); }
   const Job* job() const { return job_.get(); }
   // Batch may be stopped: its job is kept, and what its client has. All else keeps nothing.
-  void run(Engine& engine) {
+  void run(const std::shared_ptr<Engine>& engine) {
     std::shared_ptr<const Job> job = job_;
     const bool batch = job->context.service_class == ServiceClass::Batch;
     if (!batch) job_.reset();
@@ -99,13 +99,15 @@ class GatedGeneration final : public Generation, public EventSink {
     tokens_before_ = tokens_;
     bool destroyed = false;
     bool* const outer = std::exchange(destroyed_, &destroyed);
-    auto inner = engine.start(*job, *this);
+    auto inner = engine->start(*job, *this);
     if (destroyed) {  // inside a call of the sink
       if (outer != nullptr) *outer = true;
       return;
     }
     destroyed_ = outer;
-    if (ticket_ != 0) inner_ = std::move(inner);
+    if (ticket_ == 0) return;
+    engine_ = engine;
+    inner_ = std::move(inner);
   }
   // False: not just now.
   bool stop() {
@@ -144,6 +146,7 @@ class GatedGeneration final : public Generation, public EventSink {
   AdmissionTicket ticket_ = 0;            // 0: not in the queue (any more)
   std::shared_ptr<const Job> job_;        // while it waits, or may wait again
   std::unique_ptr<Delivered> delivered_;  // of a batch stream
+  std::shared_ptr<Engine> engine_;        // of `inner_`, which the gate may have forgotten since
   std::unique_ptr<Generation> inner_;     // while it runs
   bool* destroyed_ = nullptr;             // while a call that may destroy it is on the stack
   std::uint32_t place_;                   // planned for; once released, where it runs
@@ -353,7 +356,7 @@ void AdmissionGate::run(GatedGeneration& generation) {
   ++place->running;
   place->prefilling += generation.prompt_tokens_;
   const std::shared_ptr<Engine> engine = place->engine;  // a sink's call may remove the place
-  generation.run(*engine);
+  generation.run(engine);
 }
 
 void AdmissionGate::first_token(GatedGeneration& generation) {
