@@ -1,15 +1,18 @@
 #include "proof/merkle.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <string>
+#include <utility>
+
+#include "proof/sha256_many.h"
+#include "proof/sha256_stream.h"
 
 namespace perigee::proof {
 namespace {
 
-constexpr char kLeaf = 0x00;
-constexpr std::uint8_t kNode = 0x01;
+constexpr std::string_view kLeafPrefix{"\x00", 1};
+constexpr std::string_view kNodePrefix{"\x01", 1};
 
 // Leaves [first, first + count) of a log; `first` is a multiple of the power of two that `count`
 // reaches, as in every split that the RFC makes.
@@ -41,6 +44,21 @@ Result<Sha256> range_hash(Range range, const HashReader& hashes) {
   return root;
 }
 
+std::string_view characters(const Sha256& first, std::size_t hashes) {
+  return {reinterpret_cast<const char*>(first.data()), hashes * first.size()};
+}
+
+// Of each pair; a last one without a right half has none yet.
+std::vector<Sha256> parents_of(const std::vector<Sha256>& row) {
+  static_assert(sizeof(Sha256) == std::tuple_size_v<Sha256>);  // pairs stand side by side
+  std::vector<Sha256> parents(row.size() / 2);
+  std::vector<std::string_view> pairs;
+  pairs.reserve(parents.size());
+  for (std::size_t i = 0; i < parents.size(); ++i) pairs.push_back(characters(row[2 * i], 2));
+  sha256_many(kNodePrefix, pairs, parents);
+  return parents;
+}
+
 Error beyond(std::string_view what) {
   return {Code::InvalidArgument, std::string{what} + " is beyond the log's end"};
 }
@@ -48,18 +66,25 @@ Error beyond(std::string_view what) {
 }  // namespace
 
 Sha256 leaf_hash(std::string_view leaf) {
-  thread_local std::string bytes;
-  bytes.assign(1, kLeaf);
-  bytes.append(leaf);
-  return sha256(bytes);
+  Sha256Stream stream;
+  stream.update(kLeafPrefix);
+  stream.update(leaf);
+  return stream.finish();
+}
+
+std::vector<Sha256> leaf_hashes(std::span<const std::string> leaves) {
+  const std::vector<std::string_view> texts{leaves.begin(), leaves.end()};
+  std::vector<Sha256> hashes(texts.size());
+  sha256_many(kLeafPrefix, texts, hashes);
+  return hashes;
 }
 
 Sha256 node_hash(const Sha256& left, const Sha256& right) {
-  std::array<std::uint8_t, 1 + 2 * std::tuple_size_v<Sha256>> bytes{kNode};
-  std::ranges::copy(left, bytes.begin() + 1);
-  std::ranges::copy(right, bytes.begin() + 1 + left.size());
-  // The bytes of an array of bytes, read as characters.
-  return sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  Sha256Stream stream;
+  stream.update(kNodePrefix);
+  stream.update(characters(left, 1));
+  stream.update(characters(right, 1));
+  return stream.finish();
 }
 
 Sha256 empty_root() { return sha256({}); }
@@ -87,16 +112,38 @@ Result<MerkleFrontier> MerkleFrontier::load(std::uint64_t leaves, const HashRead
   return frontier;
 }
 
-void MerkleFrontier::append(const Sha256& leaf, std::vector<Sha256>& stored) {
-  stored.push_back(leaf);
-  Sha256 hash = leaf;
-  for (std::uint64_t full = leaves_; (full & 1) != 0; full >>= 1) {
-    hash = node_hash(peaks_.back(), hash);
-    peaks_.pop_back();
-    stored.push_back(hash);
+// Of 2^level leaves; there is one if that bit is set in their number.
+const Sha256& MerkleFrontier::peak(unsigned level) const {
+  return peaks_[static_cast<std::size_t>(std::popcount(leaves_ >> level >> 1))];
+}
+
+// Level by level, so that all nodes of one are hashed side by side.
+void MerkleFrontier::append(std::span<const Sha256> leaves, std::vector<Sha256>& stored) {
+  const std::uint64_t all = leaves_ + leaves.size();
+  std::vector<std::vector<Sha256>> levels{{leaves.begin(), leaves.end()}};  // what is new in each
+  for (unsigned level = 0; all >> level >> 1 > leaves_ >> level >> 1; ++level) {
+    std::vector<Sha256> row;  // its first left half may be of before
+    if ((leaves_ >> level & 1) != 0) row.push_back(peak(level));
+    row.insert(row.end(), levels[level].begin(), levels[level].end());
+    levels.push_back(parents_of(row));
   }
-  peaks_.push_back(hash);
-  ++leaves_;
+  const auto found = [&](unsigned level, std::uint64_t index) {
+    const std::uint64_t before = leaves_ >> level;
+    return index < before ? peak(level) : levels[level][index - before];
+  };
+  for (std::uint64_t leaf = leaves_; leaf < all; ++leaf) {
+    stored.push_back(leaves[leaf - leaves_]);
+    const auto completed = static_cast<unsigned>(std::countr_one(leaf));
+    for (unsigned level = 1; level <= completed; ++level) {
+      stored.push_back(found(level, leaf >> level));
+    }
+  }
+  std::vector<Sha256> peaks;
+  for (unsigned level = 64; level-- > 0;) {
+    if ((all >> level & 1) != 0) peaks.push_back(found(level, (all >> level) - 1));
+  }
+  peaks_ = std::move(peaks);
+  leaves_ = all;
 }
 
 Sha256 MerkleFrontier::root() const {

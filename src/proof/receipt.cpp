@@ -1,7 +1,10 @@
 #include "proof/receipt.h"
 
 #include <charconv>
+#include <cstring>
 #include <span>
+
+#include "base/assert.h"
 
 namespace perigee::proof {
 namespace {
@@ -11,15 +14,18 @@ constexpr std::string_view kNone = "-";
 constexpr std::size_t kMarkDigits = 8;
 constexpr std::size_t kTraceDigits = 32;
 
+// Into memory of a size that is known before: a site writes thousands a second.
 class Writer {
  public:
-  Writer() {
-    constexpr std::size_t kUsual = 1024;
-    text_.reserve(kUsual);
-    text_.append(kFirstLine).append("\n");
+  explicit Writer(std::size_t bytes_max) : text_(bytes_max, '\0'), at_(text_.data()) {
+    put(kFirstLine);
+    put("\n");
   }
   Writer& add(std::string_view name, std::string_view value) {
-    text_.append(name).append(": ").append(value.empty() ? kNone : value).append("\n");
+    put(name);
+    put(": ");
+    put(value.empty() ? kNone : value);
+    put("\n");
     return *this;
   }
   template <std::integral Number>
@@ -29,20 +35,38 @@ class Writer {
     return add(name, std::string_view{digits.begin(), end});
   }
   Writer& add(std::string_view name, std::span<const std::uint8_t> bytes) {
-    text_.append(name).append(": ");
-    std::size_t at = text_.size();
-    text_.resize(at + 2 * bytes.size() + 1, '\n');
+    put(name);
+    put(": ");
     for (const std::uint8_t byte : bytes) {
-      text_[at++] = "0123456789abcdef"[byte >> 4];
-      text_[at++] = "0123456789abcdef"[byte & 15];
+      *at_++ = "0123456789abcdef"[byte >> 4];
+      *at_++ = "0123456789abcdef"[byte & 15];
     }
+    put("\n");
     return *this;
   }
-  std::string take() { return std::move(text_); }
+  std::string take() {
+    const auto size = static_cast<std::size_t>(at_ - text_.data());
+    PERIGEE_ASSERT(size <= text_.size());
+    text_.resize(size);
+    return std::move(text_);
+  }
 
  private:
+  void put(std::string_view part) {
+    std::memcpy(at_, part.data(), part.size());
+    at_ += part.size();
+  }
   std::string text_;
+  char* at_;
 };
+
+// Names of lines, numbers and hashes are less than the first part.
+std::size_t text_bytes_max(const Receipt& receipt) {
+  constexpr std::size_t kFixed = 1024;
+  return kFixed + receipt.grid.size() + receipt.site.str().size() + receipt.log.size() +
+         receipt.request_id.size() + receipt.trace.size() + receipt.tenant.str().size() +
+         receipt.jurisdiction.str().size() + receipt.model.str().size();
+}
 
 class Reader {
  public:
@@ -129,7 +153,7 @@ bool names_are_valid(const Receipt& receipt) {
 }  // namespace
 
 std::string receipt_text(const Receipt& receipt) {
-  Writer writer;
+  Writer writer{text_bytes_max(receipt)};
   writer.add("grid", receipt.grid)
       .add("site", receipt.site.str())
       .add("log", receipt.log)

@@ -9,6 +9,9 @@
 
 namespace perigee::proof {
 
+// Longer answers are hashed as they pass instead of being kept until they are.
+inline constexpr std::size_t kHashedLaterBytesMax = 4096;
+
 // What is the same for all receipts of a model while the directory stays.
 struct ReceiptFacts {
   JurisdictionId jurisdiction;
@@ -29,6 +32,7 @@ struct ReceiptDraft {
   WallTime ended;
   Usage usage;
   Sha256Stream response;
+  std::string whole;  // a short answer that is no stream, hashed later; empty: `response` has it
   std::uint32_t resumed_tokens = 0;
   Operation operation = Operation::Chat;
   Outcome outcome = Outcome::Abandoned;

@@ -86,7 +86,11 @@ class ReceiptedGeneration final : public Generation, public EventSink {
   }
   void on_finished(Finished finished) override {
     if (finished.usage.prompt_tokens > 0) draft_->usage = finished.usage;
-    if (!finished.body.empty()) draft_->response.update(finished.body);
+    if (!yielded_ && finished.body.size() <= proof::kHashedLaterBytesMax) {
+      draft_->whole = finished.body;
+    } else {
+      draft_->response.update(finished.body);
+    }
     yielded_ = true;
     finished.receipt = end(Outcome::Completed);
     sink_.on_finished(std::move(finished));

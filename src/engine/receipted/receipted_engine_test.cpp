@@ -77,10 +77,18 @@ TEST_F(ReceiptedEngineTest, GivesAReceiptForAWholeAnswer) {
   ASSERT_EQ(book.drafts.size(), 1U);
   proof::ReceiptDraft& draft = *book.drafts.front();
   EXPECT_EQ(draft.outcome, Outcome::Completed);
-  EXPECT_EQ(draft.response.finish(), sha256(R"({"a":1})"));
+  EXPECT_EQ(draft.whole, R"({"a":1})");
   EXPECT_EQ(draft.usage.completion_tokens, 4U);
   EXPECT_EQ(draft.trace, "0af7651916cd43dd8448eb211c80319c");
   EXPECT_EQ(draft.request_id, "req_1");
+}
+
+TEST_F(ReceiptedEngineTest, KeepsNoLongAnswerToHashItLater) {
+  const std::string body(proof::kHashedLaterBytesMax + 1, 'x');
+  serve({FakeEngine::Finish{Finished{body, Usage{12, 4, 3}, {}}}});
+  proof::ReceiptDraft& draft = *book.drafts.front();
+  EXPECT_EQ(draft.whole, "");
+  EXPECT_EQ(draft.response.finish(), sha256(body));
 }
 
 TEST_F(ReceiptedEngineTest, HashesWhatAStreamYields) {

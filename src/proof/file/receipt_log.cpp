@@ -209,8 +209,8 @@ Result<> ReceiptLog::write(std::span<const std::string> texts) {
   for (const std::string& text : texts) {
     bytes += text;
     append_number(ends, offset + bytes.size());
-    frontier_.append(leaf_hash(text), hashes);
   }
+  frontier_.append(leaf_hashes(texts), hashes);
   std::string hash_bytes;
   hash_bytes.reserve(hashes.size() * kHashBytes);
   for (const Sha256& hash : hashes) hash_bytes += characters(hash);

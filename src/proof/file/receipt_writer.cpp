@@ -5,17 +5,15 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "proof/sha256_many.h"
 
 namespace perigee::proof {
 namespace {
 
 constexpr std::int64_t kRetryAfterMs = 1000;
 
-// The client's bytes: what an ingress added is left out.
-Sha256 request_hash(const ReceiptDraft& draft) {
-  const std::string_view body = *draft.body;
-  const BodySpan& cut = draft.not_the_clients;
-  if (cut.size == 0) return sha256(body);
+// Of the client's bytes, when an ingress has added some, which are left out.
+Sha256 hash_without(std::string_view body, const BodySpan& cut) {
   Sha256Stream stream;
   stream.update(body.substr(0, cut.offset));
   stream.update(body.substr(cut.offset + cut.size));
@@ -132,11 +130,13 @@ void ReceiptWriter::run() {
 
 // True: it was full, and there may be more.
 bool ReceiptWriter::take_batch() {
-  while (texts_.size() < options_.batch) {
+  bool more = true;
+  while (entries_.size() < options_.batch) {
     std::optional<Work> work = queue_.try_pop();
-    if (!work) return false;
-    if (const auto* entry = std::get_if<Entry>(&*work)) {
-      texts_.push_back(text_of(*entry));
+    more = work.has_value();
+    if (!more) break;
+    if (auto* entry = std::get_if<Entry>(&*work)) {
+      entries_.push_back(std::move(*entry));
     } else if (std::holds_alternative<NewKey>(*work)) {
       new_key_.store(false, std::memory_order_release);
       unsigned_ = true;
@@ -144,10 +144,31 @@ bool ReceiptWriter::take_batch() {
       questions_.push_back(std::move(*work));
     }
   }
-  return true;
+  write_texts();
+  return more;
 }
 
-std::string ReceiptWriter::text_of(const Entry& entry) const {
+void ReceiptWriter::write_texts() {
+  std::vector<std::string_view> bodies;  // of each its request, then its answer if it is here
+  bodies.reserve(2 * entries_.size());
+  for (const Entry& entry : entries_) {
+    bodies.push_back(*entry.draft->body);
+    bodies.push_back(entry.draft->whole);
+  }
+  std::vector<Sha256> digests(bodies.size());
+  sha256_many({}, bodies, digests);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    ReceiptDraft& draft = *entries_[i].draft;
+    BodyHashes hashes{digests[2 * i], digests[2 * i + 1]};
+    const BodySpan& cut = draft.not_the_clients;
+    if (cut.size > 0) hashes.request = hash_without(*draft.body, cut);
+    if (draft.whole.empty()) hashes.response = draft.response.finish();
+    texts_.push_back(text_of(entries_[i], hashes));
+  }
+  entries_.clear();
+}
+
+std::string ReceiptWriter::text_of(Entry& entry, const BodyHashes& hashes) const {
   ReceiptDraft& draft = *entry.draft;
   Receipt receipt;
   receipt.grid = grid_;
@@ -168,8 +189,8 @@ std::string ReceiptWriter::text_of(const Entry& entry) const {
   receipt.ended = draft.ended;
   receipt.usage = draft.usage;
   receipt.resumed_tokens = draft.resumed_tokens;
-  receipt.request = request_hash(draft);
-  receipt.response = draft.response.finish();
+  receipt.request = hashes.request;
+  receipt.response = hashes.response;
   return receipt_text(receipt);
 }
 

@@ -68,6 +68,10 @@ class ReceiptWriter final : public ReceiptBook {
     std::uint64_t leaf = 0;
     Nonce nonce{};
   };
+  struct BodyHashes {
+    Sha256 request{};
+    Sha256 response{};
+  };
   struct ReceiptQuestion {
     ReceiptId id;
     OnReceipt answer;
@@ -85,7 +89,8 @@ class ReceiptWriter final : public ReceiptBook {
   bool ask(Work question);
   void run();
   bool take_batch();
-  std::string text_of(const Entry& entry) const;
+  void write_texts();
+  std::string text_of(Entry& entry, const BodyHashes& hashes) const;
   Result<> store(bool& appended);
   void answer_questions();
   Result<ReceiptEvidence> find(const ReceiptId& id) const;
@@ -102,7 +107,8 @@ class ReceiptWriter final : public ReceiptBook {
   std::size_t random_used_ = sizeof random_;
   // The writer's.
   std::unique_ptr<ReceiptLog> log_;
-  std::vector<std::string> texts_;
+  std::vector<Entry> entries_;
+  std::vector<std::string> texts_;  // theirs
   std::vector<Work> questions_;
   bool unsigned_ = false;  // signs although there is nothing to append
 

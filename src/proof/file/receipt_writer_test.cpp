@@ -71,6 +71,15 @@ TEST_F(ReceiptWriterTest, LeavesOutOfTheRequestWhatAnIngressAdded) {
   EXPECT_EQ(parse_receipt(evidence.receipt)->request, sha256(R"({"model":"m"})"));
 }
 
+TEST_F(ReceiptWriterTest, HashesAShortAnswerThatWasKept) {
+  const auto writer = open();
+  auto kept = draft();
+  kept->response = Sha256Stream{};
+  kept->whole = "a whole answer";
+  const std::string id = give(*writer, std::move(kept));
+  EXPECT_EQ(parse_receipt(find(*writer, id)->receipt)->response, sha256("a whole answer"));
+}
+
 TEST_F(ReceiptWriterTest, SignsManyReceiptsAtOnce) {
   ReceiptWriterOptions options;
   options.batch = 100;

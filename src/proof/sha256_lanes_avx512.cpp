@@ -1,0 +1,10 @@
+#include "proof/sha256_lanes.h"
+
+namespace perigee::proof::internal {
+
+void compress_16(std::uint32_t* state, const std::uint32_t* words);
+void compress_16(std::uint32_t* state, const std::uint32_t* words) {
+  Lanes<16>::compress(state, words);
+}
+
+}  // namespace perigee::proof::internal
