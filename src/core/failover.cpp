@@ -9,6 +9,9 @@ constexpr double kFirstTargets = 4;
 constexpr double kBeginTargets = 2;
 constexpr double kFirstForecasts = 4;
 constexpr double kFirstDeviations = 5;
+constexpr double kTiedLeast_ms = 250;  // a pause that a reader of a stream begins to notice
+constexpr double kTiedForecasts = 2;
+constexpr double kTiedDeviations = 2;
 constexpr double kNextPaces = 40;
 constexpr double kNextForecasts = 20;
 constexpr double kNextLeast_ms = 2'000;  // a machine that does other things may stand so long
@@ -76,7 +79,26 @@ Instant Failover::beside_at() const {
   if (!streams_ || !resumable_ || exhausted() || attempts_ >= options_->attempts_max / 2) {
     return Instant::max();
   }
+  // One that ties two engines at a time and kills both would be done with after half as many.
+  if (begun_ && hedges() && fruitless_ > options_->fruitless_max / 2) return Instant::max();
   return std::max(first_->overtake_at, not_before_);
+}
+
+// When a second one may start beside a first that is not to be blamed.
+void Failover::hedge(Running& running, const AttemptForecast& forecast,
+                     std::optional<Duration> after, Instant now) const {
+  if (!options_->hedge || !streams_) return;
+  if (begun_) {
+    const double alone_ms = std::max(0.0, forecast.ttft_ms - forecast.queue_ms);
+    const double ms = std::max(
+        kTiedLeast_ms, kTiedForecasts * alone_ms + kTiedDeviations * forecast.uncertainty_ms);
+    after = from_ms(std::min(ms, 1e9));
+  } else if (attempts_ > 1) {
+    return;
+  }
+  if (!after || now + *after >= running.overtake_at) return;
+  running.overtake_at = now + *after;
+  running.why = Why::Hedge;
 }
 
 Failover::Decision Failover::decide(Instant now) const {
@@ -112,17 +134,15 @@ void Failover::started(Side side, CandidateIndex candidate, const AttemptForecas
   ++fruitless_;
   not_before_ = Instant::min();
   if (side == Side::First) {
-    if (hedge_after && options_->hedge && !begun_ && attempts_ == 1) {
-      running.overtake_at = std::min(running.overtake_at, now + *hedge_after);
-      running.why = Why::Hedge;
-    }
+    hedge(running, forecast, hedge_after, now);
     first_ = running;
     overtaken_ = 0;
     return;
   }
   // The first was silent: for a hedge not long enough to say anything of it.
   running.why = hedges() ? Why::Hedge : Why::Silent;
-  running.drop_at = now + patience;  // it has to prove itself
+  const bool tied = begun_ && running.why == Why::Hedge;
+  if (!tied) running.drop_at = now + patience;  // it has to prove itself
   if (running.why == Why::Silent && overtaken_ < kOvertakenMost) ++overtaken_;
   second_ = running;
 }
@@ -143,6 +163,12 @@ void Failover::no_candidate(Duration ready_in, Instant now) {
 void Failover::displaced(Instant now) {
   displaced_ = true;
   shown_ = now;
+}
+
+bool Failover::look_again(Instant now) {
+  if (first_ || over_ || refused_ || not_before_ <= now) return false;
+  not_before_ = now;
+  return true;
 }
 
 bool Failover::showed(Side side, Instant now) {
@@ -168,6 +194,11 @@ void Failover::failed(Side side, Code code, Instant now) {
   std::optional<Running>& ended = side == Side::First ? first_ : second_;
   failed_.push_back(ended->candidate);
   ended.reset();
+  const bool full = code == Code::ResourceExhausted && has_place();
+  if (full) {  // a full engine made nothing: time alone bounds how often it is asked
+    --attempts_;
+    --fruitless_;
+  }
   if (side == Side::Second) {
     not_before_ = now + first_->patience;
     return;
@@ -183,11 +214,6 @@ void Failover::failed(Side side, Code code, Instant now) {
   not_before_ = Instant::min();  // that nobody could overtake it does not hold back its successor
   refused_ = code == Code::ResourceExhausted;
   away_ = code == Code::Unavailable;
-  if (has_place() &&
-      refused_) {  // a full engine made nothing: time alone bounds how often it is asked
-    --attempts_;
-    --fruitless_;
-  }
   const bool resumes = begun_ && resumable_;
   if (begun_ && !resumable_) over_ = true;
   if (!may_retry(code)) {

@@ -48,7 +48,7 @@ struct FailoverOptions {
   // waits for twice its class's time to the first token if that is longer. 0: it waits for nothing.
   Duration begin_within = seconds{2};
   Duration resume_within = seconds{30};
-  bool hedge = true;     // act on RoutePlan::hedge_after
+  bool hedge = true;     // act on RoutePlan::hedge_after, and stand in two queues once begun
   bool overtake = true;  // start a second attempt beside one that is silent for too long
 };
 
@@ -57,6 +57,7 @@ struct AttemptForecast {
   double ttft_ms = 0;
   double uncertainty_ms = 0;
   double tpot_ms = 0;
+  double queue_ms = 0;  // of ttft_ms: for prompts ahead and for a slot
 };
 
 class Failover {
@@ -97,6 +98,10 @@ class Failover {
   // Its site sends the first attempt away, failed() follows: it was let in once, so that refusals
   // for load do not end it before `resume_within`, as if it had begun.
   void displaced(Instant now);
+  // Somebody who could not take it may be able to now: an engine is ready, a peer is back. What
+  // waits for nobody in particular asks at once. Not what was refused: it waits for room. Returns
+  // whether it does.
+  bool look_again(Instant now);
   // What was shown can't be resumed by anybody: from now on a failure ends the request.
   void lost_track() { resumable_ = false; }
   // Nothing more is to be tried.
@@ -106,7 +111,7 @@ class Failover {
   bool holds_first() const { return second_ && overtaken_ >= kOvertakenMost; }
   bool begun() const { return begun_; }  // the client has got something
   // Whether a second attempt would be a hedge: the first is late, but not to be blamed.
-  bool hedges() const { return first_ && first_->why == Why::Hedge && !begun_; }
+  bool hedges() const { return first_ && first_->why == Why::Hedge; }
   std::uint32_t attempts() const { return attempts_; }
 
   // Whether another engine may do better: the fault is not the request's.
@@ -128,6 +133,8 @@ class Failover {
   Duration begin_within() const;
   Instant beside_at() const;
   Duration first_patience(const AttemptForecast& forecast) const;
+  void hedge(Running& running, const AttemptForecast& forecast, std::optional<Duration> after,
+             Instant now) const;
   Duration next_patience(const AttemptForecast& forecast) const;
 
   const FailoverOptions* options_;

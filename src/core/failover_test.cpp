@@ -330,5 +330,92 @@ TEST_F(FailoverTest, AForwardedRequestDoesNotWaitForAnEngine) {
   EXPECT_EQ(failover.decide(now_).action, Action::GiveUp);
 }
 
+class TiedTest : public FailoverTest {
+ protected:
+  // A stream whose engine has died, and that goes on at 2.
+  Failover resumed(const AttemptForecast& forecast) {
+    Failover failover = make(ServiceClass::Standard);
+    start(failover, 1);
+    failover.showed(Side::First, now_);
+    failover.failed(Side::First, Code::Unavailable, now_);
+    EXPECT_EQ(failover.decide(now_).action, Action::Start);
+    failover.started(Side::First, 2, forecast, std::nullopt, now_);
+    return failover;
+  }
+};
+
+TEST_F(TiedTest, AStreamThatHasBegunStandsInTwoQueuesAndBlamesNobody) {
+  Failover failover =
+      resumed({.ttft_ms = 3'100, .uncertainty_ms = 10, .tpot_ms = 20, .queue_ms = 3'000});
+  EXPECT_EQ(after_waiting(failover), Action::StartBeside);
+  EXPECT_EQ(waited_, milliseconds{250}) << "a queue is no reason to wait in it alone";
+  EXPECT_EQ(failover.tried(), (std::vector<CandidateIndex>{1, 2}));
+  failover.started(Side::Second, 3, kForecast, std::nullopt, now_);
+  EXPECT_FALSE(failover.holds_first());
+  EXPECT_EQ(failover.decide(now_).until - now_, options_.first_token_max - milliseconds{250})
+      << "the second may stand in a queue as long as the first";
+  EXPECT_FALSE(failover.showed(Side::Second, now_)) << "it only stood in a queue";
+  EXPECT_EQ(after_waiting(failover), Action::StartBeside) << "that stands still";
+  EXPECT_EQ(waited_, seconds{4});
+}
+
+TEST_F(TiedTest, WaitsAsLongAsThePromptIsExpectedToTake) {
+  Failover failover =
+      resumed({.ttft_ms = 900, .uncertainty_ms = 50, .tpot_ms = 20, .queue_ms = 400});
+  EXPECT_EQ(after_waiting(failover), Action::StartBeside);
+  EXPECT_EQ(waited_, milliseconds{1'100});
+}
+
+TEST_F(TiedTest, ARefusalByTheSecondCountsForNothing) {
+  Failover failover = resumed(kForecast);
+  const std::uint32_t attempts = failover.attempts();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(after_waiting(failover), Action::StartBeside);
+    failover.started(Side::Second, 3, kForecast, std::nullopt, now_);
+    failover.failed(Side::Second, Code::ResourceExhausted, now_);
+  }
+  EXPECT_EQ(failover.attempts(), attempts);
+}
+
+TEST_F(TiedTest, KeepsHalfOfItsAttemptsForEnginesThatReallyFail) {
+  Failover failover = resumed(kForecast);
+  failover.failed(Side::First, Code::Unavailable, now_);
+  std::uint32_t alone = 0;
+  while (failover.decide(now_).action == Action::Start) {
+    failover.started(Side::First, 2, kForecast, std::nullopt, now_);
+    const Failover::Decision next = failover.decide(now_);
+    if (next.until - now_ > seconds{2}) ++alone;
+    failover.failed(Side::First, Code::Unavailable, now_);
+  }
+  EXPECT_EQ(alone, options_.fruitless_max / 2);
+}
+
+TEST_F(TiedTest, AForwardedStreamStandsInOneQueue) {
+  options_.hedge = false;
+  options_.overtake = false;
+  Failover failover = resumed(kForecast);
+  EXPECT_EQ(after_waiting(failover), Action::DropFirst);
+}
+
+TEST_F(FailoverTest, AsksAtOnceWhenSomebodyIsBackAndNotWhereItWaitsForRoom) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  EXPECT_FALSE(failover.look_again(now_)) << "it has somebody";
+  failover.showed(Side::First, now_);
+  failover.failed(Side::First, Code::Unavailable, now_);
+  for (int i = 0; i < 5; ++i) {
+    failover.no_candidate(Duration{}, now_);
+    ASSERT_EQ(after_waiting(failover), Action::Start);
+  }
+  failover.no_candidate(Duration{}, now_);
+  EXPECT_EQ(failover.decide(now_).until - now_, seconds{1});
+  EXPECT_TRUE(failover.look_again(now_));
+  EXPECT_EQ(failover.decide(now_).action, Action::Start);
+  failover.started(Side::First, 2, kForecast, std::nullopt, now_);
+  failover.failed(Side::First, Code::ResourceExhausted, now_);
+  failover.no_candidate(Duration{}, now_);
+  EXPECT_FALSE(failover.look_again(now_)) << "everybody is full";
+}
+
 }  // namespace
 }  // namespace perigee

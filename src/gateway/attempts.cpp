@@ -12,12 +12,14 @@ struct Attempts::Attempt {
           const RouteRequest& route, bool relay_field)
       : stream(events, relay_field),
         report(parts.router, parts.clock, index, route),
-        candidate(index) {}
+        candidate(index),
+        began(parts.clock.now()) {}
 
   EventStream stream;
   AttemptReport report;
   CandidateIndex candidate;
   std::string_view reason;
+  Instant began;
   bool resumes = false;  // goes on after what another has made
   bool hedges = false;
   bool shown = false;
@@ -32,7 +34,8 @@ namespace {
 AttemptForecast forecast_of(const Prediction& prediction) {
   return {.ttft_ms = prediction.ttft_ms,
           .uncertainty_ms = prediction.uncertainty_ms,
-          .tpot_ms = prediction.tpot_ms};
+          .tpot_ms = prediction.tpot_ms,
+          .queue_ms = prediction.wait_ms + prediction.slot_ms};
 }
 
 Error too_slow() { return Error{Code::DeadlineExceeded, "the engine did not answer in time"}; }
@@ -138,7 +141,9 @@ void Attempts::show(Side side) {
     if (begun) {
       log::info("a stream goes on at another engine", {{"request_id", job_.context.request_id},
                                                        {"site", server_->site},
-                                                       {"gap_ms", to_ms(now - shown_)}});
+                                                       {"gap_ms", to_ms(now - shown_)},
+                                                       {"before_ms", to_ms(first_->began - shown_)},
+                                                       {"attempts", failover_.attempts()}});
     }
   }
   shown_ = now;
@@ -211,7 +216,7 @@ void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Du
   attempt = std::make_unique<Attempt>(parts_, events_, planned.candidate, route_, relay_field_);
   attempt->reason = planned.reason;
   attempt->resumes = failover_.begun();
-  attempt->hedges = side == Side::Second && failover_.hedges();
+  attempt->hedges = side == Side::Second && failover_.hedges() && !failover_.begun();
   failover_.started(side, planned.candidate, forecast_of(planned.prediction), hedge_after, now);
   Engine* engine = parts_.engines.find(planned.candidate);
   if (engine == nullptr) {
@@ -242,6 +247,10 @@ Finished& Attempts::finished() {
   // The usage of an answer that began elsewhere is not what this attempt did.
   first_->report.served(first_->resumes ? Usage{} : end.usage);
   return end;
+}
+
+void Attempts::look_again() {
+  if (failover_.look_again(parts_.clock.now())) events_.notify();
 }
 
 void Attempts::leave_local() {

@@ -67,6 +67,9 @@ class Attempts {
   Error& error() { return *error_; }
   Refused refused() const { return refused_; }  // why, when that error is a refusal for load
 
+  // An engine or a peer is ready that was not: what waits for somebody asks at once.
+  void look_again();
+
   // Ends the attempts at engines of this site, as if refused for load: the answer goes on
   // elsewhere, and that of a peer ends with an error (429) that lets its ingress go on. For a site
   // that is being drained: its engines must be known as drained before.

@@ -309,6 +309,12 @@ PERIGEE_OUT_OF_FRAME void Inference::observe(const Run& run) {
                           run.first_token, run.usage);
 }
 
+void Inference::look_again() {
+  for (Run* run : runs_) {
+    if (run->attempts != nullptr) run->attempts->look_again();
+  }
+}
+
 void Inference::leave_local_engines() {
   for (Run* run : runs_) {
     if (run->attempts != nullptr) run->attempts->leave_local();

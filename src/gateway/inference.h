@@ -84,6 +84,9 @@ class Inference {
   // end with an error (429) that their ingress resumes from, and that counts against nobody's
   // breaker. For draining, once the router knows these engines as drained.
   void leave_local_engines();
+  // An engine or a peer takes work that did not: what waits because nobody could take it asks at
+  // once, instead of when its pause is over.
+  void look_again();
   // For x-request-id, when the client gave none.
   std::string new_request_id();
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "core/opening.h"
 #include "engine/engine.h"
 #include "peer/neighbours.h"
 
@@ -269,6 +270,7 @@ void PeerExchange::missed(Peer& peer, const Error& error) {
 // Tells the router what is known of the peer's models.
 void PeerExchange::publish(Peer& peer) {
   std::set<CandidateId> now_published;
+  bool opened = false;
   for (const ModelDigest& model : peer.digest.models) {
     CandidateState state;
     state.id = CandidateId{peer.record.id, EngineId{}, model.model};
@@ -290,6 +292,7 @@ void PeerExchange::publish(Peer& peer) {
     }
     const auto held = peer.held.find(model.model);
     if (held != peer.held.end()) state.held = held->second.filter;
+    opened = opens(parts_.router, state) || opened;
     auto index = parts_.router.update(state, parts_.clock.now());
     if (!index) continue;
     parts_.engines.set(*index, peer.engine);
@@ -301,6 +304,7 @@ void PeerExchange::publish(Peer& peer) {
     parts_.router.remove(id);
   }
   peer.published = std::move(now_published);
+  if (opened && parts_.opened) parts_.opened();
 }
 
 void PeerExchange::forget(Peer& peer) {

@@ -62,6 +62,7 @@ class PeerExchange {
     // A remote site as an Engine: made by the composition root, which knows the adapter.
     std::function<std::shared_ptr<Engine>(const net::Endpoint&)> make_engine;
     std::function<Digest()> own_digest;  // with all filters
+    std::function<void()> opened = {};   // a peer takes work of a model that did not
   };
   PeerExchange(Parts parts, PeerOptions options);
   ~PeerExchange();

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "core/opening.h"
 
 namespace perigee {
 namespace {
@@ -224,12 +225,16 @@ void LocalEngines::publish(const EngineProcess& process) {
   const bool known = parts_.router.find(state.id).has_value();
   if (known) gate(spec.model).update(spec.name, state.healthy, state.load);
   if (known) gate(spec.model).add_share(state.load);
+  const bool opened = opens(parts_.router, state);
   auto index = parts_.router.update(state, parts_.clock.now());
-  if (!index || known) return;
-  HttpEngineOptions options;
-  options.endpoint = process.endpoint();
-  parts_.engines.set(*index, make_engine(spec.name, spec.model, true, std::move(options)));
-  gate(spec.model).update(spec.name, state.healthy, state.load);
+  if (!index) return;
+  if (!known) {
+    HttpEngineOptions options;
+    options.endpoint = process.endpoint();
+    parts_.engines.set(*index, make_engine(spec.name, spec.model, true, std::move(options)));
+    gate(spec.model).update(spec.name, state.healthy, state.load);
+  }
+  if (opened && parts_.opened) parts_.opened();
 }
 
 void LocalEngines::publish(const External& external) {
@@ -245,17 +250,21 @@ void LocalEngines::publish(const External& external) {
   const bool gated = engine.slots > 0;
   const bool known = parts_.router.find(state.id).has_value();
   if (known && gated) gate(engine.model).update(engine.name, state.healthy, state.load);
+  const bool opened = opens(parts_.router, state);
   auto index = parts_.router.update(state, parts_.clock.now());
-  if (!index || known) return;
-  HttpEngineOptions options;
-  options.endpoint = engine.url.endpoint;
-  options.base_path = engine.url.base_path;
-  options.authorization = external.authorization;
-  options.upstream_model = engine.upstream_model;
-  options.trusted = false;
-  options.salts_cache = engine.cache_salt;
-  parts_.engines.set(*index, make_engine(engine.name, engine.model, gated, std::move(options)));
-  if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
+  if (!index) return;
+  if (!known) {
+    HttpEngineOptions options;
+    options.endpoint = engine.url.endpoint;
+    options.base_path = engine.url.base_path;
+    options.authorization = external.authorization;
+    options.upstream_model = engine.upstream_model;
+    options.trusted = false;
+    options.salts_cache = engine.cache_salt;
+    parts_.engines.set(*index, make_engine(engine.name, engine.model, gated, std::move(options)));
+    if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
+  }
+  if (opened && parts_.opened) parts_.opened();
 }
 
 void LocalEngines::forget(const EngineId& name, const ModelId& model) {

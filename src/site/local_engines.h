@@ -53,6 +53,7 @@ class LocalEngines {
     std::function<void()> changed;  // load or state of an engine has changed
     // Each engine as the gateway is to use it: receipts are given round it.
     std::function<std::shared_ptr<Engine>(const ModelId&, std::shared_ptr<Engine>)> receipted;
+    std::function<void()> opened = {};  // an engine takes work that did not
   };
   // `config` must outlive it.
   LocalEngines(Parts parts, const SiteConfig& config);

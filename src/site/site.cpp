@@ -236,7 +236,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                           },
                           [this](const ModelId& model, std::shared_ptr<Engine> engine) {
                             return receipts.wrap(model, std::move(engine));
-                          }},
+                          },
+                          [this] { inference->look_again(); }},
       config);
   PeerOptions options;
   options.self = config.name;
@@ -258,7 +259,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                                     [this] {
                                       if (peers) look_at_breakers();
                                       return digest();
-                                    }},
+                                    },
+                                    [this] { inference->look_again(); }},
                 std::move(options));
   control::FollowerOptions following;
   following.url = config.control_url;

@@ -197,7 +197,8 @@ void World::launch(std::uint32_t number, Side side, const PlannedAttempt& planne
   flight.failover->started(side, candidate,
                            {.ttft_ms = expected.ttft_ms,
                             .uncertainty_ms = expected.uncertainty_ms,
-                            .tpot_ms = expected.tpot_ms},
+                            .tpot_ms = expected.tpot_ms,
+                            .queue_ms = expected.wait_ms + expected.slot_ms},
                            hedge_after, at(now_));
   (side == Side::First ? flight.first : flight.second) = id;
   log("flight {} of client {}: attempt {} {} > {} from token {}{}", number, flight.client, id,

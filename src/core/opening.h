@@ -1,0 +1,17 @@
+// Whether news of a candidate are what requests wait for that nobody could take.
+#pragma once
+
+#include "core/router.h"
+
+namespace perigee {
+
+// `next` may take work, and what the router knows of that candidate so far may not. Ask before
+// Router::update().
+inline bool opens(const Router& router, const CandidateState& next) {
+  if (!next.healthy || next.drained) return false;
+  const auto index = router.find(next.id);
+  const CandidateState* known = index ? router.candidate(*index) : nullptr;
+  return known == nullptr || !known->healthy || known->drained;
+}
+
+}  // namespace perigee
