@@ -9,9 +9,12 @@
 //     released and the difference when it ends (VTC with length prediction; weights of the paper).
 //     A tenant that comes back is lifted to the least counter of those that wait, or, when none
 //     waits, to that of the last who waited, so that idleness saves up nothing
-//   3 among the tenants within `fair_slack_tokens` of the least counter, earliest due first. "Due"
-//     is when the first token must come: the client's deadline less the time to decode, or, without
-//     one, the class's target for the time to first token
+//   3 among the tenants whose counter is ahead of the least by no more than the request that they
+//     would release (and by `fair_slack_tokens` at most), earliest due first. So whoever comes new
+//     waits for two releases of each other tenant at most, however many these have waiting, and
+//     however short those are: a bound in tokens alone would let a flood of short ones go first.
+//     "Due" is when the first token must come: the client's deadline less the time to decode, or,
+//     without one, the class's target for the time to first token
 //   4 starvation is bounded: what waited longer than its class's target is overdue, and one release
 //     in kOverdueEvery goes to the longest overdue of any class. So m overdue requests before it
 //     delay a batch request by at most m * kOverdueEvery releases, whatever the classes above do,
@@ -78,7 +81,8 @@ struct AdmissionOptions {
   std::uint32_t idle_tenants_max = 1'024;
   // Two batches of 8,192 tokens (llm-d's calibration): one is computed, one is ready behind it.
   std::uint64_t prefill_ahead_tokens = 16'384;  // of each engine
-  // How far a tenant's counter may be ahead while its request is due earlier: one such batch.
+  // How far a tenant's counter may be ahead while its request is due earlier: by that request, and
+  // by one such batch at most.
   double fair_slack_tokens = 8'192;
   // What waited longer is refused by expire() and next(): its caller has given up. 0: never.
   Duration wait_max{};

@@ -173,6 +173,30 @@ TEST(AdmissionQueue, AFloodDelaysItsOwnTenantOnly) {
   EXPECT_LT(to_ms(other.wait_predicted), 300);
 }
 
+// Issue 5: 48 short requests fit into a slack of 8,192 tokens, and went before another tenant's
+// one.
+TEST(AdmissionQueue, WhoComesNewToAFloodOfShortRequestsWaitsForTwoOfThem) {
+  for (const bool due_first : {true, false}) {
+    AdmissionQueue queue = queue_of({.slots = 4, .prefill_tokens_per_s = 1e6, .decode_ms = 1});
+    std::vector<AdmissionTicket> running = fill(queue, "flood");
+    for (int i = 0; i < 48; ++i) {
+      ASSERT_EQ(queue.offer(of("flood", ServiceClass::Standard, 30, 32), kStart).verdict,
+                Verdict::Queued);
+    }
+    const Instant later = kStart + milliseconds{100};  // due after all of the flood
+    AdmissionRequest request = of("other", ServiceClass::Standard, 30, 32);
+    if (due_first) request.deadline = later + seconds{1};
+    for (int turn_of_other = 0; turn_of_other < 5; ++turn_of_other) {
+      const AdmissionAnswer other = queue.offer(request, later);
+      ASSERT_EQ(other.verdict, Verdict::Queued);
+      EXPECT_LT(to_ms(other.wait_predicted), 3 * 32) << "of it, too, is thought no more";
+      int before = 0;
+      while (turn(queue, running, later) != other.ticket) ++before;
+      EXPECT_LE(before, 2) << turn_of_other;
+    }
+  }
+}
+
 TEST(AdmissionQueue, RefusesEarlyWhatCanNotMeetItsDeadline) {
   AdmissionQueue queue = queue_of();
   AdmissionRequest request = of("a", ServiceClass::Batch, 1000, 100);  // 0.1 s + 1 s

@@ -265,11 +265,11 @@ std::uint32_t WaitingTable::find(AdmissionTicket ticket, Place place) const {
 }
 
 std::uint32_t WaitingTable::first(std::uint8_t number, double slack) const {
-  const double most = least_counter(number) + slack;
+  const double least = least_counter(number);
   std::uint32_t found = kNone;
   for (const std::uint32_t slot : levels_[number].tenants) {
     const TenantLevel& own = tenants_[slot].levels[number];
-    if (own.counter > most) continue;
+    if (own.counter > least + std::min(slack, at(own.soonest).work)) continue;
     if (found == kNone) {
       found = own.soonest;
       continue;
@@ -283,7 +283,7 @@ std::uint32_t WaitingTable::first(std::uint8_t number, double slack) const {
   return found;
 }
 
-WorkAhead WaitingTable::ahead_up_to(double counter, std::uint32_t tenant,
+WorkAhead WaitingTable::ahead_up_to(double counter, double slack, std::uint32_t tenant,
                                     std::uint8_t number) const {
   WorkAhead ahead;
   for (std::uint8_t above = 0; above < number; ++above) {
@@ -292,7 +292,9 @@ WorkAhead WaitingTable::ahead_up_to(double counter, std::uint32_t tenant,
   }
   for (const std::uint32_t slot : levels_[number].tenants) {
     const TenantLevel& other = tenants_[slot].levels[number];
-    const double behind = slot == tenant ? other.work : counter - other.counter;
+    const double one = other.work / other.requests;
+    const double behind =
+        slot == tenant ? other.work : counter + std::min(slack, one) - other.counter;
     if (behind <= 0) continue;
     const double share = other.work > 0 ? std::min(1.0, behind / other.work) : 1;
     ahead.requests += share * other.requests;
@@ -302,12 +304,11 @@ WorkAhead WaitingTable::ahead_up_to(double counter, std::uint32_t tenant,
 }
 
 WorkAhead WaitingTable::ahead(std::uint32_t tenant, std::uint8_t level, double slack) const {
-  const double reached = counter(tenant, level) + work(tenant, level) + slack;
-  return ahead_up_to(reached, tenant, level);
+  return ahead_up_to(counter(tenant, level) + work(tenant, level), slack, tenant, level);
 }
 
 WorkAhead WaitingTable::ahead_of_stranger(std::uint8_t level, double slack) const {
-  return ahead_up_to(least_counter(level) + slack, kNoTenant, level);
+  return ahead_up_to(least_counter(level), slack, kNoTenant, level);
 }
 
 std::uint32_t WaitingTable::heaviest(std::uint8_t level) const {

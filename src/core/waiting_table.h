@@ -68,7 +68,8 @@ class WaitingTable {
   AdmissionTicket ticket(std::uint32_t position) const;
   std::uint32_t find(AdmissionTicket ticket, Place place) const;  // kNone when it is not there
 
-  // First of `level` in the order of counters and due times.
+  // First of `level` in the order of counters and due times. A tenant stands among those whose due
+  // times count while its counter is ahead of the least by at most its next request, and `slack`.
   std::uint32_t first(std::uint8_t level, double slack) const;
   std::uint32_t oldest(std::uint8_t level) const { return levels_[level].oldest; }
   std::uint32_t newest(std::uint8_t level) const { return levels_[level].newest; }
@@ -143,7 +144,8 @@ class WaitingTable {
   void link_due(std::uint32_t position, TenantLevel& own);
   void unlink_idle(std::uint32_t tenant);
   double least_counter(std::uint8_t level) const;
-  WorkAhead ahead_up_to(double counter, std::uint32_t tenant, std::uint8_t level) const;
+  WorkAhead ahead_up_to(double counter, double slack, std::uint32_t tenant,
+                        std::uint8_t level) const;
 
   std::uint32_t idle_tenants_max_;
   std::vector<Node> nodes_;

@@ -1,5 +1,5 @@
-// What one tenant can learn of another, with real inference; and what stays on disk: no prompt and no
-// completion, whatever breaks.
+// What one tenant can learn of another, or take from it, with real inference; and what stays on disk:
+// no prompt and no completion, whatever breaks.
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -79,6 +79,38 @@ test('a prompt of one tenant is never warm for another, and says so to nobody', 
     headers: { 'perigee-hop': '1', 'perigee-tenant': 'acme', 'perigee-cache-salt': '00' } });
   assert.equal(forged.status, 400, forged.text);
   assert.match(forged.text, /only sites send it/);
+});
+
+// Issue 5. Counted, not timed: what a tenant waits for is what is served before it.
+test('a tenant that floods a site with short requests does not keep another from its share', { timeout: 120_000 }, async () => {
+  const slots = 6;
+  const clients = 48;
+  let flooding = true;
+  let served = 0;
+  const flood = Array.from({ length: clients }, async (_, i) => {
+    for (let turn = 0; flooding; ++turn) {
+      const { status, text, headers } = await ask(near, grid.key, `Tell me of sites, ${i}.${turn}`, { max_tokens: 32 });
+      if (status === 200) ++served;
+      else assert.equal(status, 429, text);
+      if (status === 429) await new Promise((again) => setTimeout(again, Number(headers.get('retry-after-ms') ?? 1000)));
+    }
+  });
+  await until('the flood is up', () => served > 2 * clients);
+  const asked = 10;
+  const before = served;
+  for (let i = 0; i < asked; ++i) {
+    const { status, text } = await ask(near, rival, `One question, ${i}`, { max_tokens: 32 });
+    assert.equal(status, 200, text);
+  }
+  const meanwhile = served - before;
+  flooding = false;
+  await Promise.all(flood);
+  console.log(`# ${meanwhile} of the flood were served while ${asked} of the other tenant were`);
+  // Each waits for two releases at most, then runs beside what has the other slots, which ends about
+  // once meanwhile. In the order of arrival all other clients of the flood would come before it.
+  const fair = asked * (2 + 2 * slots);
+  assert.ok(fair < asked * (clients - slots) / 2, 'the bound tells the two apart');
+  assert.ok(meanwhile <= fair, `${meanwhile} of the flood came before ${asked} of the other tenant: at most ${fair} may`);
 });
 
 function* files(folder) {
