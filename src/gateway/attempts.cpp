@@ -89,7 +89,8 @@ Attempts::State Attempts::advance() {
 Attempts::State Attempts::give_up(Instant now) {
   second_.reset();
   first_.reset();
-  if (error_ == nullptr || (route_.deadline && now >= *route_.deadline)) {
+  const bool late = route_.deadline && now >= *route_.deadline;
+  if (error_ == nullptr || (late && !ended_)) {
     error_ = std::make_unique<Error>(Error{Code::DeadlineExceeded, "the deadline is past"});
   }
   return State::Failed;
@@ -237,6 +238,7 @@ std::string Attempts::take(std::uint32_t& tokens) {
 }
 
 void Attempts::written() {
+  if (first_ == nullptr) return;                      // it went away meanwhile
   failover_.showed(Side::First, parts_.clock.now());  // a slow client is no slow engine
   if (std::exchange(resume_, false) && first_->generation != nullptr) first_->generation->resume();
 }
@@ -251,6 +253,16 @@ Finished& Attempts::finished() {
 
 void Attempts::look_again() {
   if (failover_.look_again(parts_.clock.now())) events_.notify();
+}
+
+void Attempts::end(Error error) {
+  ended_ = true;
+  failover_.give_up();
+  second_.reset();
+  first_.reset();
+  error_ = std::make_unique<Error>(std::move(error));
+  refused_ = Refused::No;
+  events_.notify();
 }
 
 void Attempts::leave_local() {

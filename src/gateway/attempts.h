@@ -70,6 +70,9 @@ class Attempts {
   // An engine or a peer is ready that was not: what waits for somebody asks at once.
   void look_again();
 
+  // Ends the request with this error, whatever its attempts are at.
+  void end(Error error);
+
   // Ends the attempts at engines of this site, as if refused for load: the answer goes on
   // elsewhere, and that of a peer ends with an error (429) that lets its ingress go on. For a site
   // that is being drained: its engines must be known as drained before.
@@ -106,6 +109,7 @@ class Attempts {
   Refused refused_ = Refused::No;
   bool relay_field_;
   bool resume_ = false;  // the engine was asked to pause
+  bool ended_ = false;   // by end()
 };
 
 }  // namespace perigee

@@ -315,6 +315,14 @@ void Inference::look_again() {
   }
 }
 
+void Inference::end_refused(const DirectorySnapshot& directory) {
+  for (Run* run : runs_) {
+    if (run->attempts == nullptr || !run->meter) continue;
+    auto stands = still_stands(directory, run->meter->tenant(), run->meter->key_id());
+    if (!stands) run->attempts->end(std::move(stands).error());
+  }
+}
+
 void Inference::leave_local_engines() {
   for (Run* run : runs_) {
     if (run->attempts != nullptr) run->attempts->leave_local();

@@ -84,6 +84,10 @@ class Inference {
   // end with an error (429) that their ingress resumes from, and that counts against nobody's
   // breaker. For draining, once the router knows these engines as drained.
   void leave_local_engines();
+  // Ends, with the error that a new request would get, what runs for keys and tenants that the
+  // directory does not let in any more. It is metered up to what was delivered. What other sites
+  // sent here is theirs to end.
+  void end_refused(const DirectorySnapshot& directory);
   // An engine or a peer takes work that did not: what waits because nobody could take it asks at
   // once, instead of when its pause is over.
   void look_again();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/headers.h"
+#include "identity/identity.h"
 
 namespace perigee {
 namespace {
@@ -19,6 +20,31 @@ std::string listed(const List& list, Name name) {
 }
 
 }  // namespace
+
+Result<> still_stands(const DirectorySnapshot& directory, const TenantId& tenant,
+                      std::string_view key_id) {
+  const auto refused = [](std::string message) {
+    return Error{Code::Unauthenticated, std::move(message)};
+  };
+  const std::string issuer = issuer_of_account(key_id);
+  const auto key = directory.keys.find(std::string{key_id});
+  if (!issuer.empty() ? !directory.issuers.contains(issuer) : key == directory.keys.end()) {
+    return refused("what this request was authorised by was removed while it ran");
+  }
+  if (issuer.empty() && key->second.revoked) {
+    return refused("this API key was revoked: ask the operator for a new one");
+  }
+  if (tenant.str().empty()) return {};  // an operator's
+  const auto owner = directory.tenants.find(tenant);
+  if (owner == directory.tenants.end()) {
+    return refused("this API key's tenant was removed: ask the operator for a new one");
+  }
+  if (owner->second.suspended) {
+    return Error{Code::PermissionDenied,
+                 "tenant " + tenant.str() + " is suspended: contact the operator"};
+  }
+  return {};
+}
 
 bool allows_model(const KeyScope& scope, const ModelId& model) {
   return scope.models.empty() || std::ranges::find(scope.models, model) != scope.models.end();

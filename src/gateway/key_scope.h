@@ -1,4 +1,5 @@
-// What the scope of a key lets one request be. Errors say what the key allows.
+// What the scope of a key lets one request be, and whether the key still stands while it runs.
+// Errors say what the key allows.
 #pragma once
 
 #include <optional>
@@ -23,5 +24,10 @@ Result<ServiceClass> allowed_class(const KeyScope& scope, std::optional<ServiceC
 Result<std::vector<JurisdictionId>> both_allow(const std::vector<JurisdictionId>& bound,
                                                std::string_view whose,
                                                std::vector<JurisdictionId> wanted);
+
+// Whether what runs for this key, or for this token's account, may run on by what the directory
+// says now: as Identity would refuse it, but for an expiry, which no running answer is ended by.
+Result<> still_stands(const DirectorySnapshot& directory, const TenantId& tenant,
+                      std::string_view key_id);
 
 }  // namespace perigee

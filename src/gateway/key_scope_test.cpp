@@ -19,6 +19,31 @@ std::vector<JurisdictionId> laws(std::initializer_list<const char*> names) {
   return all;
 }
 
+TEST(KeyScope, WhatRunsForARevokedKeyOrASuspendedTenantMayNotRunOn) {
+  DirectorySnapshot directory;
+  const TenantId acme{"acme"};
+  directory.tenants[acme] = TenantRecord{};
+  directory.keys["k1"] = KeyRecord{};
+  directory.issuers["corp"] = IssuerRecord{};
+  const auto code = [&](std::string_view key_id) {
+    const auto stands = still_stands(directory, acme, key_id);
+    return stands ? std::optional<Code>{} : stands.error().code;
+  };
+  EXPECT_EQ(code("k1"), std::nullopt);
+  EXPECT_EQ(code("iss:corp:abc"), std::nullopt);
+  EXPECT_EQ(code("k2"), Code::Unauthenticated);
+  EXPECT_EQ(code("iss:other:abc"), Code::Unauthenticated);
+  directory.tenants[acme].suspended = true;
+  EXPECT_EQ(code("k1"), Code::PermissionDenied);
+  EXPECT_EQ(code("iss:corp:abc"), Code::PermissionDenied);
+  directory.tenants[acme].suspended = false;
+  directory.keys["k1"].revoked = true;
+  EXPECT_EQ(code("k1"), Code::Unauthenticated);
+  EXPECT_TRUE(still_stands(directory, TenantId{}, "iss:corp:abc")) << "an operator's";
+  directory.tenants.clear();
+  EXPECT_EQ(code("iss:corp:abc"), Code::Unauthenticated);
+}
+
 TEST(KeyScope, AnEmptyScopeBindsNothing) {
   EXPECT_TRUE(check_model(KeyScope{}, ModelId{"m"}));
   EXPECT_EQ(*allowed_class(KeyScope{}, std::nullopt), Standard);

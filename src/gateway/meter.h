@@ -45,6 +45,8 @@ class Meter {
     record_->completion_tokens = usage.completion_tokens;
     record_->outcome = Outcome::Completed;
   }
+  const TenantId& tenant() const { return record_->tenant; }
+  const std::string& key_id() const { return record_->key_id; }
   void fail() { record_->outcome = Outcome::Failed; }
 
  private:

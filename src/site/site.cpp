@@ -300,6 +300,7 @@ Result<> Site::Parts::follow_rates(const std::string& credential) {
 void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot) {
   directory = snapshot;
   keys.update(*snapshot);
+  inference->end_refused(*snapshot);
   follow_receipts();
   if (server) identity.cut_former_members(*server, *snapshot);
   engines->follow(*snapshot);

@@ -5,19 +5,26 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Grid } from './support/grid.js';
 import { stop, until } from './support/process.js';
-import { StubEngine, good } from './support/stub_engine.js';
+import { StubEngine, chunk, event, good } from './support/stub_engine.js';
 
 let stub;
 let grid;
 const sites = [];
 
+// Says a word every 20 ms until its caller leaves.
+function endless(json, response) {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const talk = setInterval(() => response.write(event(chunk('word '))), 20);
+  response.on('close', () => clearInterval(talk));
+}
+
 before(async () => {
   stub = await StubEngine.start();
-  stub.on('m', good).on('other', good).on('french', good);
+  stub.on('m', good).on('other', good).on('french', good).on('endless', endless);
   grid = await Grid.start();
   for (let i = 0; i < 6; ++i) {
     const french = i === 5;
-    const engines = [stub.engine('m'), stub.engine('other'), ...(french ? [{ ...stub.engine('french'), slots: 4 }] : [])];
+    const engines = [stub.engine('m'), stub.engine('other'), stub.engine('endless'), ...(french ? [{ ...stub.engine('french'), slots: 4 }] : [])];
     sites.push(await grid.addSite(`s${i}`, { engines, jurisdiction: french ? 'fr' : 'de', law: french ? 'fr' : 'de' }));
   }
 });
@@ -79,6 +86,60 @@ test('a revoked key and a suspended tenant are refused at all sites within a sec
   }
   console.log('# ms until all six sites refuse, the worst of five:', JSON.stringify(worst));
   assert.ok(worst.revoke < 1000 && worst.suspend < 1000, JSON.stringify(worst));
+});
+
+// A stream of `model` with `key`: gives `ended`, which resolves to all that came.
+async function streamed(site, key) {
+  const response = await fetch(`${site.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'endless', stream: true, messages: [{ role: 'user', content: 'Hi' }] }),
+  });
+  assert.equal(response.status, 200);
+  const reader = response.body.getReader();
+  const first = Buffer.from((await reader.read()).value).toString();
+  const ended = (async () => {
+    let text = first;
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) text += Buffer.from(piece.value).toString();
+    return text;
+  })();
+  return { ended, cancel: () => reader.cancel().catch(() => {}) };
+}
+
+test('what runs for a revoked key or a suspended tenant ends at all sites within a second, with an error', async () => {
+  await grid.admin('PUT', '/tenants/watched', {});
+  const ends = async (key, end, code) => {
+    const running = await Promise.all(sites.map((site) => streamed(site, key)));
+    const began = performance.now();
+    await end();
+    const texts = await Promise.all(running.map(({ ended }) => ended));
+    const took = performance.now() - began;
+    for (const text of texts) {
+      assert.ok(!text.includes('[DONE]'), text);
+      const { error } = JSON.parse(text.trim().split('data: ').at(-1));
+      assert.equal(error.code, code, JSON.stringify(error));
+    }
+    assert.ok(took < 1000, `${took} ms`);
+    return Math.round(took);
+  };
+  const refusal = async (key) => (await ask(sites[0], key)).error?.code;
+  const made = () => grid.admin('POST', '/keys', { tenant: 'watched' });
+  const known = (key) => everywhere('all sites know the key', async (site) => (await ask(site, key)).status === 200);
+  const [kept, stolen] = [await made(), await made()];
+  await known(kept.key);
+  await known(stolen.key);
+  const other = await streamed(sites[0], grid.key);
+  const revoke = await ends(stolen.key, () => grid.admin('DELETE', `/keys/${stolen.id}`), 'invalid_api_key');
+  assert.equal(await refusal(stolen.key), 'invalid_api_key');
+  const suspend = await ends(kept.key, () => grid.admin('POST', '/tenants/watched/suspend'), 'permission_denied');
+  assert.equal(await refusal(kept.key), 'permission_denied');
+  console.log('# ms until all streams had ended: revoked', revoke, 'suspended', suspend);
+  let mine = false;
+  other.ended.then(() => { mine = true; });
+  assert.equal((await ask(sites[0], grid.key)).status, 200);
+  assert.ok(!mine, "another tenant's stream goes on");
+  await other.cancel();
+  await Promise.all(stub.of('endless').map(({ left }) => left));
 });
 
 test('both keys of a rotation work, then the old one ends; last use becomes known', async () => {
