@@ -194,7 +194,7 @@ void Failover::failed(Side side, Code code, Instant now) {
   std::optional<Running>& ended = side == Side::First ? first_ : second_;
   failed_.push_back(ended->candidate);
   ended.reset();
-  const bool full = code == Code::ResourceExhausted && has_place();
+  const bool full = code == Code::ResourceExhausted && has_place() && fruitless_ > 0;
   if (full) {  // a full engine made nothing: time alone bounds how often it is asked
     --attempts_;
     --fruitless_;

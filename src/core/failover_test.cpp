@@ -377,6 +377,16 @@ TEST_F(TiedTest, ARefusalByTheSecondCountsForNothing) {
   EXPECT_EQ(failover.attempts(), attempts);
 }
 
+TEST_F(FailoverTest, WhatIsSentAwayAfterItsLastTokenWasShownGoesOn) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  failover.showed(Side::First, now_);
+  failover.displaced(now_);
+  failover.failed(Side::First, Code::ResourceExhausted, now_);
+  EXPECT_EQ(failover.decide(now_).action, Action::Start);
+  EXPECT_EQ(failover.attempts(), 1U);
+}
+
 TEST_F(TiedTest, KeepsHalfOfItsAttemptsForEnginesThatReallyFail) {
   Failover failover = resumed(kForecast);
   failover.failed(Side::First, Code::Unavailable, now_);
