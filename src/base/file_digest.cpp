@@ -62,17 +62,29 @@ Result<Sha256> sha256_of_file(const std::string& path, const std::atomic<bool>* 
   return digest;
 }
 
-Result<> check_file_digest(const std::string& path, const std::string& expected,
-                           const std::atomic<bool>* cancelled) {
-  Sha256 wanted{};
-  if (!from_hex(expected, wanted)) {
-    return Error{Code::InvalidArgument, "a digest is 64 hexadecimal digits"};
-  }
-  PERIGEE_TRY(digest, sha256_of_file(path, cancelled));
+namespace {
+
+Result<Sha256> parse_digest(const std::string& hex) {
+  Sha256 digest{};
+  if (from_hex(hex, digest)) return digest;
+  return Error{Code::InvalidArgument, "a digest is 64 hexadecimal digits"};
+}
+
+}  // namespace
+
+Result<> check_digest(const std::string& path, const Sha256& digest, const std::string& expected) {
+  PERIGEE_TRY(wanted, parse_digest(expected));
   if (digest == wanted) return {};
   return Error{Code::FailedPrecondition, path + " is not the file that was meant: its SHA-256 is " +
                                              to_hex(digest) + ", not " + expected +
                                              "; copy it again, or correct the model's entry"};
+}
+
+Result<> check_file_digest(const std::string& path, const std::string& expected,
+                           const std::atomic<bool>* cancelled) {
+  PERIGEE_CHECK(parse_digest(expected));  // before minutes of reading
+  PERIGEE_TRY(digest, sha256_of_file(path, cancelled));
+  return check_digest(path, digest, expected);
 }
 
 }  // namespace perigee

@@ -14,8 +14,9 @@ namespace perigee {
 Result<Sha256> sha256_of_file(const std::string& path,
                               const std::atomic<bool>* cancelled = nullptr);
 
-// FailedPrecondition unless the file has this digest (64 hexadecimal digits): what says so names
-// both.
+// FailedPrecondition unless this is the digest (64 hexadecimal digits): what says so names both.
+Result<> check_digest(const std::string& path, const Sha256& digest, const std::string& expected);
+// The same of the file's.
 Result<> check_file_digest(const std::string& path, const std::string& expected,
                            const std::atomic<bool>* cancelled = nullptr);
 

@@ -19,6 +19,8 @@ namespace {
 struct EngineFlags {
   std::string model;
   std::string sha256;
+  std::string public_key;
+  std::string signature;
   std::string name;
   std::string listen;
   std::string log_level = "info";
@@ -37,6 +39,14 @@ void add_flags(CLI::App& command, EngineFlags& flags) {
   command
       .add_option("--sha256", flags.sha256, "Digest that the file must have, else it is not loaded")
       ->type_name("HEX");
+  auto* key = command.add_option("--public-key", flags.public_key,
+                                 "Ed25519 key (PEM) that must have signed the file, else it is not "
+                                 "loaded");
+  key->type_name("FILE");
+  command
+      .add_option("--signature", flags.signature, "Its signature (default: the file's, with .sig)")
+      ->type_name("FILE")
+      ->needs(key);
   command.add_option("--name", flags.name, "Model id that requests name")->required();
   command.add_option("--listen", flags.listen, "unix:PATH or a loopback HOST:PORT")->required();
   command.add_option("--slots", flags.slots, "Answers made at the same time")
@@ -93,7 +103,7 @@ Result<engine_server::EngineOptions> engine_options(const EngineFlags& flags) {
   options.listen = endpoint;
   options.name = flags.name;
   options.model.path = flags.model;
-  options.sha256 = flags.sha256;
+  options.trust = {flags.sha256, flags.public_key, flags.signature};
   options.model.gpu_layers = flags.gpu_layers;
   options.batcher.slots = flags.slots;
   options.batcher.cached_prefixes =

@@ -71,6 +71,8 @@ Result<> read_site(TomlTable& table, SiteConfig& config) {
   config.state_dir = state_dir;
   PERIGEE_TRY(models_dir, table.path("models_dir", "models"));
   config.models_dir = models_dir;
+  PERIGEE_TRY(model_public_key, table.path("model_public_key", ""));
+  config.model_public_key = model_public_key;
   return table.finish(kManual);
 }
 

@@ -51,6 +51,15 @@ TEST(SiteConfig, ReadsAWholeFile) {
   EXPECT_EQ(config->engines[0].url.base_path, "/v1");
 }
 
+TEST(SiteConfig, FindsTheKeyOfModelsBesideTheFile) {
+  std::string text{kGood};
+  text.insert(text.find("state_dir"), "model_public_key = \"models.pem\"\n");
+  auto config = parse(text);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->model_public_key, "/etc/perigee/models.pem");
+  EXPECT_EQ(parse(kGood)->model_public_key, "");
+}
+
 struct Bad {
   std::string text;
   std::string message;

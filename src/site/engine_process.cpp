@@ -53,6 +53,9 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
     if (!spec.model_sha256.empty()) {
       options.arguments.insert(options.arguments.end(), {"--sha256", spec.model_sha256});
     }
+    if (!spec.model_public_key.empty()) {
+      options.arguments.insert(options.arguments.end(), {"--public-key", spec.model_public_key});
+    }
     if (spec.context_tokens > 0) {
       options.arguments.insert(options.arguments.end(),
                                {"--context", std::to_string(spec.context_tokens)});

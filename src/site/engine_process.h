@@ -20,6 +20,7 @@ struct EngineSpec {
   ModelId model;
   std::string model_path;
   std::string model_sha256;  // hex: another file is not loaded; empty: any is
+  std::string model_public_key;  // a file: what it did not sign is not loaded; empty: all is
   std::string socket_path;
   std::uint32_t slots = 8;
   std::uint32_t threads = 1;

@@ -120,6 +120,7 @@ std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory)
       spec.model = placement.model;
       spec.model_path = (std::filesystem::path{config_.models_dir} / model->second.file).string();
       spec.model_sha256 = model->second.sha256;
+      spec.model_public_key = config_.model_public_key;
       spec.socket_path = config_.state_dir + "/" + name + ".sock";
       spec.slots = placement.slots;
       spec.threads = placement.threads;

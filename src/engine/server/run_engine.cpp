@@ -13,7 +13,6 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "base/file_digest.h"
 #include "base/log.h"
 #include "engine/server/engine_server.h"
 
@@ -74,9 +73,7 @@ class EngineProcess {
     llama::ModelOptions model_options = options_.model;
     model_options.cancelled = &cancelled_;
     Loaded loaded;
-    if (!options_.sha256.empty()) {
-      PERIGEE_CHECK(check_file_digest(model_options.path, options_.sha256, &cancelled_));
-    }
+    PERIGEE_CHECK(check_weights(model_options.path, options_.trust, &cancelled_));
     PERIGEE_TRY(model, llama::Model::load(model_options));
     loaded.model = std::move(model);
     PERIGEE_TRY(batcher,

@@ -6,13 +6,14 @@
 #include "base/instant.h"
 #include "base/result.h"
 #include "engine/llama/batcher.h"
+#include "engine/server/weights_check.h"
 #include "net/endpoint.h"
 
 namespace perigee::engine_server {
 
 struct EngineOptions {
   llama::ModelOptions model;
-  std::string sha256;    // of the model file, hex: another one is not loaded; empty: any is
+  WeightsTrust trust;    // in the model's file
   std::string name;      // the model id that it serves
   net::Endpoint listen;  // a Unix socket (made with mode 0600) or a loopback address
   llama::BatcherOptions batcher;
