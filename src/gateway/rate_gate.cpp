@@ -104,6 +104,12 @@ std::shared_ptr<RateGate::Account> RateGate::account_of(const CallerBounds& boun
   auto found = accounts_.find(bounds.account);
   if (found == accounts_.end()) {
     if (accounts_.size() >= kAccountsMax) return nullptr;
+    // Whoever holds an issuer's keys makes as many subjects as it likes: never at the cost of all.
+    if (const std::string issuer = issuer_of_account(bounds.account); !issuer.empty()) {
+      std::size_t& subjects = subjects_[issuer];
+      if (subjects >= kSubjectsMax) return nullptr;
+      ++subjects;
+    }
     auto made = std::make_shared<Account>();
     made->name = bounds.account;
     found = accounts_.emplace(bounds.account, std::move(made)).first;
@@ -126,9 +132,14 @@ std::int64_t RateGate::tokens_of(const RateDemand& demand) const {
   return static_cast<std::int64_t>(std::ceil(demand.prompt_tokens * scale_)) + demand.output_tokens;
 }
 
+void RateGate::forget(const std::string& account) {
+  const auto subjects = subjects_.find(issuer_of_account(account));
+  if (subjects != subjects_.end() && --subjects->second == 0) subjects_.erase(subjects);
+}
+
 std::optional<RateTicket> RateGate::try_take(const std::shared_ptr<Account>& account,
-                                             const RateDemand& demand, std::int64_t tokens) {
-  const Instant now = clock_.now();
+                                             const RateDemand& demand, std::int64_t tokens,
+                                             Instant now) {
   if (now >= until_) {  // nobody vouches for more than what was spent already
     for (Side& side : account->sides) side.share.give_back(0, now);
   }
@@ -141,8 +152,8 @@ std::optional<RateTicket> RateGate::try_take(const std::shared_ptr<Account>& acc
   return RateTicket{*this, account, demand.prompt_tokens, reserved};
 }
 
-Error RateGate::refusal(Account& account, std::int64_t tokens, bool answered) const {
-  const Instant now = clock_.now();
+// `now` as try_take() failed with it: later, what it lacked may be there.
+Error RateGate::refusal(Account& account, std::int64_t tokens, Instant now) const {
   const bool by_requests = !account.requests().allows(1, now);
   Side& side = by_requests ? account.requests() : account.tokens();
   const std::int64_t units = by_requests ? 1 : tokens;
@@ -155,7 +166,7 @@ Error RateGate::refusal(Account& account, std::int64_t tokens, bool answered) co
                             " per minute, over the whole grid, ";
   Error error{Code::ResourceExhausted, "", "",
               std::chrono::duration_cast<milliseconds>(wait).count()};
-  if (answered) {
+  if (linked_) {
     error.message = limit + "is reached: " + std::to_string(units) + " asked for, " +
                     std::to_string(side.figures(now)->remaining) +
                     " left. Repeat later, or ask the operator for a higher limit.";
@@ -184,13 +195,18 @@ Task<Result<RateTicket>> RateGate::admit(std::shared_ptr<const CallerBounds> bou
   }
   const std::int64_t tokens = most > 0 ? std::min(tokens_of(demand), most) : std::int64_t{0};
   std::uint64_t mine = 0;  // the report that asks for it
+  bool late = false;       // no answer came in time
   for (;;) {
-    auto ticket = try_take(account, demand, tokens);
+    const Instant now = clock_.now();
+    auto ticket = try_take(account, demand, tokens, now);
     if (ticket) {
       state = ticket->state();
       co_return std::move(*ticket);
     }
-    if (!linked_ || (mine != 0 && answered_ >= mine) || is_dry(*account, tokens)) break;
+    if (late || !linked_ || (mine != 0 && answered_ >= mine) || is_dry(*account, tokens)) {
+      state = RateState{account->requests().figures(now), account->tokens().figures(now)};
+      co_return refusal(*account, tokens, now);
+    }
     if (mine == 0) {
       mine = sent_ + 1;
       if (account->requests().limit > 0) account->requests().wanted += 1;
@@ -199,11 +215,8 @@ Task<Result<RateTicket>> RateGate::admit(std::shared_ptr<const CallerBounds> bou
     }
     Waiter waiter{waiters_, executor_, kAnswerMax};
     auto waited = co_await waiter.timer.async_wait(kAwait);
-    if (!std::get<0>(waited)) break;  // no answer came
+    late = !std::get<0>(waited);
   }
-  const Instant now = clock_.now();
-  state = RateState{account->requests().figures(now), account->tokens().figures(now)};
-  co_return refusal(*account, tokens, linked_);
 }
 
 // Keeps what it spends in some seconds, asks for more before that runs out, gives back the rest.
@@ -230,6 +243,7 @@ RateReport RateGate::report() {
         entry->second.use_count() == 1 && std::ranges::all_of(account.sides, [this](Side& side) {
           return side.wanted == 0 && side.share.idle(sent_at_);
         });
+    if (unused) forget(entry->first);
     entry = unused ? accounts_.erase(entry) : std::next(entry);
   }
   return report;

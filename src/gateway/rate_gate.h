@@ -68,6 +68,8 @@ class RateGate {
  public:
   // Limited keys that were used at this site within the last minutes; ResourceExhausted beyond.
   static constexpr std::size_t kAccountsMax = RateBook::kClaimsMax / 2;
+  // Of one issuer of tokens: others need room for their keys.
+  static constexpr std::size_t kSubjectsMax = kAccountsMax / 4;
   static constexpr std::uint32_t kOutputTokensUnsaid = 512;  // reserved when it is not said
   static constexpr Duration kAnswerMax = seconds{2};         // how long a request waits for control
 
@@ -91,11 +93,12 @@ class RateGate {
   using Account = RateTicket::Account;
   struct Waiter;
   std::shared_ptr<Account> account_of(const CallerBounds& bounds);
+  void forget(const std::string& account);
   std::optional<RateTicket> try_take(const std::shared_ptr<Account>& account,
-                                     const RateDemand& demand, std::int64_t tokens);
+                                     const RateDemand& demand, std::int64_t tokens, Instant now);
   std::int64_t tokens_of(const RateDemand& demand) const;
   bool is_dry(Account& account, std::int64_t tokens) const;
-  Error refusal(Account& account, std::int64_t tokens, bool answered) const;
+  Error refusal(Account& account, std::int64_t tokens, Instant now) const;
   void claim(Account& account, RateUnit unit, RateReport& report);
   void wake_all();
   friend class RateTicket;
@@ -110,6 +113,7 @@ class RateGate {
   bool linked_ = true;  // the last report was answered, or none has been sent
   double scale_;        // prompt tokens as engines count them, over our estimates; the most lately
   std::unordered_map<std::string, std::shared_ptr<Account>> accounts_;
+  std::unordered_map<std::string, std::size_t> subjects_;  // of accounts_, by issuer
   std::set<Waiter*> waiters_;
   std::function<void()> wake_;
 };

@@ -175,5 +175,64 @@ TEST_F(RateGateTest, AnAccountThatRestsIsForgotten) {
   EXPECT_EQ(book_.held({"key_1", RateUnit::Requests}), 0);
 }
 
+// A clock that goes on by a step each time that somebody looks.
+class RestlessClock final : public Clock {
+ public:
+  Instant now() const override { return now_ += step; }
+  WallTime wall() const override { return {}; }
+  Duration step{};
+
+ private:
+  mutable Instant now_{};
+};
+
+TEST(RateGateWhileTimePasses, WhatComesBackBetweenTwoLooksIsNoOtherLimitReached) {
+  asio::io_context io;
+  RestlessClock clock;
+  RateBook book{{}, clock.now()};
+  RateGate gate{io.get_executor(), clock, 1};
+  auto bounds = std::make_shared<CallerBounds>();
+  bounds->account = "key_1";
+  bounds->scope.requests_per_minute = 1;  // and no limit of tokens
+  const auto exchange = [&] {
+    const RateReport report = gate.report();
+    gate.granted(report,
+                 *book.take(
+                     SiteId{"a"}, report,
+                     [](const RateLimitId&) { return RateBook::Limit{1, false}; }, clock.now()));
+  };
+  int ended = 0;
+  const auto ask = [&]() -> Task<> {
+    RateState state;
+    auto ticket = co_await gate.admit(bounds, RateDemand{1, 1}, state);
+    if (!ticket) EXPECT_NE(ticket.error().message.find("1 requests per minute"), std::string::npos);
+    ++ended;
+  };
+  for (int i = 0; i < 64; ++i) {
+    clock.step = seconds{i};
+    asio::co_spawn(io, ask(), [](const std::exception_ptr& thrown) { EXPECT_EQ(thrown, nullptr); });
+    io.restart();
+    io.poll();
+    exchange();
+    io.restart();
+    io.poll();
+  }
+  EXPECT_EQ(ended, 64);
+}
+
+TEST_F(RateGateTest, TheSubjectsOfOneIssuerLeaveRoomForOthers) {
+  for (std::size_t i = 0; i <= RateGate::kSubjectsMax; ++i) {
+    bounds_ = std::make_shared<CallerBounds>(*bounds_);
+    bounds_->account = "iss:acme:user-" + std::to_string(i);
+    ask();
+  }
+  EXPECT_EQ(refusal(RateGate::kSubjectsMax).code, Code::ResourceExhausted);
+  bounds_ = std::make_shared<CallerBounds>(*bounds_);
+  bounds_->account = "key_2";
+  ask();
+  exchange();
+  EXPECT_TRUE(outcomes_.back().ticket->has_value());
+}
+
 }  // namespace
 }  // namespace perigee

@@ -2,6 +2,7 @@
 // line, and what certificates do to streams when they change.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -329,8 +330,7 @@ test('certificates are renewed at half of their life under streams, none of whic
     const server = await short.addSite('server', { engines: [stub.engine('slow'), stub.engine('quick')] });
     const ingress = await short.addSite('ingress');
     await until('ingress knows server', async () => (await fetch(`${ingress.url}/readyz`)).ok);
-    const serial = () => JSON.parse(short.perigee('cert', 'status', '--config', join(server.folder, 'site.toml'), '-o', 'json'))
-      .certificates[0].serial;
+    const serial = () => new X509Certificate(readFileSync(join(server.folder, 'tls/certificate.pem'))).serialNumber;
     const before = serial();
     // A receipt from the life of each certificate.
     stub.on('quick', good);
@@ -343,11 +343,17 @@ test('certificates are renewed at half of their life under streams, none of whic
       const response = await fetch(`${ingress.url}/v1/chat/completions`, { method: 'POST',
         headers: { authorization: `Bearer ${short.key}`, 'content-type': 'application/json' },
         body: JSON.stringify({ model: 'slow', messages, stream: true }) });
-      const text = await response.text();
-      assert.equal(response.headers.get('perigee-site'), 'server', text);
-      assert.ok(text.includes('"t70 "') && text.trimEnd().endsWith('data: [DONE]'), text.slice(-300));
+      const whole = response.text().then((text) => {
+        assert.equal(response.headers.get('perigee-site'), 'server', text);
+        assert.ok(text.includes('"t70 "') && text.trimEnd().endsWith('data: [DONE]'), text.slice(-300));
+      });
+      whole.catch(() => {}); // looked at once all have begun
+      return [whole];
     };
-    await Promise.all(Array.from({ length: 200 }, one));
+    // Begun a few at a time: how many handshakes a site makes in five seconds is not what is asked here.
+    const streams = [];
+    for (let i = 0; i < 10; ++i) streams.push(...(await Promise.all(Array.from({ length: 20 }, one))).flat());
+    await Promise.all(streams);
     assert.notEqual(serial(), before, 'the certificate was renewed meanwhile');
     const newer = await ask();
     assert.notEqual(older.certificates[0], newer.certificates[0]);
