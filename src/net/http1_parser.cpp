@@ -219,6 +219,9 @@ Refusal read_version(std::string_view text, int& minor) {
   return {};
 }
 
+// The path of a target in absolute form that has none: the only view that is not into the bytes.
+constexpr std::string_view kRootPath = "/";
+
 Refusal read_target(std::string_view target, RequestHead& out, bool& absolute) {
   if (target.empty() || !is_visible(target) || target.find('#') != std::string_view::npos) {
     return {400, "the request target has an invalid character"};
@@ -235,7 +238,7 @@ Refusal read_target(std::string_view target, RequestHead& out, bool& absolute) {
     absolute = true;
     target.remove_prefix(slash == std::string_view::npos ? target.size() : slash);
     if (target.empty() || target.front() == '?') {
-      out.path = "/";
+      out.path = kRootPath;
       out.query = target.empty() ? target : target.substr(1);
       return {};
     }
@@ -280,7 +283,7 @@ void RequestHead::rebase(const char* from, const char* to) {
     if (!view.empty()) view = {to + (view.data() - from), view.size()};
   };
   move(method);
-  if (path != "/") move(path);  // may be static text
+  if (path.data() != kRootPath.data()) move(path);  // its address, not its text: "GET /" is ours
   move(query);
   for (Header& header : headers) {
     move(header.name);

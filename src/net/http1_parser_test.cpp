@@ -40,6 +40,30 @@ TEST(RequestParser, RebasesItsViews) {
   EXPECT_EQ(head.query, "b");
 }
 
+TEST(RequestParser, RebasesTheRootPathWhereItIsInTheBytes) {
+  for (const std::string text :
+       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /?a=1 HTTP/1.1\r\nHost: h\r\n\r\n"}) {
+    RequestHead head;
+    ASSERT_EQ(parse(text, head), Progress::Done);
+    const std::string copy = text;
+    head.rebase(text.data(), copy.data());
+    EXPECT_EQ(head.path.data(), copy.data() + 4) << text;
+    EXPECT_EQ(head.path, "/");
+  }
+}
+
+TEST(RequestParser, LeavesTheRootPathThatTheTargetDoesNotWrite) {
+  const std::string text = "GET http://h?a=1 HTTP/1.1\r\nHost: h\r\n\r\n";
+  RequestHead head;
+  ASSERT_EQ(parse(text, head), Progress::Done);
+  const char* const path = head.path.data();
+  const std::string copy = text;
+  head.rebase(text.data(), copy.data());
+  EXPECT_EQ(head.path.data(), path);
+  EXPECT_EQ(head.path, "/");
+  EXPECT_EQ(head.query.data(), copy.data() + 13);
+}
+
 struct Flags {
   const char* text;
   bool keep_alive, chunked, http_1_0, expects;

@@ -73,6 +73,27 @@ TEST(HttpServer, UnderstandsRequestsHoweverTheyAreCut) {
   }
 }
 
+// Whether the path is still in the same bytes as the query behind it.
+Task<void> answer_whether_together(Request& request, ResponseWriter& out) {
+  const bool together = request.path == "/" && request.query == "a=1" &&
+                        request.path.data() + 2 == request.query.data();
+  auto sent = co_await out.respond(200, {}, together ? "together" : "apart");
+  static_cast<void>(sent);
+}
+
+TEST(HttpServer, KeepsTheRootPathOfAHeadThatCameInTwoSegments) {
+  TestServer server{answer_whether_together};
+  for (const std::string_view body : {"", "hello"}) {
+    RawPeer client = server.connect();
+    const int on = 1;
+    ::setsockopt(client.fd(), IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+    ASSERT_TRUE(client.send("POST /?a=1 HTTP/1.1\r\nHost: a\r\nContent-Le"));
+    ASSERT_TRUE(client.send("ngth: " + std::to_string(body.size()) +
+                            "\r\nConnection: close\r\n\r\n" + std::string{body}));
+    EXPECT_THAT(client.read_to_end(), HasSubstr("\r\n\r\ntogether"));
+  }
+}
+
 TEST(HttpServer, TakesBigBodies) {
   TestServer server{answer_size};
   for (const std::size_t size : {100U, 65'400U, 65'536U, 220'000U, 8'000'000U}) {
