@@ -62,6 +62,7 @@ Result<> ScenarioReader::read_arrivals(TomlTable& table, WorkloadSpec& spec) {
     spec.start_hour_utc = hour;
   }
   PERIGEE_TRY(start, table.number("start_s", 0, 0, 1e8));
+  if (start >= scenario_.duration_s) return table.error("start_s", "a time before duration_s");
   PERIGEE_TRY(end, table.number("end_s", 0, 0, 1e8));
   if (end > 0 && end <= start) return table.error("end_s", "a time after start_s");
   spec.start_s = start;

@@ -126,6 +126,8 @@ TEST(Scenario, NamesFileLineAndKeyOfWhatIsWrong) {
   for (const Case& c : {
            Case{"[[workload]]\nrate = -1\n", "workload.rate: expected"},
            Case{"[[workload]]\nspeed = 3\n", "workload.speed: no such key"},
+           Case{"[[workload]]\nstart_s = 1e6\n", "workload.start_s: expected"},
+           Case{"[[workload]]\nstart_s = 5\nend_s = 5\n", "workload.end_s: expected"},
            Case{"[[workload]]\nsites = ['rome']\n", "no site is named 'rome'"},
            Case{"[[workload]]\nrealtime = 0.7\nbatch = 0.7\n", "more than 1 together"},
            Case{"[[workload]]\n[[fault]]\nkind = 'flood'\nsite = 'paris'\n",
