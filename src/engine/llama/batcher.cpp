@@ -154,10 +154,9 @@ void Batcher::State::publish() {
 
 // A place among the work accepted; given back when the last copy of the pointer goes.
 Result<std::shared_ptr<void>> Batcher::State::reserve(std::uint32_t places) {
-  const std::uint32_t limit = options.slots + options.waiting_max;
   std::uint32_t now = open.load(std::memory_order_relaxed);
   do {
-    if (now + places > limit) {
+    if (now + places > options.slots + options.waiting_max) {
       return Error{Code::ResourceExhausted,
                    "the engine's queue is full: come back later or ask elsewhere", "", 1000};
     }
@@ -192,6 +191,7 @@ Result<Ticket> Batcher::submit(GenerationRequest request) {
   if (request.choices == 0 || request.choices > kChoicesMax) {
     return Error{Code::InvalidArgument, fmt::format("n must be 1 to {}", kChoicesMax), "n"};
   }
+  if (request.choices > places()) return too_many_answers(request.choices, places(), "n");
   if (request.resume.size() > request.choices) {
     return Error{Code::InvalidArgument, "there are more choices to resume than 'n'",
                  "perigee_resume"};
@@ -238,6 +238,18 @@ EngineLoad Batcher::load() const {
 }
 
 std::uint32_t Batcher::context() const { return state_->context; }
+
+std::uint32_t Batcher::places() const {
+  return state_->options.slots + state_->options.waiting_max;
+}
+
+Error too_many_answers(std::uint32_t answers, std::uint32_t places, std::string param) {
+  return Error{Code::InvalidArgument,
+               fmt::format("'n' times the prompts asks for {} answers at once; this engine takes "
+                           "at most {}: lower 'n' or send fewer prompts",
+                           answers, places),
+               std::move(param)};
+}
 
 Error prompt_too_long(std::size_t prompt_tokens, std::uint32_t context, std::string param) {
   const std::string has = prompt_tokens == 0 ? "more" : fmt::format("{} tokens", prompt_tokens);

@@ -59,13 +59,16 @@ class Batcher {
   ~Batcher();
 
   // Errors of the request itself come at once: InvalidArgument (a bad grammar; an empty
-  // prompt), PayloadTooLarge (prompt_too_long), ResourceExhausted (with a time to come back).
+  // prompt; more choices than places()), PayloadTooLarge (prompt_too_long), ResourceExhausted (with
+  // a time to come back).
   // tokens_max is cut to what the context leaves.
   Result<Ticket> submit(GenerationRequest request);
   Result<Ticket> embed(EmbeddingRequest request);
 
   EngineLoad load() const;
   std::uint32_t context() const;
+  // Choices and embeddings that it takes at once: more can never be accepted.
+  std::uint32_t places() const;
 
  private:
   struct State;
@@ -76,5 +79,8 @@ class Batcher {
 // PayloadTooLarge for a prompt that the context can't hold; `param` is the prompt's field.
 // `prompt_tokens` 0: too long to be worth counting.
 Error prompt_too_long(std::size_t prompt_tokens, std::uint32_t context, std::string param);
+
+// InvalidArgument for work that does not fit even into an idle batcher: to come back is no use.
+Error too_many_answers(std::uint32_t answers, std::uint32_t places, std::string param);
 
 }  // namespace perigee::llama

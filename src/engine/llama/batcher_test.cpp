@@ -242,6 +242,22 @@ TEST(Batcher, RefusesWhenTheQueueIsFullAndTakesWorkAgainLater) {
   batcher.run(ask(kQuestion, 2));
 }
 
+TEST(Batcher, MoreChoicesThanItEverTakesAreAFaultOfTheRequest) {
+  BatcherOptions options = small();
+  options.slots = 1;
+  options.waiting_max = 2;
+  TestBatcher batcher{options};
+  GenerationRequest request = ask(kQuestion, 2);
+  request.choices = 4;
+  const auto refused = batcher.batcher().submit(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::InvalidArgument);
+  EXPECT_EQ(refused.error().param, "n");
+  EXPECT_THAT(refused.error().message, HasSubstr("at most 3"));
+  request.choices = 3;
+  EXPECT_FALSE(batcher.run(request).error);
+}
+
 TEST(Batcher, RefusesAPromptLongerThanTheContext) {
   TestBatcher batcher{small()};
   GenerationRequest request;

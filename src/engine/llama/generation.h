@@ -72,7 +72,7 @@ struct TokenRecord {
 // part of a stop string; it may be empty in the last one.
 struct Progress {
   std::uint32_t choice = 0;
-  std::size_t text_offset = 0;  // bytes of the choice's text before this, also if made elsewhere
+  std::size_t text_offset = 0;  // characters of the choice's text before this, made here or not
   std::string text;
   std::vector<TokenRecord> tokens;
   std::optional<FinishReason> finish;

@@ -10,6 +10,8 @@
 #include <set>
 #include <vector>
 
+#include "engine/llama/json_types.h"
+
 namespace perigee::llama {
 namespace {
 
@@ -18,7 +20,8 @@ namespace json = boost::json;
 constexpr std::size_t kRulesMax = 2000;
 constexpr std::size_t kLiteralsMax = 1000;
 constexpr std::int64_t kRangeMax = 256;
-constexpr std::uint64_t kLengthMax = 2000;  // repetitions that llama.cpp takes
+constexpr std::uint32_t kTypeStepsMax = 10'000;  // schemas looked at to check a `type`
+constexpr std::uint64_t kLengthMax = 2000;       // repetitions that llama.cpp takes
 
 constexpr std::string_view kCommonRules = R"GBNF(ws ::= | " " | "\n" [ \t]{0,20}
 value ::= object | array | string | number | boolean | null
@@ -119,7 +122,8 @@ class Writer {
                                     : "( " + join(alternatives, " | ") + " )";
   }
 
-  // Keywords that stand for the whole schema; `type` beside them is implied by what they allow.
+  // Keywords that stand for the whole schema. A `type` beside them picks from listed values; beside
+  // other schemas it must say no more than they do.
   Expression combined(const json::object& schema, std::string_view keyword,
                       const json::value& found, const std::string& path, int depth) {
     for (const auto& member : schema) {
@@ -130,12 +134,28 @@ class Writer {
       }
     }
     const std::string at = child(path, keyword);
+    const bool has_type_beside = schema.contains("type");
+    Types types;
+    if (has_type_beside) {
+      PERIGEE_TRY(read, types_of(schema, path));
+      types = read;
+    }
+    if (keyword == "const") {
+      if (has_type_beside && !has_type(found, types)) return refuse("it is not of the 'type'", at);
+      return literal(json::serialize(found));
+    }
+    if (has_type_beside && keyword != "enum") {
+      std::set<std::string, std::less<>> followed;
+      if (!implies(schema, types, followed)) {
+        return refuse(fmt::format("beside '{}' it must be the type that stands there", keyword),
+                      child(path, "type"));
+      }
+    }
     if (keyword == "$ref") return reference(found, at, depth);
-    if (keyword == "const") return literal(json::serialize(found));
     const json::array* list = found.if_array();
     if (list == nullptr || list->empty())
       return refuse("a list with something in it is expected", at);
-    if (keyword == "enum") return enumeration(*list, at);
+    if (keyword == "enum") return enumeration(*list, has_type_beside ? &types : nullptr, at);
     if (keyword == "allOf" && list->size() > 1) {
       return refuse("allOf of more than one schema is not supported", at);
     }
@@ -147,12 +167,17 @@ class Writer {
     return "( " + join(alternatives, " | ") + " )";
   }
 
-  Expression enumeration(const json::array& list, const std::string& at) {
+  // Of `types` only, where there are some.
+  Expression enumeration(const json::array& list, const Types* types, const std::string& at) {
     if (list.size() > kLiteralsMax) {
       return refuse(fmt::format("more than {} values", kLiteralsMax), at);
     }
     std::vector<std::string> alternatives;
-    for (const json::value& one : list) alternatives.push_back(literal(json::serialize(one)));
+    for (const json::value& one : list) {
+      if (types != nullptr && !has_type(one, *types)) continue;
+      alternatives.push_back(literal(json::serialize(one)));
+    }
+    if (alternatives.empty()) return refuse("no value is of the 'type'", at);
     const std::string name = fresh("enum");
     PERIGEE_CHECK(define(name, join(alternatives, " | ")));
     return name;
@@ -177,16 +202,50 @@ class Writer {
     return name;
   }
 
-  Result<std::vector<std::string>> types_of(const json::object& schema, const std::string& path) {
+  // Whether all that `schema` allows is of one of `types`. `followed` are references seen already,
+  // which allow nothing more. What is no schema is left to others to refuse.
+  bool implies(const json::value& schema, const Types& types,
+               std::set<std::string, std::less<>>& followed) {
+    const json::object* object = schema.if_object();
+    return object != nullptr ? implies(*object, types, followed) : !schema.is_bool();
+  }
+
+  bool implies(const json::object& schema, const Types& types,
+               std::set<std::string, std::less<>>& followed) {
+    if (++type_steps_ > kTypeStepsMax) return false;
+    if (const json::value* pointer = schema.if_contains("$ref")) {
+      if (!pointer->is_string() || !pointer->get_string().starts_with('#')) return true;
+      const std::string_view name{pointer->get_string()};
+      if (!followed.emplace(name).second) return true;
+      boost::system::error_code error;
+      const json::value* target = document_.find_pointer(name.substr(1), error);
+      return target == nullptr || implies(*target, types, followed);
+    }
+    if (const json::value* only = schema.if_contains("const")) return has_type(*only, types);
+    for (const std::string_view keyword : {"enum", "anyOf", "oneOf", "allOf"}) {
+      const json::value* found = schema.if_contains(keyword);
+      if (found == nullptr) continue;
+      if (!found->is_array()) return true;
+      return std::ranges::all_of(found->get_array(), [&](const json::value& one) {
+        return keyword == "enum" ? has_type(one, types) : implies(one, types, followed);
+      });
+    }
+    const auto own = types_of(schema, "");
+    return !own || std::ranges::all_of(*own, [&](const std::string& type) {
+      return has(types, type) || (type == "integer" && has(types, "number"));
+    });
+  }
+
+  Result<Types> types_of(const json::object& schema, const std::string& path) {
     const json::value* type = schema.if_contains("type");
     if (type == nullptr) {
       if (schema.contains("properties") || schema.contains("additionalProperties")) {
-        return std::vector<std::string>{"object"};
+        return Types{"object"};
       }
-      if (schema.contains("items")) return std::vector<std::string>{"array"};
-      return std::vector<std::string>{"any"};
+      if (schema.contains("items")) return Types{"array"};
+      return Types{"any"};
     }
-    std::vector<std::string> types;
+    Types types;
     if (const json::string* one = type->if_string()) types.emplace_back(*one);
     if (const json::array* list = type->if_array()) {
       for (const json::value& one : *list) {
@@ -249,9 +308,27 @@ class Writer {
         list.push_back({std::string{member.key()}, expression, needed});
       }
     }
-    for (const std::string& name : required) list.push_back({name, "value", true});
+    PERIGEE_TRY(unnamed, unnamed_of(schema, required, path, depth));
+    for (const std::string& name : required) list.push_back({name, unnamed, true});
     if (list.empty()) return open_object(schema, path, depth);
     return closed_object(list);
+  }
+
+  // What the names in `required` hold that are not in `properties`.
+  Expression unnamed_of(const json::object& schema, const std::set<std::string>& required,
+                        const std::string& path, int depth) {
+    const json::value* extra = schema.if_contains("additionalProperties");
+    if (required.empty() || extra == nullptr) return "value";
+    if (extra->is_bool() && !extra->get_bool()) {
+      return refuse(fmt::format("'{}' is not in 'properties', and 'additionalProperties' is false: "
+                                "nothing satisfies this",
+                                *required.begin()),
+                    child(path, "required"));
+    }
+    PERIGEE_TRY(expression, value(*extra, child(path, "additionalProperties"), depth + 1));
+    const std::string name = fresh("extra");
+    PERIGEE_CHECK(define(name, expression));
+    return name;
   }
 
   struct Property {
@@ -407,6 +484,7 @@ class Writer {
   std::map<std::string, std::string, std::less<>> references_;
   std::map<std::string, std::string> rules_;
   int names_ = 0;
+  std::uint32_t type_steps_ = 0;
 };
 
 }  // namespace

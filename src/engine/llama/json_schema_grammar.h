@@ -15,7 +15,9 @@ namespace perigee::llama {
 // maximum of integers (both, at most 256 values apart, or minimum 0); true and {} mean any value.
 // Descriptions, titles, defaults and the like are skipped. Properties come in the order they are
 // declared. Where `additionalProperties` is not false, an object with `properties` still gets only
-// those: a valid subset.
+// those and what else is `required`, as `additionalProperties` says: a valid subset. `type` beside
+// enum or const picks the values of that type; beside $ref, anyOf, oneOf or allOf it must hold for
+// all that those allow.
 //
 // Everything else, and anything nested deeper than kSchemaDepthMax, is an InvalidArgument whose
 // `param` is `path` with the place in the schema appended

@@ -129,6 +129,47 @@ TEST(JsonSchemaGrammar, MapsAndAnything) {
       takes(grammar_for(R"({"type":"object","additionalProperties":false})"), R"({"a":1})"));
 }
 
+TEST(JsonSchemaGrammar, RequiredNamesWithoutASchemaOfTheirOwnUseAdditionalProperties) {
+  const std::string g = grammar_for(R"({"type":"object","properties":{"a":{"type":"null"}},
+      "required":["b","c"],"additionalProperties":{"type":"integer"}})");
+  EXPECT_TRUE(takes(g, R"({"a":null,"b":1,"c":2})"));
+  EXPECT_FALSE(takes(g, R"({"b":"x","c":2})"));
+  EXPECT_TRUE(takes(grammar_for(R"({"type":"object","required":["b"]})"), R"({"b":"x"})"));
+  EXPECT_EQ(refused_at(R"({"type":"object","properties":{"a":{"type":"null"}},
+      "required":["b"],"additionalProperties":false})"),
+            "schema.required");
+}
+
+TEST(JsonSchemaGrammar, ATypePicksFromTheValuesBesideIt) {
+  const std::string g = grammar_for(R"({"type":"string","enum":["a",1,null]})");
+  EXPECT_TRUE(takes(g, R"("a")"));
+  EXPECT_FALSE(takes(g, "1"));
+  EXPECT_FALSE(takes(g, "null"));
+  const std::string nullable =
+      grammar_for(R"({"type":["integer","null"],"enum":["a",1,1.5,null]})");
+  EXPECT_TRUE(takes(nullable, "1"));
+  EXPECT_TRUE(takes(nullable, "null"));
+  EXPECT_FALSE(takes(nullable, R"("a")"));
+  EXPECT_EQ(refused_at(R"({"type":"boolean","enum":["a",1]})"), "schema.enum");
+  EXPECT_EQ(refused_at(R"({"type":"string","const":5})"), "schema.const");
+  EXPECT_TRUE(takes(grammar_for(R"({"type":"number","const":5})"), "5"));
+}
+
+TEST(JsonSchemaGrammar, ATypeBesideOtherSchemasMustBeTheirs) {
+  const std::string list = R"("$defs":{"a":{"type":"integer"},"b":{"anyOf":[{"$ref":"#/$defs/b"},
+      {"$ref":"#/$defs/a"}]}}})";
+  EXPECT_TRUE(takes(grammar_for((R"({"type":"integer","$ref":"#/$defs/a",)" + list).c_str()), "1"));
+  EXPECT_EQ(refused_at((R"({"type":"string","$ref":"#/$defs/a",)" + list).c_str()), "schema.type");
+  EXPECT_EQ(refused_at((R"({"type":"string","$ref":"#/$defs/b",)" + list).c_str()), "schema.type");
+  EXPECT_TRUE(takes(grammar_for(R"({"type":["string","null"],"anyOf":[{"type":"string"},
+      {"enum":[null]}]})"),
+                    "null"));
+  EXPECT_EQ(refused_at(R"({"type":"string","anyOf":[{"type":"string"},{"type":"null"}]})"),
+            "schema.type");
+  EXPECT_EQ(refused_at(R"({"type":"object","allOf":[{}]})"), "schema.type");
+  EXPECT_EQ(refused_at(R"({"type":"thing","oneOf":[{}]})"), "schema.type");
+}
+
 TEST(JsonSchemaGrammar, UnsupportedKeywordsNameTheirPlace) {
   EXPECT_EQ(refused_at(R"({"type":"object","properties":{"a":{"type":"string","pattern":"x"}}})"),
             "schema.properties.a.pattern");

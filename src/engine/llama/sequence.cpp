@@ -33,7 +33,7 @@ Result<> Sequence::replay(const std::vector<Token>& tokens) {
     sampler_.count_answer(token);
     tokens_.push_back(token);
     ++answer_tokens_;
-    text_bytes_ += matcher_.push(model_.piece(token)).size();
+    text_characters_ += characters(matcher_.push(model_.piece(token)));
     if (matcher_.stopped()) {
       return Error{Code::InvalidArgument, "the answer to resume ended already", "perigee_resume"};
     }
@@ -89,8 +89,8 @@ Progress Sequence::finish_at_once() {
 }
 
 Progress Sequence::take_progress(std::string text) {
-  Progress progress{choice_, text_bytes_, std::move(text), std::move(unsent_), finish_};
-  text_bytes_ += progress.text.size();
+  Progress progress{choice_, text_characters_, std::move(text), std::move(unsent_), finish_};
+  text_characters_ += characters(progress.text);
   unsent_.clear();
   return progress;
 }

@@ -70,7 +70,7 @@ class Sequence {
   Grammar* grammar_ = nullptr;
   std::vector<Token> tokens_;
   std::vector<TokenRecord> unsent_;
-  std::size_t text_bytes_ = 0;  // shown, here or elsewhere
+  std::size_t text_characters_ = 0;  // shown, here or elsewhere
   std::uint32_t answer_tokens_ = 0;
   std::optional<FinishReason> finish_;
 };

@@ -60,6 +60,11 @@ std::string valid_utf8(std::string_view bytes) {
   return text;
 }
 
+std::size_t characters(std::string_view bytes) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      bytes, [](char c) { return (static_cast<std::uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
 std::size_t unfinished_utf8(std::string_view bytes) {
   const std::size_t reach = std::min<std::size_t>(bytes.size(), 3);
   for (std::size_t back = 1; back <= reach; ++back) {

@@ -33,6 +33,9 @@ class StopMatcher {
 
 // `bytes` with every ill-formed UTF-8 sequence replaced by U+FFFD.
 std::string valid_utf8(std::string_view bytes);
+// Characters (code points) that begin in `bytes`: the one that a cut has split counts where it
+// began.
+std::size_t characters(std::string_view bytes);
 // How many bytes at the end of `bytes` are the beginning of an unfinished UTF-8 sequence (0..3).
 std::size_t unfinished_utf8(std::string_view bytes);
 

@@ -64,5 +64,12 @@ TEST(StopMatcher, ReplayShowsTheSameTextAfterEachToken) {
   for (const std::string& piece : pieces) EXPECT_EQ(first.push(piece), second.push(piece));
 }
 
+TEST(StopMatcher, CharactersAreCountedWhereTheyBegin) {
+  EXPECT_EQ(characters(""), 0U);
+  EXPECT_EQ(characters("a\u00e9\u20ac\U0001F600"), 4U);
+  EXPECT_EQ(characters("\u00e9\xE2\x82"), 2U);
+  EXPECT_EQ(characters("\xAC"), 0U);
+}
+
 }  // namespace
 }  // namespace perigee::llama

@@ -3,7 +3,6 @@
 #include <boost/json.hpp>
 
 #include "engine/llama/batcher.h"
-#include "engine/llama/json_schema_grammar.h"
 #include "engine/server/request_fields.h"
 
 namespace perigee::engine_server {
@@ -95,53 +94,40 @@ Result<std::vector<llama::Token>> read_prompt(const ServedModel& served, FieldRe
   return served.model.chat_prompt(messages);
 }
 
-Result<> refuse_unsupported(FieldReader& fields) {
+// What 'tools' and 'tool_choice' say together.
+Result<> refuse_tools(FieldReader& fields) {
   const json::array* tools = fields.array("tools");
+  const json::array* functions = fields.array("functions");
   const json::value* choice = fields.any("tool_choice");
-  const bool no_tools = choice != nullptr && choice->is_string() && choice->get_string() == "none";
-  if (tools != nullptr && !tools->empty() && !no_tools) {
+  if (fields.fault()) return *fields.fault();
+  const json::string* word = choice != nullptr ? choice->if_string() : nullptr;
+  const bool known =
+      choice == nullptr || choice->is_object() ||
+      (word != nullptr && (*word == "none" || *word == "auto" || *word == "required"));
+  if (!known) return wrong("must be none, auto, required or an object", "tool_choice");
+  if (tools != nullptr && !tools->empty() && (word == nullptr || *word != "none")) {
     return wrong(
         "can't be used: this model can't call tools; leave it out or set 'tool_choice' "
         "to 'none'",
         "tools");
   }
-  for (const char* name : {"functions", "audio"}) {
-    if (fields.any(name) != nullptr) return wrong("is not supported by this engine", name);
+  const bool must_call = choice != nullptr && (word == nullptr || *word == "required");
+  if (must_call) return wrong("asks for a tool, and 'tools' names none", "tool_choice");
+  if (functions != nullptr && !functions->empty()) {
+    return wrong("can't be used: this model can't call tools", "functions");
   }
+  return {};
+}
+
+Result<> refuse_unsupported(FieldReader& fields) {
+  PERIGEE_CHECK(refuse_tools(fields));
+  if (fields.any("audio") != nullptr) return wrong("is not supported by this engine", "audio");
   const json::array* modalities = fields.array("modalities");
   for (std::size_t i = 0; modalities != nullptr && i < modalities->size(); ++i) {
     const json::string* name = (*modalities)[i].if_string();
     if (name == nullptr || *name != "text") return wrong("must be [\"text\"]", "modalities");
   }
   if (fields.fault()) return *fields.fault();
-  return {};
-}
-
-Result<> read_response_format(FieldReader& fields, llama::GenerationRequest& generation) {
-  const json::object* format = fields.object("response_format");
-  if (fields.fault()) return *fields.fault();
-  if (format == nullptr) return {};
-  FieldReader inner{*format, "response_format."};
-  const auto type = inner.string("type");
-  if (type && *type == "text") return {};
-  if (!generation.grammar.empty()) {
-    return wrong("can't be used together with 'response_format'", "grammar");
-  }
-  generation.grammar_param = "response_format";
-  if (type && *type == "json_object") {
-    generation.grammar = llama::grammar_of_any_object();
-    return {};
-  }
-  if (!type || *type != "json_schema") {
-    return wrong("must be text, json_object or json_schema", "response_format.type");
-  }
-  const json::object* named = inner.object("json_schema");
-  const json::value* schema = named != nullptr ? named->if_contains("schema") : nullptr;
-  if (schema == nullptr) {
-    return wrong("is missing", "response_format.json_schema.schema");
-  }
-  PERIGEE_TRY(grammar, llama::grammar_of_schema(*schema, "response_format.json_schema.schema"));
-  generation.grammar = std::move(grammar);
   return {};
 }
 

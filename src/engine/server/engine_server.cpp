@@ -10,6 +10,7 @@
 #include "api/load.h"
 #include "api/models_body.h"
 #include "base/log.h"
+#include "engine/llama/stop_matcher.h"
 #include "engine/server/request_headers.h"
 
 namespace perigee::engine_server {
@@ -117,6 +118,11 @@ Result<TextRequest> EngineServer::parse(Operation operation, const net::Request&
 }
 
 Result<> EngineServer::submit(const TextRequest& request, Exchange& exchange) {
+  if (request.choices() > batcher_->places()) {
+    const bool one_prompt = request.generations.size() == 1;
+    return llama::too_many_answers(request.choices(), batcher_->places(),
+                                   one_prompt ? "n" : "prompt");
+  }
   for (const llama::GenerationRequest& generation : request.generations) {
     PERIGEE_TRY(ticket, batcher_->submit(generation));
     exchange.add(std::move(ticket));
@@ -201,7 +207,7 @@ void write_event(const AnswerWriter& writer, const TextRequest& request, Gathere
   const std::uint32_t choice =
       static_cast<std::uint32_t>(generation) * gathered.choices_each + progress.choice;
   progress.choice = choice;
-  if (request.echo) progress.text_offset += request.prompts[generation].size();
+  if (request.echo) progress.text_offset += llama::characters(request.prompts[generation]);
   if (!gathered.begun[choice]) {
     gathered.begun[choice] = true;
     if (request.operation == Operation::Chat) writer.append_role(out, choice);

@@ -1,5 +1,6 @@
 #include "engine/server/engine_server.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -153,6 +154,50 @@ TEST(EngineServer, CompletionsWithEchoAndLogprobs) {
   }
 }
 
+TEST(EngineServer, AnEchoWithoutAnswerIsThePromptAlone) {
+  TestEngine engine{small()};
+  for (const char* stream : {"", R"(,"stream":true)"}) {
+    const std::string echoed = engine.post(
+        "/v1/completions",
+        std::string{R"({"model":"m","prompt":"The router","echo":true,"max_tokens":0)"} + stream +
+            "}");
+    EXPECT_THAT(echoed, StartsWith("HTTP/1.1 200"));
+    EXPECT_THAT(echoed, HasSubstr(R"("text":"The router")"));
+    EXPECT_THAT(echoed, HasSubstr(R"("finish_reason":"length")"));
+    EXPECT_THAT(echoed, HasSubstr("completion=0"));
+  }
+}
+
+TEST(EngineServer, MoreAnswersThanItEverTakesAreAFaultOfTheRequest) {
+  TestEngine engine{small()};
+  const std::string many =
+      engine.post("/v1/completions", R"({"model":"m","prompt":["a","b"],"n":3,"max_tokens":1})");
+  EXPECT_THAT(many, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(many, HasSubstr(R"("param":"prompt")"));
+  EXPECT_THAT(many, HasSubstr("at most 4"));
+  const std::string one = engine.post("/v1/chat/completions", chat(R"("n":5,"max_tokens":1)"));
+  EXPECT_THAT(one, StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(one, HasSubstr(R"("param":"n")"));
+}
+
+TEST(EngineServer, TextOffsetsCountCharactersAlsoAfterAResume) {
+  TestEngine engine{small()};
+  const std::string body = R"({"model":"m","prompt":"A","logprobs":0,"max_tokens":40,"grammar":
+      "root ::= \"\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9xyz\"")";
+  const auto answer = boost::json::parse(body_of(engine.post("/v1/completions", body + "}")));
+  const auto& choice = answer.at("choices").at(0);
+  EXPECT_EQ(choice.at("text").as_string(), "\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9xyz");
+  const auto& offsets = choice.at("logprobs").at("text_offset").as_array();
+  EXPECT_EQ(offsets.at(0).to_number<int>(), 0);
+  EXPECT_LE(offsets.at(offsets.size() - 1).to_number<int>(), 8);  // of nine; in bytes 12 and more
+
+  const auto shown = demo_model().tokenize("\u00e9\u00e9", false, false);
+  const std::string ids = fmt::format("{}", fmt::join(shown, ","));
+  const std::string rest = engine.post(
+      "/v1/completions", body + R"(,"stream":true,"perigee_resume":[{"ids":")" + ids + "\"}]}");
+  EXPECT_THAT(rest, HasSubstr(R"("text_offset":[2)"));
+}
+
 TEST(EngineServer, GuidedByAJsonSchema) {
   TestEngine engine{small()};
   const std::string response = engine.post("/v1/chat/completions", chat(R"("response_format":
@@ -189,7 +234,11 @@ TEST(EngineServer, ErrorsAreOpenAis) {
               StartsWith("HTTP/1.1 504"));
   EXPECT_THAT(engine.post("/v1/chat/completions", chat(""), "perigee-class: urgent\r\n"),
               HasSubstr("perigee-class"));
-  EXPECT_THAT(engine.post("/v1/chat/completions", chat(R"("n":100)")), StartsWith("HTTP/1.1 429"));
+  net::RawPeer busy = engine.connect();
+  busy.send(TestEngine::request("POST", "/v1/chat/completions",
+                                chat(R"("n":4,"stream":true,)" + endless()), ""));
+  busy.read_until("perigee: ids=");
+  EXPECT_THAT(engine.post("/v1/chat/completions", chat("")), StartsWith("HTTP/1.1 429"));
 }
 
 TEST(EngineServer, TellsModelsHealthAndLoad) {

@@ -65,7 +65,13 @@ TEST(OpenAiRequest, NamesTheFieldAtFault) {
       {chat(R"("logit_bias":{"999999":1})"), "logit_bias"},
       {chat(R"("logit_bias":{"5":101})"), "logit_bias"},
       {chat(R"("tools":[{"type":"function"}])"), "tools"},
-      {chat(R"("functions":[])"), "functions"},
+      {chat(R"("functions":[{"name":"f"}])"), "functions"},
+      {chat(R"("functions":{})"), "functions"},
+      {chat(R"("tool_choice":"always")"), "tool_choice"},
+      {chat(R"("tool_choice":5)"), "tool_choice"},
+      {chat(R"("tool_choice":"required")"), "tool_choice"},
+      {chat(R"("tools":[],"tool_choice":{"type":"function"})"), "tool_choice"},
+      {chat(R"("tools":[{}],"tool_choice":"required")"), "tools"},
       {chat(R"("modalities":["audio"])"), "modalities"},
       {chat(R"("response_format":{"type":"xml"})"), "response_format.type"},
       {chat(R"("response_format":{"type":"json_schema"})"), "response_format.json_schema.schema"},
@@ -100,6 +106,16 @@ TEST(OpenAiRequest, AnotherModelIsNotFound) {
 
 TEST(OpenAiRequest, ToolsThatMayNotBeCalledAreFine) {
   EXPECT_TRUE(parse_chat(served(), chat(R"("tools":[{}],"tool_choice":"none")")));
+  EXPECT_TRUE(parse_chat(served(), chat(R"("tools":[],"functions":[],"tool_choice":"auto")")));
+}
+
+TEST(OpenAiRequest, CompletionsMayBeGuidedAndOfNoTokens) {
+  const auto parsed = parse_completion(served(), R"({"model":"m","prompt":"a","max_tokens":0,
+      "response_format":{"type":"json_object"}})");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->generations.at(0).tokens_max, 0U);
+  EXPECT_EQ(parsed->generations.at(0).grammar_param, "response_format");
+  EXPECT_FALSE(parsed->generations.at(0).grammar.empty());
 }
 
 TEST(OpenAiRequest, TextPartsAreJoined) {
@@ -139,6 +155,8 @@ TEST(OpenAiRequest, CompletionsRefuseWhatTheyCannotDo) {
   };
   EXPECT_EQ(param(R"("suffix":"x")"), "suffix");
   EXPECT_EQ(param(R"("best_of":3)"), "best_of");
+  EXPECT_EQ(param(R"("max_tokens":-1)"), "max_tokens");
+  EXPECT_EQ(param(R"("response_format":{"type":"xml"})"), "response_format.type");
   EXPECT_EQ(param(R"("echo":true,"logprobs":1)"), "logprobs");
   EXPECT_EQ(param(R"("best_of":1,"suffix":null)"), "accepted");
 }

@@ -142,7 +142,7 @@ void AnswerWriter::append_text_logprobs(std::string& out, std::span<const TokenR
     append_json_string(names, model_.name(record.token));
     fmt::format_to(std::back_inserter(logprobs), "{}{}", comma, finite(record.logprob));
     fmt::format_to(std::back_inserter(offsets), "{}{}", comma, text_offset);
-    text_offset += model_.piece(record.token).size();
+    text_offset += llama::characters(model_.piece(record.token));
     tops += comma;
     tops += '{';
     for (std::size_t k = 0; k < record.top.size(); ++k) {

@@ -122,6 +122,37 @@ void read_guide(FieldReader& fields, llama::GenerationRequest& generation) {
   }
 }
 
+Result<> read_response_format(FieldReader& fields, llama::GenerationRequest& generation) {
+  const json::object* format = fields.object("response_format");
+  if (fields.fault()) return *fields.fault();
+  if (format == nullptr) return {};
+  const auto fault = [](std::string_view param, std::string_view message) {
+    return Error{Code::InvalidArgument, fmt::format("'{}' {}", param, message), std::string{param}};
+  };
+  FieldReader inner{*format, "response_format."};
+  const auto type = inner.string("type");
+  if (type && *type == "text") return {};
+  if (!generation.grammar.empty()) {
+    return fault("grammar", "can't be used together with 'response_format'");
+  }
+  generation.grammar_param = "response_format";
+  if (type && *type == "json_object") {
+    generation.grammar = llama::grammar_of_any_object();
+    return {};
+  }
+  if (!type || *type != "json_schema") {
+    return fault("response_format.type", "must be text, json_object or json_schema");
+  }
+  const json::object* named = inner.object("json_schema");
+  const json::value* schema = named != nullptr ? named->if_contains("schema") : nullptr;
+  if (schema == nullptr) {
+    return fault("response_format.json_schema.schema", "is missing");
+  }
+  PERIGEE_TRY(grammar, llama::grammar_of_schema(*schema, "response_format.json_schema.schema"));
+  generation.grammar = std::move(grammar);
+  return {};
+}
+
 namespace {
 
 Result<llama::ResumedChoice> resumed_choice(const ServedModel& served,

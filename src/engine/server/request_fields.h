@@ -26,6 +26,8 @@ void read_stops(FieldReader& fields, std::vector<std::string>& stops);
 void read_stream(FieldReader& fields, TextRequest& request);
 void read_choices(FieldReader& fields, llama::GenerationRequest& generation);
 void read_guide(FieldReader& fields, llama::GenerationRequest& generation);
+// After read_guide(), whose grammar it can't stand beside.
+Result<> read_response_format(FieldReader& fields, llama::GenerationRequest& generation);
 // perigee_resume, into the generations, which must be there: each takes its choices.
 Result<> read_resume(const ServedModel& served, FieldReader& fields, TextRequest& request);
 

@@ -102,13 +102,15 @@ Result<TextRequest> parse_completion(const ServedModel& served, std::string_view
   read_stream(fields, request);
   read_choices(fields, generation);
   read_guide(fields, generation);
+  // None at all is of use with `echo`: the answer is the prompt, and nothing is computed.
   generation.tokens_max =
-      static_cast<std::uint32_t>(fields.integer("max_tokens", 1, INT32_MAX).value_or(16));
+      static_cast<std::uint32_t>(fields.integer("max_tokens", 0, INT32_MAX).value_or(16));
   request.echo = fields.boolean("echo").value_or(false);
   const auto logprobs = fields.integer("logprobs", 0, kTopLogprobsMax);
   if (logprobs) generation.top_logprobs = static_cast<std::uint32_t>(*logprobs);
   if (logprobs && request.echo) fields.fail("logprobs", "can't be used together with 'echo'");
   PERIGEE_CHECK(refuse_unsupported(fields, generation.choices));
+  PERIGEE_CHECK(read_response_format(fields, generation));
   PERIGEE_TRY(texts, read_texts(served, fields.any("prompt"), "prompt", kPromptsMax, true));
   for (Text& text : texts) {
     request.prompts.push_back(std::move(text.text));
