@@ -26,10 +26,12 @@ int list(const AuditArguments& arguments) {
   const auto end = control::check_audit_file(arguments.file, [&](std::string_view line) {
     if (arguments.format == OutputFormat::Json) return print(std::string{line} + "\n");
     const json::value entry = json::parse(line);
-    table.add({fmt::format("{:.0f}", number_field(entry, "seq")),
-               format_time(number_field(entry, "time_us")), text_field(entry, "actor"),
-               text_field(entry, "from"), text_field(entry, "action"), text_field(entry, "name"),
-               fmt::format("{:.0f}", number_field(entry, "revision"))});
+    table.add(
+        {fmt::format("{:.0f}", number_field(entry, "seq")),
+         format_time(number_field(entry, "time_us")), text_field(entry, "actor"),
+         text_field(entry, "from"),
+         text_field(entry, "action") + (entry.as_object().contains("failed") ? " (failed)" : ""),
+         text_field(entry, "name"), fmt::format("{:.0f}", number_field(entry, "revision"))});
   });
   if (arguments.format == OutputFormat::Table && !table.empty()) print(table);
   return end ? kExitOk : report(end.error());

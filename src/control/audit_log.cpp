@@ -62,17 +62,19 @@ Error tampered(std::uint64_t line, std::string_view what) {
 
 std::string audit_line(const AuditEntry& entry, const AuditEnd& before) {
   const std::string prev = before.lines == 0 ? no_hash() : before.hash;
-  std::string line = JsonObject{}
-                         .add("seq", before.lines + 1)
-                         .add("time_us", entry.time.micros)
-                         .add("actor", entry.actor)
-                         .add("from", entry.from)
-                         .add("action", entry.action)
-                         .add("name", entry.name)
-                         .add("revision", entry.revision)
-                         .add_list("writes", shown_writes(entry.writes))
-                         .add("prev", prev)
-                         .take();
+  JsonObject object;
+  object.add("seq", before.lines + 1)
+      .add("time_us", entry.time.micros)
+      .add("actor", entry.actor)
+      .add("from", entry.from)
+      .add("action", entry.action)
+      .add("name", entry.name)
+      .add("revision", entry.revision);
+  if (!entry.failed.empty()) object.add("failed", entry.failed);
+  object.add_list("writes", shown_writes(entry.writes))
+      .add("write_count", entry.writes.size())
+      .add("prev", prev);
+  std::string line = object.take();
   const std::string hash = to_hex(sha256(line));
   line.pop_back();
   return line.append(kHashField).append(hash).append("\"}\n");
@@ -143,9 +145,32 @@ Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path) {
 
 AuditLog::~AuditLog() { ::close(fd_); }
 
-// What a failed try has written is written over by the next one.
 Result<> AuditLog::record(const AuditEntry& entry) {
+  if (unsaid_failure_) {
+    PERIGEE_CHECK(append(*unsaid_failure_));
+    unsaid_failure_.reset();
+  }
+  return append(entry);
+}
+
+void AuditLog::record_failure(AuditEntry entry, std::string why) {
+  entry.failed = std::move(why);
+  if (!append(entry)) unsaid_failure_ = std::move(entry);
+}
+
+Result<> AuditLog::append(const AuditEntry& entry) {
+  if (has_tail_) PERIGEE_CHECK(cut_tail());
   const std::string line = audit_line(entry, end_);
+  if (auto written = write_at_end(line); !written) {
+    has_tail_ = true;
+    (void)cut_tail();  // else before the next line
+    return written;
+  }
+  bytes_ += line.size();
+  return check_audit_line(std::string_view{line}.substr(0, line.size() - 1), end_);
+}
+
+Result<> AuditLog::write_at_end(std::string_view line) {
   for (std::size_t done = 0; done < line.size();) {
     const ssize_t written =
         ::pwrite(fd_, line.data() + done, line.size() - done, static_cast<off_t>(bytes_ + done));
@@ -154,8 +179,14 @@ Result<> AuditLog::record(const AuditEntry& entry) {
     done += static_cast<std::size_t>(written);
   }
   if (::fdatasync(fd_) != 0) return failure(Code::Unavailable, path_);
-  bytes_ += line.size();
-  return check_audit_line(std::string_view{line}.substr(0, line.size() - 1), end_);
+  return {};
+}
+
+// A longer line that was not recorded would show behind a shorter one, as if tampered with.
+Result<> AuditLog::cut_tail() {
+  if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) return failure(Code::Unavailable, path_);
+  has_tail_ = false;
+  return {};
 }
 
 }  // namespace perigee::control

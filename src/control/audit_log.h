@@ -2,11 +2,14 @@
 // of the one before: a line that is changed, removed or put in later shows at that line.
 //
 //   {"seq":1,"time_us":...,"actor":"key_...","from":"...","action":"put tenant","name":"acme",
-//    "revision":12,"writes":[{"kind":"tenant","key":"acme","row":{...}}],"prev":HASH,"hash":HASH}
+//    "revision":12,"writes":[{"kind":"tenant","key":"acme","row":{...}}],"write_count":1,
+//    "prev":HASH,"hash":HASH}
 //
 // `hash` is SHA-256 of the line without `,"hash":"..."`; `prev` of the first line is zeros. A line
 // is on the disk before its change is made: a crash in between leaves a line whose revision was
-// never reached, or that the next line repeats. What is cut off at the end shows to whoever kept
+// never reached, or that the next line repeats. Where the directory fails to make the change after
+// all, the next line repeats it with "failed":WHY. `writes` shows the first 64, `write_count` says
+// how many there were. What is cut off at the end shows to whoever kept
 // the last hash (control's log names it with every change). No secret is in it: rows without their
 // hashes of keys.
 #pragma once
@@ -14,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +36,7 @@ struct AuditEntry {
   std::string name;            // what it is done to
   std::uint64_t revision = 0;  // that the change makes
   std::vector<DirectoryWrite> writes;
+  std::string failed = {};  // why the change that the line before announced was not made; or empty
 };
 
 // What stands at the end of a file that was read.
@@ -58,17 +63,26 @@ class AuditLog {
   AuditLog(const AuditLog&) = delete;
   AuditLog& operator=(const AuditLog&) = delete;
 
-  // Durable when it returns. Unavailable when the disk fails: the change must not be made.
+  // Durable when it returns. Unavailable when the disk fails: the change must not be made. What a
+  // failed try has written is cut off again; until that works nothing more is recorded.
   Result<> record(const AuditEntry& entry);
+  // Says that the change which was just recorded was not made. If that can't be written either, it
+  // is written before whatever is recorded next, and nothing is until it is.
+  void record_failure(AuditEntry entry, std::string why);
   const AuditEnd& end() const { return end_; }
 
  private:
   AuditLog(int fd, std::string path, AuditEnd end, std::uint64_t bytes)
       : fd_(fd), path_(std::move(path)), end_(std::move(end)), bytes_(bytes) {}
+  Result<> append(const AuditEntry& entry);
+  Result<> write_at_end(std::string_view line);
+  Result<> cut_tail();
   int fd_;
   std::string path_;
   AuditEnd end_;
   std::uint64_t bytes_;
+  bool has_tail_ = false;  // of a failed try, behind `bytes_`
+  std::optional<AuditEntry> unsaid_failure_;
 };
 
 }  // namespace perigee::control

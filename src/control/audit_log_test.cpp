@@ -3,9 +3,31 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+namespace {
+bool sync_fails = false;
+bool truncate_fails = false;
+
+int disk_error() {
+  errno = EIO;
+  return -1;
+}
+}  // namespace
+
+// The program's own, before the C library's: a disk that fails when the test says so.
+extern "C" int fdatasync(int fd) {
+  return sync_fails ? disk_error() : static_cast<int>(::syscall(SYS_fdatasync, fd));
+}
+extern "C" int ftruncate(int fd, off_t size) noexcept {
+  return truncate_fails ? disk_error() : static_cast<int>(::syscall(SYS_ftruncate, fd, size));
+}
 
 namespace perigee::control {
 namespace {
@@ -130,6 +152,57 @@ TEST_F(AuditLogTest, MendsALineThatACrashTore) {
   EXPECT_THAT(failure(), HasSubstr("line 4 is torn"));
   write(1);
   EXPECT_EQ(check_audit_file(path)->lines, 4U);
+}
+
+// Written whole, but not known to be on the disk: not recorded.
+TEST_F(AuditLogTest, LeavesNothingOfALongLineWhoseSyncFailedBehindAShorterOne) {
+  write(1);
+  const auto log = AuditLog::open(path).value();
+  AuditEntry longer = entry(2);
+  longer.name = std::string(300, 'n');
+  sync_fails = true;
+  EXPECT_EQ(log->record(longer).error().code, Code::Unavailable);
+  EXPECT_EQ(lines().size(), 1U);
+  sync_fails = false;
+  ASSERT_TRUE(log->record(entry(2)));
+  EXPECT_EQ(failure(), "");
+  EXPECT_EQ(lines().size(), 2U);
+}
+
+TEST_F(AuditLogTest, RecordsNothingUntilAFailedLineIsCutOff) {
+  const auto log = AuditLog::open(path).value();
+  AuditEntry longer = entry(1);
+  longer.name = std::string(300, 'n');
+  sync_fails = truncate_fails = true;
+  EXPECT_FALSE(log->record(longer));
+  sync_fails = false;
+  EXPECT_EQ(log->record(entry(1)).error().code, Code::Unavailable);
+  truncate_fails = false;
+  ASSERT_TRUE(log->record(entry(1)));
+  EXPECT_EQ(failure(), "");
+  EXPECT_EQ(lines().size(), 1U);
+}
+
+TEST_F(AuditLogTest, SaysThatAChangeWasNotMadeBeforeAnythingElse) {
+  const auto log = AuditLog::open(path).value();
+  ASSERT_TRUE(log->record(entry(1)));
+  sync_fails = true;
+  log->record_failure(entry(1), "the disk is full");
+  EXPECT_FALSE(log->record(entry(1)));
+  sync_fails = false;
+  ASSERT_TRUE(log->record(entry(1)));
+  ASSERT_EQ(failure(), "");
+  ASSERT_EQ(lines().size(), 3U);
+  EXPECT_THAT(lines()[1], HasSubstr(R"("revision":1,"failed":"the disk is full")"));
+  EXPECT_THAT(lines()[2], Not(HasSubstr("failed")));
+}
+
+TEST_F(AuditLogTest, SaysHowManyWritesThereWereWhenItDoesNotShowThemAll) {
+  const auto log = AuditLog::open(path).value();
+  AuditEntry many = entry(1);
+  many.writes.resize(70, many.writes[0]);
+  ASSERT_TRUE(log->record(many));
+  EXPECT_THAT(lines()[0], HasSubstr(R"("write_count":70)"));
 }
 
 TEST_F(AuditLogTest, IsWrittenByOneProcess) {

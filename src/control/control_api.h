@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -70,8 +71,10 @@ class ControlApi {
   // From now on no change is made that is not written there first. It must outlive this.
   void keep_audit(AuditLog& audit) { audit_ = &audit; }
   // From now on sites get certificates when they join, and need them. It must outlive this.
-  void use_authority(const GridAuthority& authority) {
+  // No site gets a certificate for a host of control's own.
+  void use_authority(const GridAuthority& authority, std::vector<std::string> own_hosts = {}) {
     authority_ = &authority;
+    own_hosts_ = std::move(own_hosts);
     require_members(authority.grid());
   }
   // Sites' keys count only with their certificates of this grid.
@@ -140,7 +143,8 @@ class ControlApi {
   Result<ApiAnswer> put_row(const Call& call, std::string_view kind, const std::string& key,
                             std::string row, std::string_view view);
   Result<ApiAnswer> remove_row(const Call& call, std::string_view kind, const std::string& key);
-  // Writes the audit line, then applies.
+  // Checks what the writes expect, writes the audit line, then applies. Of a change that is refused
+  // there is no line; of one that the directory fails to make, a second one says so.
   Result<std::uint64_t> apply(const Call& call, std::string_view what,
                               const std::vector<DirectoryWrite>& writes);
   ApiAnswer list_of(const std::vector<std::string>& views) const;
@@ -151,6 +155,7 @@ class ControlApi {
   LastUse last_use_;
   AuditLog* audit_ = nullptr;
   const GridAuthority* authority_ = nullptr;  // null: no certificates are made here
+  std::vector<std::string> own_hosts_;
   std::string members_of_;
 };
 

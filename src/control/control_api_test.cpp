@@ -263,6 +263,58 @@ TEST_F(ControlApiTest, ADirectoryKeepsItsGrid) {
   EXPECT_NE(refused.error().message.find("belongs to grid north"), std::string::npos);
 }
 
+// A directory whose disk fails when the test says so.
+class FailingDirectory final : public Directory {
+ public:
+  explicit FailingDirectory(const bool& fails) : fails_(fails) {}
+  std::uint64_t revision() const override { return rows_.revision(); }
+  Result<std::vector<DirectoryChange>> list() const override { return rows_.list(); }
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const override {
+    return rows_.since(revision);
+  }
+  Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override {
+    if (fails_) return Error{Code::Unavailable, "the disk is full"};
+    return rows_.apply(writes);
+  }
+
+ private:
+  const bool& fails_;
+  MemoryDirectory rows_;
+};
+
+TEST_F(ControlApiTest, TheAuditLogHasNoLineOfAChangeThatWasRefused) {
+  const auto audit = AuditLog::open(folder_.file("audit.log")).value();
+  api_.keep_audit(*audit);
+  const Reply made = call("PUT", "sites/a", kSiteBody);
+  const std::string etag = "\"" + std::to_string(made.revision) + "\"";
+  ASSERT_EQ(call("PUT", "sites/a", kSiteBody, etag).status, 200);
+  ASSERT_EQ(call("PUT", "sites/a", kSiteBody, etag).code, Code::FailedPrecondition);
+  ASSERT_EQ(call("DELETE", "sites/a", "", etag).code, Code::FailedPrecondition);
+  ASSERT_EQ(call("PUT", "sites/a", kSiteBody, "", "*").code, Code::AlreadyExists);
+  EXPECT_EQ(audit->end().lines, 2U);
+}
+
+TEST_F(ControlApiTest, TheAuditLogSaysOfAChangeThatCouldNotBeStoredThatItFailed) {
+  bool fails = false;
+  const auto table =
+      make_table(std::make_unique<FailingDirectory>(fails), clock_, folder_.file("operator.key"));
+  ControlApi api{*table, clock_};
+  const auto audit = AuditLog::open(folder_.file("audit.log")).value();
+  api.keep_audit(*audit);
+  const std::string authorization = "Bearer " + key_;
+  const ApiRequest put{"PUT", "/control/v1/sites/a", kSiteBody, authorization, "", ""};
+  fails = true;
+  EXPECT_EQ(api.answer(put).error().code, Code::Unavailable);
+  fails = false;
+  ASSERT_TRUE(api.answer(put));
+  std::vector<std::string> lines;
+  ASSERT_TRUE(check_audit_file(folder_.file("audit.log"),
+                               [&](std::string_view line) { lines.emplace_back(line); }));
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_NE(lines[1].find(R"("failed":"the disk is full")"), std::string::npos) << lines[1];
+  EXPECT_EQ(lines[2].find("failed"), std::string::npos) << lines[2];
+}
+
 TEST_F(ControlApiTest, WritesEveryChangeIntoTheAuditLogFirst) {
   const auto audit = AuditLog::open(folder_.file("audit.log")).value();
   api_.keep_audit(*audit);

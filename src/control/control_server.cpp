@@ -379,7 +379,7 @@ Result<> ControlServer::keep_authority(std::unique_ptr<GridAuthority> authority,
                                        std::vector<std::string> hosts) {
   state_->authority = std::move(authority);
   state_->hosts = std::move(hosts);
-  state_->api.use_authority(*state_->authority);
+  state_->api.use_authority(*state_->authority, state_->hosts);
   PERIGEE_CHECK(show_own_certificate(*state_));
   asio::co_spawn(state_->executor, renew_own_certificate(state_), asio::detached);
   return {};

@@ -151,6 +151,14 @@ DirectoryTable::NumberedEvent DirectoryTable::event_of(std::uint64_t revision,
   return {revision, std::make_shared<const std::string>(to_event(revision, rows))};
 }
 
+Result<> DirectoryTable::check(const std::vector<DirectoryWrite>& writes) const {
+  PERIGEE_CHECK(check_writes(writes));
+  for (const DirectoryWrite& write : writes) {
+    PERIGEE_CHECK(check_expected(write, row_revision(write.kind, write.key)));
+  }
+  return {};
+}
+
 Result<std::uint64_t> DirectoryTable::apply(const std::vector<DirectoryWrite>& writes) {
   PERIGEE_TRY(revision, directory_->apply(writes));
   std::vector<DirectoryChange> rows;

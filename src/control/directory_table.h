@@ -39,6 +39,8 @@ class DirectoryTable {
   const Identity& identity() const { return keys_; }
   std::uint64_t row_revision(std::string_view kind, std::string_view key) const;  // 0: no such row
 
+  // Whether apply() would refuse them: their revisions, compared with those of the rows.
+  Result<> check(const std::vector<DirectoryWrite>& writes) const;
   // Stores, then updates all of the above and calls on_change.
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes);
 

@@ -1,6 +1,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "control/control_api.h"
+#include "control/site_host.h"
 #include "directory/json_fields.h"
 #include "directory/json_text.h"
 #include "directory/records_json.h"
@@ -48,25 +49,6 @@ Result<JoinRequest> join_from_request(std::string_view body) {
   }
   request.site = std::move(site);
   return request;
-}
-
-std::string host_of(const SiteRecord& site) {
-  const auto url = net::parse_url(site.url);
-  return url && !url->endpoint.is_unix() ? url->endpoint.host : std::string{};
-}
-
-// A certificate for a host that clients know as another site would let one pass for the other.
-// Loopback belongs to everyone on the machine.
-Result<> check_host(const DirectorySnapshot& snapshot, const SiteRecord& site) {
-  const auto url = net::parse_url(site.url);
-  if (!url || url->endpoint.is_loopback()) return {};
-  for (const auto& [id, other] : snapshot.sites) {
-    if (id == site.id || host_of(other) != url->endpoint.host) continue;
-    return Error{Code::FailedPrecondition,
-                 "the host of `url` belongs to site " + id.str() + " already: use one of its own",
-                 "url"};
-  }
-  return {};
 }
 
 // What the operator wrote of a site beforehand is law.
@@ -209,7 +191,7 @@ Result<ApiAnswer> ControlApi::join(const Call& asked) {
                    "`url` must begin with https://: this grid's sites speak TLS to each other",
                    "url"};
     }
-    PERIGEE_CHECK(check_host(snapshot, site));
+    PERIGEE_CHECK(check_host(snapshot, own_hosts_, site));
     auto made = authority_->sign_site(request.certificate_request, site.id, host_of(site));
     if (!made) {
       Error error = made.error();
@@ -257,6 +239,7 @@ Result<ApiAnswer> ControlApi::renew(const SiteId& site, std::string_view body) c
   PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
   const auto stored = table_.snapshot().sites.find(site);
   if (stored == table_.snapshot().sites.end()) return no_such("site", site.str());
+  PERIGEE_CHECK(check_host(table_.snapshot(), own_hosts_, stored->second));
   PERIGEE_TRY(chain, authority_->sign_site(request, site, host_of(stored->second)));
   return ApiAnswer{200,
                    JsonObject{}

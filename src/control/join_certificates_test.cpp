@@ -4,6 +4,7 @@
 #include "control/control_test_grid.h"
 #include "control/grid_authority.h"
 #include "directory/json_text.h"
+#include "directory/records_json.h"
 #include "pki/certificate_check.h"
 
 namespace perigee::control {
@@ -16,7 +17,7 @@ class JoinCertificatesTest : public testing::Test {
   JoinCertificatesTest() {
     EXPECT_TRUE(init_authority(folder_.file("ca"), "test", clock_.wall()));
     authority_ = *GridAuthority::open(folder_.file("ca"), clock_);
-    api_.use_authority(*authority_);
+    api_.use_authority(*authority_, {"Control.example."});
   }
   Result<ApiAnswer> call(const std::string& path, const std::string& body, const std::string& key,
                          const std::string& member = "") {
@@ -78,6 +79,55 @@ TEST_F(JoinCertificatesTest, NoTwoSitesHaveACertificateForOneHost) {
   EXPECT_THAT(why(join("evil", "https://metro.example:8101", request())),
               HasSubstr("belongs to site metro"));
   EXPECT_TRUE(join("metro", "https://metro.example:8100", request())) << "again, by itself";
+}
+
+TEST_F(JoinCertificatesTest, AHostIsTheSameHoweverItIsSpelled) {
+  auto joined = join("metro", "https://Metro.Example.:8100", request());
+  ASSERT_TRUE(joined) << joined.error().message;
+  auto chain = pki::certificates_from_pem(json_text(joined->body, "certificate"));
+  EXPECT_EQ(chain->front().names(), std::vector<std::string>{"metro.example"});
+  for (const char* const url : {"https://METRO.example", "https://metro.example.:8101"}) {
+    EXPECT_THAT(why(join("evil", url, request())), HasSubstr("belongs to site metro")) << url;
+  }
+  ASSERT_TRUE(join("six", "https://[2001:db8::1]:8100", request()));
+  EXPECT_THAT(why(join("evil", "https://[2001:DB8:0::1]:8100", request())),
+              HasSubstr("belongs to site six"));
+}
+
+TEST_F(JoinCertificatesTest, NoSiteIsCalledByANameOfControl) {
+  EXPECT_THAT(why(join("evil", "https://control.EXAMPLE:8100", request())),
+              HasSubstr("belongs to control"));
+}
+
+TEST_F(JoinCertificatesTest, AnOperatorGivesNoTwoSitesOneHost) {
+  ASSERT_TRUE(join("metro", "https://metro.example:8100", request()));
+  const std::string authorization = "Bearer " + operator_key_;
+  const auto put = [&](const std::string& url) {
+    const std::string body = JsonObject{}
+                                 .add("url", url)
+                                 .add("tier", "metro")
+                                 .add("jurisdiction", "de")
+                                 .add("latitude", 52.5)
+                                 .add("longitude", 13.4)
+                                 .take();
+    return api_.answer({"PUT", "/control/v1/sites/second", body, authorization, "", ""});
+  };
+  EXPECT_THAT(why(put("https://METRO.example.:8101")), HasSubstr("belongs to site metro"));
+  EXPECT_TRUE(put("https://second.example"));
+}
+
+// Two rows from before that was refused, or put where there was no authority yet.
+TEST_F(JoinCertificatesTest, RenewsNoCertificateForAHostThatIsAnothersToo) {
+  auto joined = join("metro", "https://metro.example:8100", request());
+  ASSERT_TRUE(joined);
+  SiteRecord other = table_->snapshot().sites.at(SiteId{"metro"});
+  other.id = SiteId{"other"};
+  other.url = "https://Metro.example.";
+  other.key_hash = {};
+  ASSERT_TRUE(table_->apply({{"site", "other", to_row(other), 0}}));
+  const std::string body = JsonObject{}.add("certificate_request", request()).take();
+  EXPECT_THAT(why(call("renew", body, json_text(joined->body, "key"), "spiffe://test/site/metro")),
+              HasSubstr("belongs to site other"));
 }
 
 TEST_F(JoinCertificatesTest, ASitesKeyCountsOnlyWithItsCertificate) {

@@ -1,4 +1,5 @@
 #include "control/control_api.h"
+#include "control/site_host.h"
 #include "directory/json_text.h"
 #include "directory/records_json.h"
 #include "net/endpoint.h"
@@ -24,6 +25,9 @@ Result<ApiAnswer> ControlApi::put_site(const Call& call) {
   PERIGEE_TRY(site, site_from_request(call.name, call.body));
   if (auto url = net::parse_url(site.url); !url) {
     return Error{Code::InvalidArgument, "`url`: " + url.error().message, "url"};
+  }
+  if (authority_ != nullptr) {
+    PERIGEE_CHECK(check_host(table_.snapshot(), own_hosts_, site));
   }
   const auto& sites = table_.snapshot().sites;
   if (const auto stored = sites.find(site.id); stored != sites.end()) {
