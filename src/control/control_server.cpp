@@ -265,15 +265,23 @@ Task<Result<ApiAnswer>> usage(StatePtr state, const ControlApi::Permitted& permi
   co_return co_await state->usage->report(std::move(query));
 }
 
+// For the audit log: "loopback" or "network", and the member of the grid at the other end.
+std::string origin_of(const net::Request& request) {
+  std::string origin = request.remote_is_loopback ? "loopback" : "network";
+  if (!request.member().empty()) origin.append(" ").append(request.member());
+  return origin;
+}
+
 // One call of the API, whoever answers it.
 Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  const std::string from = origin_of(request);
   const ApiRequest asked{request.method,
                          request.path,
                          request.body,
                          request.header("authorization"),
                          request.header("if-match"),
                          request.header("if-none-match"),
-                         request.remote_is_loopback ? "loopback" : "network",
+                         from,
                          request.member()};
   auto permitted = state->api.permit(asked);
   if (!permitted) {

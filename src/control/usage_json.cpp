@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kModelBytesMax = 128;
 constexpr std::size_t kKeysMax = 6;
-constexpr std::int64_t kTokensMax = 0xffffffff;
+constexpr std::int64_t kTokensMax = 0x7fffffff;  // beyond what any request can count
 
 std::string record_json(const UsageRecord& record) {
   JsonObject json;

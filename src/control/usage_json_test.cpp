@@ -79,6 +79,7 @@ TEST(UsageJson, RefusesARecordAloneAndSaysWhy) {
            {"acme", "A cme", "tenant"},
            {"chat", "dance", "operation"},
            {"\"prompt_tokens\":12", "\"prompt_tokens\":-1", "prompt_tokens"},
+           {"\"completion_tokens\":40", "\"completion_tokens\":2147483648", "completion_tokens"},
            {"completed", "lost", "outcome"}}) {
     const auto delivery = parse_usage_batch(with(from, to), SiteId{"cell-a"});
     ASSERT_TRUE(delivery);

@@ -21,7 +21,8 @@ constexpr Database::Layout kLayout{
     .schema = "CREATE TABLE usage (id TEXT PRIMARY KEY, " PERIGEE_USAGE_COLUMNS ") WITHOUT ROWID;",
     .what = "usage store"};
 
-// replaces() of ledger.h: of two records with one id the same one stands, whichever came first.
+// replaces() of ledger.h: of two records with one id the same one stands, whichever came first. One
+// of another tenant takes no one's place: a site that lies must not move a bill.
 constexpr std::string_view kReplace =
     "ON CONFLICT(id) DO UPDATE SET tenant = excluded.tenant, key_id = excluded.key_id, "
     "model = excluded.model, ingress_site = excluded.ingress_site, "
@@ -32,7 +33,8 @@ constexpr std::string_view kReplace =
     "outcome = excluded.outcome WHERE "
     "(excluded.outcome = 'completed', excluded.completion_tokens, excluded.prompt_tokens, "
     "excluded.ended_us) > "
-    "(usage.outcome = 'completed', usage.completion_tokens, usage.prompt_tokens, usage.ended_us)";
+    "(usage.outcome = 'completed', usage.completion_tokens, usage.prompt_tokens, usage.ended_us) "
+    "AND excluded.tenant = usage.tenant";
 
 // Beside the layout, so that files from before it are taken as they are.
 constexpr const char* kKeyUseTable =

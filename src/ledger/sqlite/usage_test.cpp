@@ -132,6 +132,21 @@ TEST_F(UsageFiles, KeepTheSameOneOfTwoRecordsWithOneIdInEitherOrder) {
   EXPECT_EQ(sums->at(0).completion_tokens, 80);
 }
 
+TEST_F(UsageFiles, LetNoRecordOfAnotherTenantTakeTheirPlace) {
+  UsageRecord other = record(1, "other");
+  other.completion_tokens = 90;
+  const std::vector<UsageRecord> first{record(1)};
+  const std::vector<UsageRecord> second{other};
+  ASSERT_TRUE(store()->add(first));
+  EXPECT_EQ(store()->add(second).value(), 0U);
+  UsageQuery query;
+  query.by = {UsageKey::Tenant};
+  const auto sums = store()->sum(query);
+  ASSERT_EQ(sums->size(), 1U);
+  EXPECT_EQ(sums->at(0).keys.at(0), "acme");
+  EXPECT_EQ(sums->at(0).completion_tokens, 40);
+}
+
 TEST_F(UsageFiles, SumByWhatIsAsked) {
   std::vector<UsageRecord> records{record(1), record(2), record(3, "other")};
   records[1].outcome = Outcome::Abandoned;
