@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/id.h"
 #include "base/result.h"
 #include "core/inference.h"
 #include "engine/engine.h"
@@ -42,6 +43,8 @@ class Answer {
   // An error status before anything was sent, an error event after.
   virtual Task<Result<>> fail(const AnswerHead& head, const Error& error) = 0;
   virtual bool started() const = 0;
+  // What is told from now on comes from this site; also before the first of it.
+  virtual void served_at(const SiteId& /*site*/) {}
   // The request's bytes are no longer needed: a long stream need not hold them.
   virtual void release_request() {}
   // Calls `left` once if the client leaves; nullptr stops watching.

@@ -133,24 +133,49 @@ Task<> Gateway::infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& 
   co_await inference_.serve(std::move(call), answer);
 }
 
+// Neither a run nor one to follow: it may not be served now, and what may not be served is given
+// from memory no more than from an engine.
+Result<IdempotencyTable::Entered> Gateway::enter_once(InferenceCall& call) {
+  const auto directory = inference_.directory();
+  KeyedRequest request = keyed_request(call, *directory);
+  call.record_id = record_id(request, clock_.wall());
+  auto route = inference_.route_request(call);
+  if (!route) return IdempotencyTable::Entered{};
+  request.law = std::move(route->jurisdictions);
+  return once_.enter(request, *directory);
+}
+
 // The first request with its key runs; the others are given what that one is given.
 Task<> Gateway::infer_once(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out) {
   HttpAnswer answer{out};
-  const TenantId& tenant = call->caller.tenant;
-  const std::string& key = call->hints.idempotency_key;
-  const Sha256 fingerprint = request_fingerprint(*call);
-  auto entered = once_.enter(tenant, key, fingerprint);
+  auto entered = enter_once(*call);
   if (!entered) {
     call.reset();
     co_await refuse(out, std::move(entered).error());
   } else if (entered->followed != nullptr) {
-    call.reset();
-    co_await follow(std::move(entered->followed), executor_, answer);
-  } else {
-    call->record_id = record_id(tenant, key, fingerprint, clock_.wall());
+    co_await replay(std::move(call), std::move(entered->followed), answer);
+  } else if (entered->run) {
     RecordingAnswer recorded{executor_, answer, std::move(*entered->run)};
     co_await inference_.serve(std::move(call), recorded);
+  } else {
+    co_await inference_.serve(std::move(call), answer);  // it says why
   }
+}
+
+Task<> Gateway::replay(std::unique_ptr<InferenceCall> call, std::shared_ptr<Recording> recording,
+                       Answer& answer) {
+  AnswerHead refused;
+  auto counted = co_await inference_.count_replay(call->caller, refused);
+  if (!counted) {
+    refused.request_id = call->hints.request_id.empty() ? inference_.new_request_id()
+                                                        : std::move(call->hints.request_id);
+    call.reset();
+    auto told = co_await answer.fail(refused, counted.error());
+    static_cast<void>(told);
+    co_return;
+  }
+  call.reset();
+  co_await follow(std::move(recording), executor_, answer);
 }
 
 Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body) {

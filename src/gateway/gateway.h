@@ -54,6 +54,9 @@ class Gateway {
                                                    const net::Request& request) const;
   Task<> infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
   Task<> infer_once(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
+  Result<IdempotencyTable::Entered> enter_once(InferenceCall& call);
+  Task<> replay(std::unique_ptr<InferenceCall> call, std::shared_ptr<Recording> recording,
+                Answer& answer);
   const Route* find(std::string_view method, std::string_view path, bool& path_known) const;
 
   Executor executor_;

@@ -75,8 +75,19 @@ class IdempotencyTest : public testing::Test {
     return limits;
   }
   static Sha256 asks(std::string_view body) { return sha256(body); }
+  // As `tenant_` and under `law_`, with a key of that name.
+  KeyedRequest request(std::string_view key, std::string_view body = "a question") const {
+    return {tenant_, account_, std::string{key}, asks(body), law_};
+  }
   auto enter(std::string_view key, std::string_view body = "a question") {
-    return table_.enter(TenantId{"acme"}, key, asks(body));
+    return table_.enter(request(key, body), directory_);
+  }
+  void know(const std::string& site, const std::string& jurisdiction) {
+    directory_.sites[SiteId{site}].jurisdiction = JurisdictionId{jurisdiction};
+  }
+  void bind(std::vector<std::string> jurisdictions) {
+    law_.clear();
+    for (std::string& each : jurisdictions) law_.push_back(JurisdictionId{std::move(each)});
   }
   HeldAnswer& client() { return clients_.emplace_back(); }
   // What a first request answers through.
@@ -110,6 +121,31 @@ class IdempotencyTest : public testing::Test {
     answer_.reset();
   }
 
+  void answer_as(const std::string& tenant, std::string_view key, std::string_view body) {
+    tenant_ = TenantId{tenant};
+    answer_whole(key, body);
+  }
+  // An answer that begins at the first site and ends at the last.
+  void answer_at(std::string_view key, const std::vector<std::string>& sites) {
+    RecordingAnswer& answer = begin(key, client());
+    tell(answer.begin_stream(AnswerHead{}));
+    for (const std::string& site : sites) {
+      answer.served_at(SiteId{site});
+      tell(answer.write("data: 1\n\n"));
+    }
+    tell(answer.finish("data: [DONE]\n\n"));
+    answer_.reset();
+  }
+  bool holds(const std::string& tenant, std::string_view key) {
+    tenant_ = TenantId{tenant};
+    auto entered = enter(key);
+    return entered && entered->followed != nullptr;
+  }
+
+  TenantId tenant_{"acme"};
+  std::string account_ = "k1";
+  std::vector<JurisdictionId> law_;
+  DirectorySnapshot directory_;
   ManualClock clock_;
   asio::io_context io_;
   IdempotencyTable table_{clock_, limits()};
@@ -168,8 +204,8 @@ TEST_F(IdempotencyTest, RefusesAKeyThatStandsForAnotherRequest) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::InvalidArgument);
   EXPECT_EQ(refused.error().param, "idempotency-key");
-  EXPECT_TRUE(table_.enter(TenantId{"other"}, "k", asks("another question"))->run)
-      << "a key belongs to its tenant";
+  tenant_ = TenantId{"other"};
+  EXPECT_TRUE(enter("k", "another question")->run) << "a key belongs to its tenant";
 }
 
 TEST_F(IdempotencyTest, WaitsForItsClientToComeBackAndThenGivesUp) {
@@ -304,18 +340,142 @@ TEST_F(IdempotencyTest, BoundsWhoFollowsOneAnswer) {
   EXPECT_TRUE(enter("k")->followed);
 }
 
+TEST_F(IdempotencyTest, GivesNoAnswerOfAnotherAccount) {
+  answer_whole("k", "{}");
+  account_ = "k2";
+  EXPECT_TRUE(enter("k")->run);
+  account_ = "k1";
+  EXPECT_TRUE(enter("k")->followed);
+}
+
+TEST_F(IdempotencyTest, GivesNoAnswerThatCameFromWhereItMayNotBeServedNow) {
+  know("paris", "fr");
+  know("berlin", "de");
+  answer_at("k", {"paris", "berlin"});
+  EXPECT_TRUE(enter("k")->followed) << "bound by nothing";
+  bind({"de", "fr"});
+  EXPECT_TRUE(enter("k")->followed);
+  bind({"de"});
+  EXPECT_EQ(enter("k").error().code, Code::DataResidency) << "its first half came from paris";
+  bind({"fr"});
+  EXPECT_EQ(enter("k").error().code, Code::DataResidency) << "its second half came from berlin";
+  know("berlin", "fr");
+  EXPECT_TRUE(enter("k")->followed) << "berlin stands under another law now";
+  directory_.sites.clear();
+  EXPECT_EQ(enter("k").error().code, Code::DataResidency) << "nobody knows what paris is";
+}
+
+TEST_F(IdempotencyTest, LetsNobodyFollowARunThatMayGoOnWhereHeMayNotBeServed) {
+  know("paris", "fr");
+  bind({"de", "fr"});
+  RecordingAnswer& answer = begin("k", client());
+  bind({"fr"});
+  EXPECT_EQ(enter("k").error().code, Code::DataResidency) << "it may be served in berlin yet";
+  bind({"fr", "de", "at"});
+  EXPECT_TRUE(enter("k")->followed);
+  answer.served_at(SiteId{"paris"});
+  tell(answer.respond(AnswerHead{}, "{}"));
+  answer_.reset();
+  bind({"fr"});
+  EXPECT_TRUE(enter("k")->followed) << "it was served in paris";
+}
+
+TEST_F(IdempotencyTest, TakesThePlaceOfANewKeyFromTheTenantThatHoldsTheMost) {
+  answer_as("quiet", "q", "{}");
+  for (const char* key : {"a", "b", "c", "d", "e"}) answer_as("flood", key, "{}");
+  EXPECT_EQ(table_.entries(), 3U);
+  EXPECT_TRUE(holds("quiet", "q")) << "a flood of another tenant's keys flushed it";
+  EXPECT_TRUE(holds("flood", "d"));
+  EXPECT_TRUE(holds("flood", "e"));
+  answer_as("third", "t", "{}");
+  EXPECT_TRUE(holds("quiet", "q"));
+  EXPECT_TRUE(holds("third", "t"));
+  EXPECT_TRUE(holds("flood", "e"));
+}
+
+TEST_F(IdempotencyTest, LetsOneTenantAloneHaveTheWholeTable) {
+  for (const char* key : {"a", "b", "c"}) answer_as("flood", key, "{}");
+  for (const char* key : {"a", "b", "c"}) EXPECT_TRUE(holds("flood", key));
+}
+
+TEST_F(IdempotencyTest, HasAPlaceForATenantWhileAnotherRunsAllThatItHolds) {
+  tenant_ = TenantId{"flood"};
+  std::vector<Result<IdempotencyTable::Entered>> running;
+  for (const char* key : {"a", "b", "c"}) running.push_back(enter(key));
+  EXPECT_EQ(enter("d").error().code, Code::ResourceExhausted) << "it has all already";
+  answer_as("quiet", "q", "{}");
+  EXPECT_TRUE(holds("quiet", "q"));
+  EXPECT_EQ(table_.entries(), 3U);
+  running.clear();
+  EXPECT_TRUE(holds("quiet", "q")) << "the run that lost its place ended";
+  EXPECT_EQ(table_.entries(), 1U);
+}
+
+TEST_F(IdempotencyTest, TakesRoomForAnAnswerFromTheTenantThatHoldsTheMost) {
+  answer_as("quiet", "q", std::string(20, 'x'));
+  for (const char* key : {"a", "b"}) answer_as("flood", key, std::string(40, 'x'));
+  answer_as("flood", "c", std::string(40, 'x'));
+  EXPECT_TRUE(holds("quiet", "q")) << "a flood of another tenant's answers flushed it";
+  EXPECT_EQ(table_.bytes(), 100U);
+  answer_as("quiet", "r", std::string(30, 'x'));
+  EXPECT_TRUE(holds("quiet", "q"));
+  EXPECT_TRUE(holds("quiet", "r"));
+  EXPECT_TRUE(holds("flood", "c"));
+  EXPECT_EQ(table_.bytes(), 90U);
+}
+
+TEST_F(IdempotencyTest, TakesRoomFromWhatTheGreatestTenantStillRuns) {
+  IdempotencyLimits narrow = limits();
+  narrow.answer_bytes_max = 100;
+  IdempotencyTable table{clock_, narrow};
+  tenant_ = TenantId{"flood"};
+  HeldAnswer& flood = client();
+  RecordingAnswer large{io_.get_executor(), flood,
+                        std::move(*table.enter(request("a"), directory_)->run)};
+  tell(large.begin_stream(AnswerHead{}));
+  tell(large.write(std::string(90, 'x')));
+  tenant_ = TenantId{"quiet"};
+  HeldAnswer& quiet = client();
+  RecordingAnswer small{io_.get_executor(), quiet,
+                        std::move(*table.enter(request("q"), directory_)->run)};
+  tell(small.respond(AnswerHead{}, std::string(20, 'y')));
+  EXPECT_EQ(table.bytes(), 20U);
+  EXPECT_TRUE(table.enter(request("q"), directory_)->followed);
+  tell(large.finish("end"));
+  EXPECT_TRUE(flood.text.ends_with("xend")) << "its own client gets all of it";
+}
+
 TEST(RecordIds, AreTheSameEverywhereForTheSameRequestOnTheSameDay) {
   constexpr std::int64_t kDay = 86'400'000'000;
-  const TenantId acme{"acme"};
-  const Sha256 asked = sha256("a question");
-  const RecordId id = record_id(acme, "k", asked, WallTime{3 * kDay});
-  EXPECT_EQ(record_id(acme, "k", asked, WallTime{4 * kDay - 1}), id);
+  const KeyedRequest request{TenantId{"acme"}, "k1", "k", sha256("a question"), {}};
+  const RecordId id = record_id(request, WallTime{3 * kDay});
+  EXPECT_EQ(record_id(request, WallTime{4 * kDay - 1}), id);
   EXPECT_GE(id.time_us, static_cast<std::uint64_t>(3 * kDay));
   EXPECT_LT(id.time_us, static_cast<std::uint64_t>(4 * kDay));
-  EXPECT_NE(record_id(acme, "k", asked, WallTime{4 * kDay}), id);
-  EXPECT_NE(record_id(TenantId{"other"}, "k", asked, WallTime{3 * kDay}), id);
-  EXPECT_NE(record_id(acme, "l", asked, WallTime{3 * kDay}), id);
-  EXPECT_NE(record_id(acme, "k", sha256("another"), WallTime{3 * kDay}), id);
+  EXPECT_NE(record_id(request, WallTime{4 * kDay}), id);
+  const auto changed = [&](const auto& change) {
+    KeyedRequest other = request;
+    change(other);
+    return record_id(other, WallTime{3 * kDay});
+  };
+  EXPECT_EQ(changed([](KeyedRequest& each) { each.law = {JurisdictionId{"de"}}; }), id);
+  EXPECT_NE(changed([](KeyedRequest& each) { each.tenant = TenantId{"other"}; }), id);
+  EXPECT_NE(changed([](KeyedRequest& each) { each.account = "k2"; }), id);
+  EXPECT_NE(changed([](KeyedRequest& each) { each.key = "l"; }), id);
+  EXPECT_NE(changed([](KeyedRequest& each) { each.fingerprint = sha256("another"); }), id);
+}
+
+TEST(KeyedRequests, AreOfOneAccountForKeysThatFollowedOneAnotherByRotation) {
+  DirectorySnapshot directory;
+  directory.keys["first"].account = "first";
+  directory.keys["next"].account = "first";
+  InferenceCall call;
+  const auto account_of = [&](const std::string& key_id) {
+    call.caller.key_id = key_id;
+    return keyed_request(call, directory).account;
+  };
+  EXPECT_EQ(account_of("next"), account_of("first"));
+  EXPECT_EQ(account_of("iss:corp:0123"), "iss:corp:0123");
 }
 
 TEST(RequestFingerprint, TellsBodyOperationAndLawApart) {

@@ -266,7 +266,7 @@ Result<Meter> Inference::open_meter(const InferenceCall& call, const Job& job,
 // functions: this frame lasts as long as its stream.
 Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   Run run{*this, *call};
-  if (keeps_rates(*call)) co_await keep_rates(*call, run);
+  if (keeps_rates(call->caller)) co_await keep_rates(*call, run);
   begin(*call, run);
   call.reset();
   answer.release_request();
@@ -280,9 +280,17 @@ Task<> Inference::serve(std::unique_ptr<InferenceCall> call, Answer& answer) {
   observe(run);
 }
 
-bool Inference::keeps_rates(const InferenceCall& call) const {
-  return parts_.rates != nullptr && call.caller.bounds != nullptr &&
-         call.caller.bounds->scope.limits_rate();
+bool Inference::keeps_rates(const Caller& caller) const {
+  return parts_.rates != nullptr && caller.bounds != nullptr && caller.bounds->scope.limits_rate();
+}
+
+Task<Result<>> Inference::count_replay(const Caller& caller, AnswerHead& head) {
+  if (!keeps_rates(caller)) co_return Result<>{};
+  RateState state;
+  auto ticket = co_await parts_.rates->admit(caller.bounds, RateDemand{}, state);
+  if (ticket) co_return Result<>{};
+  head.rates = std::make_shared<const RateState>(state);
+  co_return std::move(ticket).error();
 }
 
 // A limit of the key's that is reached is no want of room.
@@ -336,11 +344,13 @@ std::optional<EngineLoad> Inference::load_for_peer(const Run& run,
 }
 
 // Somebody serves it, or somebody else from now on.
-PERIGEE_OUT_OF_FRAME void Inference::learn_server(Run& run) {
+PERIGEE_OUT_OF_FRAME void Inference::learn_server(Answer& answer, Run& run) {
   const std::unique_ptr<const Attempts::Server> server = run.attempts->take_server();
   if (server == nullptr) return;
   if (!run.first_token) run.first_token = parts_.clock.now() - run.began;
-  if (run.meter) run.meter->serve_at(SiteId{server->site});
+  const SiteId site{server->site};
+  answer.served_at(site);
+  if (run.meter) run.meter->serve_at(site);
   if (run.head == nullptr) return;
   run.head->site = server->site;
   run.head->route = server->reason;
@@ -378,7 +388,7 @@ Task<> Inference::relay_whole(Answer& answer, Run& run) {
     if (run.events.left()) co_return run.leave();
   }
   if (state == Attempts::State::Failed) co_return run.fail(std::move(attempts.error()));
-  learn_server(run);
+  learn_server(answer, run);
   Finished& finished = attempts.finished();
   run.head->receipt = std::move(finished.receipt);
   if (is_known(finished.usage)) run.usage = finished.usage;
@@ -416,7 +426,7 @@ Task<> Inference::relay_stream(Answer& answer, Run& run) {
 
 // What has come goes to the client in one piece.
 Task<bool> Inference::hand_on(Answer& answer, Run& run) {
-  learn_server(run);
+  learn_server(answer, run);
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
     if (!begun) co_return false;
@@ -449,7 +459,7 @@ Task<bool> Inference::beat(Answer& answer, Run& run) {
 }
 
 Task<bool> Inference::end_stream(Answer& answer, Run& run) {
-  learn_server(run);
+  learn_server(answer, run);
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
     if (!begun) co_return false;

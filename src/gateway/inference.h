@@ -76,8 +76,12 @@ class Inference {
   // Answers the call, with an error if need be. `answer` must live until it returns.
   Task<> serve(std::unique_ptr<InferenceCall> call, Answer& answer);
 
-  // Steps 2 and 3 only, for `route explain`.
+  // Steps 2 and 3 only: what may be asked of whom, now. Fails as serve() would.
   Result<RouteRequest> route_request(const InferenceCall& call) const;
+  // Counts a request that runs nothing, since its answer is here, against the limits of its key.
+  // Fails as serve() would, and sets `head` for that.
+  Task<Result<>> count_replay(const Caller& caller, AnswerHead& head);
+  std::shared_ptr<const DirectorySnapshot> directory() const { return parts_.directory(); }
 
   std::size_t running() const { return runs_.size(); }
   // Ends what runs at engines of this site: streams of own clients go on elsewhere, those of peers
@@ -97,7 +101,7 @@ class Inference {
  private:
   struct Run;
   void begin(const InferenceCall& call, Run& run);
-  bool keeps_rates(const InferenceCall& call) const;
+  bool keeps_rates(const Caller& caller) const;
   Task<> keep_rates(const InferenceCall& call, Run& run);
   Result<> prepare(const InferenceCall& call, Run& run);
   const FailoverOptions& failover(const Run& run) const;
@@ -116,7 +120,7 @@ class Inference {
   Task<bool> end_stream(Answer& answer, Run& run);
   std::optional<EngineLoad> load_for_peer(const Run& run,
                                           const std::optional<EngineLoad>& told) const;
-  void learn_server(Run& run);
+  void learn_server(Answer& answer, Run& run);
   void settle(Run& run);
   Task<> tell(Answer& answer, Run& run);
   void observe(const Run& run);

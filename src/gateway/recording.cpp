@@ -7,13 +7,18 @@ namespace {
 
 constexpr std::size_t kPieceBytesMax = std::size_t{64} * 1024;
 
-Error too_long_to_follow() {
-  return Error{Code::ResourceExhausted,
-               "The answer to this 'idempotency-key' grew too long to be given twice; the first "
-               "request with it goes on."};
+Error not_held() {
+  return Error{
+      Code::ResourceExhausted,
+      "There is no room to hold the answer to this 'idempotency-key', so it can't be given "
+      "twice; if the first request with it still runs, that one goes on."};
 }
 
 }  // namespace
+
+void Recording::served_at(const SiteId& site) {
+  if (std::ranges::find(sites_, site) == sites_.end()) sites_.push_back(site);
+}
 
 void Recording::begin_stream(const AnswerHead& head) {
   if (state_ != State::Running) return;
@@ -59,22 +64,23 @@ void Recording::give_up_bytes() {
 }
 
 void Recording::hold(std::string_view bytes) {
-  if (bytes_.size() + bytes.size() > bytes_max_) {
+  if (bytes_->size() + bytes.size() > bytes_max_) {
     drop_bytes();
     return end(State::TooLong);
   }
-  bytes_.append(bytes);
-  *bytes_held_ += bytes.size();
+  bytes_->append(bytes);
+  held_->add(bytes.size());
 }
 
 void Recording::drop_bytes() {
-  *bytes_held_ -= bytes_.size();
-  bytes_ = {};
+  if (bytes_->empty()) return;
+  held_->drop(bytes_->size());
+  bytes_ = std::make_shared<std::string>();
 }
 
 void Recording::end(State state) {
   state_ = state;
-  bytes_.shrink_to_fit();
+  bytes_->shrink_to_fit();
 }
 
 void Recording::notify() {
@@ -132,11 +138,12 @@ Task<> follow(std::shared_ptr<Recording> recording, Executor executor, Answer& o
       auto finished = co_await out.finish({});
       static_cast<void>(finished);
     } else if (state == State::Answered) {
-      auto responded = co_await out.respond(head, recording->bytes());
+      const std::shared_ptr<const std::string> body = recording->whole();
+      auto responded = co_await out.respond(head, *body);
       static_cast<void>(responded);
     } else {
       if (!begun) head = recording->head();
-      const Error error = state == State::Failed ? recording->error() : too_long_to_follow();
+      const Error error = state == State::Failed ? recording->error() : not_held();
       auto told = co_await out.fail(head, error);
       static_cast<void>(told);
     }

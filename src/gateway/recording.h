@@ -9,10 +9,25 @@
 #include <string_view>
 #include <vector>
 
+#include "base/id.h"
 #include "gateway/answer.h"
 #include "net/notifier.h"
 
 namespace perigee {
+
+// What recordings hold: of one tenant, and through `of_all` of all of them.
+struct HeldBytes {
+  void add(std::size_t more) {
+    bytes += more;
+    if (of_all != nullptr) of_all->add(more);
+  }
+  void drop(std::size_t some) {
+    bytes -= some;
+    if (of_all != nullptr) of_all->drop(some);
+  }
+  std::size_t bytes = 0;
+  std::shared_ptr<HeldBytes> of_all = {};
+};
 
 class Recording {
  public:
@@ -22,14 +37,14 @@ class Recording {
     Failed,    // error() says why; those who follow it are told the same
     TooLong,   // more than `bytes_max`, or no room: nothing is held, it can't be replayed
   };
-  // `bytes_held` sums what all recordings hold; it outlives them.
-  Recording(std::size_t bytes_max, std::shared_ptr<std::size_t> bytes_held)
-      : bytes_max_(bytes_max), bytes_held_(std::move(bytes_held)) {}
-  ~Recording() { drop_bytes(); }
+  Recording(std::size_t bytes_max, std::shared_ptr<HeldBytes> held)
+      : bytes_max_(bytes_max), held_(std::move(held)) {}
+  ~Recording() { held_->drop(bytes_->size()); }
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 
   // From who answers. What comes after the end is ignored.
+  void served_at(const SiteId& site);  // what follows is from there
   void begin_stream(const AnswerHead& head);
   void append(std::string_view events);
   void respond(const AnswerHead& head, std::string_view body);
@@ -43,7 +58,10 @@ class Recording {
   bool streamed() const { return streamed_; }  // else a whole body
   bool complete() const { return complete_; }  // it was answered well, held or not
   const AnswerHead& head() const { return head_; }
-  const std::string& bytes() const { return bytes_; }
+  const std::vector<SiteId>& sites() const { return sites_; }  // that any of it came from
+  const std::string& bytes() const { return *bytes_; }
+  // Of an answer that has ended: stays as it is for whoever is being sent it when it is given up.
+  std::shared_ptr<const std::string> whole() const { return bytes_; }
   const Error& error() const { return error_; }
 
   // One who is being given it; told of every change.
@@ -74,9 +92,10 @@ class Recording {
   void notify();
 
   std::size_t bytes_max_;
-  std::shared_ptr<std::size_t> bytes_held_;
+  std::shared_ptr<HeldBytes> held_;
   AnswerHead head_;
-  std::string bytes_;
+  std::vector<SiteId> sites_;
+  std::shared_ptr<std::string> bytes_ = std::make_shared<std::string>();
   Error error_;
   std::vector<Reader*> readers_;
   std::function<void()> readers_changed_;

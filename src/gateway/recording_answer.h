@@ -32,6 +32,7 @@ class RecordingAnswer final : public Answer {
   Task<Result<>> finish(std::string_view events) override;
   Task<Result<>> fail(const AnswerHead& head, const Error& error) override;
   bool started() const override { return recording_->began(); }
+  void served_at(const SiteId& site) override { recording_->served_at(site); }
   void release_request() override { out_.release_request(); }
   void watch_client(std::function<void()> left) override;
 

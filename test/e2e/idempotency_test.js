@@ -159,6 +159,46 @@ test('a try that failed is run again, and billed once', async () => {
   });
 });
 
+// What an answer is replayed to is what might be served it now.
+test('an answer is given again only to whom, and where, it may be served', async () => {
+  const makeKey = async (scope = {}) => grid.admin('POST', '/keys', { tenant: 'acme', ...scope });
+  const ask = async (key, model = 'good') => {
+    const response = await fetch(`${site.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': 'law' },
+      body: JSON.stringify({ model, messages }),
+    });
+    const { error } = await response.json();
+    return { status: response.status, code: error?.code, replayed: response.headers.get('idempotent-replayed') };
+  };
+  const home = await makeKey({ jurisdictions: ['de'] });
+  const abroad = await makeKey({ jurisdictions: ['fr'] });
+  const narrow = await makeKey({ models: ['other'] });
+  const counted = await makeKey({ requests_per_minute: 2 });
+  const known = async ({ key }) => (await fetch(`${site.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).ok;
+  await until('the site knows the keys', async () => (await Promise.all([home, abroad, narrow, counted].map(known))).every(Boolean));
+
+  assert.deepEqual(await ask(home.key), { status: 200, code: undefined, replayed: null });
+  assert.deepEqual(await ask(home.key), { status: 200, code: undefined, replayed: 'true' });
+  assert.deepEqual(await ask(abroad.key), { status: 403, code: 'data_residency_mismatch', replayed: null });
+  assert.equal((await ask(narrow.key)).status, 403);
+  assert.deepEqual(await ask(grid.key), { status: 200, code: undefined, replayed: null }, 'another account');
+  assert.deepEqual([(await ask(counted.key)).status, (await ask(counted.key)).replayed, (await ask(counted.key)).status],
+    [200, 'true', 429], 'a replay counts as a request');
+
+  const next = await grid.admin('POST', `/keys/${home.id}/rotate`, { overlap_s: 600 });
+  await until('the site knows the next key', () => known(next));
+  assert.deepEqual(await ask(next.key), { status: 200, code: undefined, replayed: 'true' }, 'after rotation');
+
+  await grid.admin('PUT', '/tenants/acme', { jurisdictions: ['fr'] });
+  await until('the site knows the law', async () => (await ask(home.key)).status === 403);
+  for (const key of [home.key, grid.key]) {
+    assert.deepEqual(await ask(key), { status: 403, code: 'data_residency_mismatch', replayed: null });
+  }
+  await grid.admin('PUT', '/tenants/acme', {});
+  await until('the site knows that there is none', async () => (await ask(home.key)).replayed === 'true');
+});
+
 test('an ingress that died has billed under the id that the next one bills under', async () => {
   await client.chat.completions.create({ model: 'other', messages }, keyed('moved'));
   await stop(site.child);
