@@ -106,6 +106,7 @@ struct Framing {
   bool keep_alive = false;
   bool expect_continue = false;
   bool has_host = false;
+  bool coded = false;  // the body is compressed, or otherwise not what it means
 };
 
 bool parse_length(std::string_view text, std::uint64_t& out) {
@@ -155,6 +156,10 @@ Refusal read_meaning(const Header& header, Framing& framing) {
         return {400, "Content-Length is not one decimal number"};
       }
       framing.has_length = true;
+      break;
+    case 16:
+      if (!equal_ignoring_case(header.name, "content-encoding")) break;
+      framing.coded |= !header.value.empty() && !equal_ignoring_case(header.value, "identity");
       break;
     case 17:
       if (!equal_ignoring_case(header.name, "transfer-encoding")) break;
@@ -323,6 +328,7 @@ Progress parse_request_head(std::string_view bytes, const HeadLimits& limits, Re
   }
   if (minor == 1 && !framing.has_host) return failed({400, "Host is missing"});
   if (minor == 0 && framing.chunked) return failed({400, "HTTP/1.0 has no Transfer-Encoding"});
+  if (framing.coded) return failed({415, "Content-Encoding: send the body uncompressed"});
   out.size = lines.at;
   out.content_length = framing.content_length;
   out.has_length = framing.has_length;

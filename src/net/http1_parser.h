@@ -49,7 +49,8 @@ struct RequestHead {
   void rebase(const char* from, const char* to);
 };
 
-// Reads a request's head from the front of `bytes`; one CRLF before it is skipped. The target may
+// Reads a request's head from the front of `bytes`; one CRLF before it is skipped. A
+// Content-Encoding other than identity is refused (415): nothing here decompresses. The target may
 // be in origin form or, with scheme http, in absolute form (its authority then replaces Host).
 Progress parse_request_head(std::string_view bytes, const HeadLimits& limits, RequestHead& out);
 

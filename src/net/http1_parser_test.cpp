@@ -64,6 +64,23 @@ TEST(RequestParser, LeavesTheRootPathThatTheTargetDoesNotWrite) {
   EXPECT_EQ(head.query.data(), copy.data() + 13);
 }
 
+TEST(RequestParser, RefusesACompressedBodyAndSaysWhatToSend) {
+  const auto post = [](std::string_view coding) {
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-encoding: " + std::string{coding} +
+           "\r\nContent-Length: 1\r\n\r\nx";
+  };
+  RequestHead head;
+  for (const char* coding : {"gzip", "br", "identity, gzip", "zstd"}) {
+    EXPECT_EQ(parse(post(coding), head), Progress::Failed) << coding;
+    EXPECT_EQ(head.refusal.status, 415);
+    EXPECT_NE(head.refusal.reason.find("send the body uncompressed"), std::string_view::npos);
+  }
+  EXPECT_EQ(parse(post("Identity"), head), Progress::Done);
+  ResponseHead answer;
+  const std::string_view coded = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+  EXPECT_EQ(parse_response_head(coded, HeadLimits{}, answer), Progress::Done);
+}
+
 struct Flags {
   const char* text;
   bool keep_alive, chunked, http_1_0, expects;

@@ -147,6 +147,7 @@ std::vector<BadRequest> bad_requests() {
             "chunked\r\n",
             "0\r\n\r\n"),
        400},
+      {"compressed", post("Content-Encoding: gzip\r\nContent-Length: 3\r\n", "abc"), 415},
       {"two codings", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
       {"bad chunk size", post("Transfer-Encoding: chunked\r\n", "xyz\r\n"), 400},
       {"chunk LF only", post("Transfer-Encoding: chunked\r\n", "3\nabc\r\n0\r\n\r\n"), 400},
