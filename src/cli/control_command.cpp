@@ -141,8 +141,10 @@ void add_control_command(CLI::App& app, int& exit_code) {
       "--restored", arguments->restored,
       "Once, after restoring a backup: sites take this older directory as it is, also "
       "keys that were revoked after it");
-  command->add_option("--host", arguments->hosts,
-                      "A name or address that tools call control by; repeat for several");
+  command
+      ->add_option("--host", arguments->hosts,
+                   "A name or address that tools call control by; repeat for several")
+      ->allow_extra_args(false);
   command
       ->add_option("--certificate-lifetime", arguments->certificate_lifetime,
                    "Of the certificates that are made here; renewed at half of it")

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/json.hpp>
 #include <memory>
 
@@ -121,26 +122,32 @@ int run(Options& options) {
 
 void add_orders(CLI::App& command, Options& options) {
   const char* group = "Orders to a demo that runs";
-  command.add_option("--kill", options.kill, "A site dies, its engines too")
-      ->type_name("SITE")
-      ->group(group);
-  command.add_option("--start", options.start, "A killed site comes back")
-      ->type_name("SITE")
-      ->group(group);
-  command.add_option("--cut", options.cut, "The link between two sites is cut")
-      ->type_name("SITE:SITE")
-      ->group(group);
+  CLI::Option* kill = command.add_option("--kill", options.kill, "A site dies, its engines too")
+                          ->type_name("SITE")
+                          ->group(group);
+  CLI::Option* start = command.add_option("--start", options.start, "A killed site comes back")
+                           ->type_name("SITE")
+                           ->group(group);
+  CLI::Option* cut = command.add_option("--cut", options.cut, "The link between two sites is cut")
+                         ->type_name("SITE:SITE")
+                         ->group(group);
   command.add_flag("--one-way", options.one_way, "With --cut: only what the first sends is lost")
+      ->needs(cut)
       ->group(group);
-  command.add_option("--slow", options.slow, "The round trip takes MS milliseconds longer")
-      ->type_name("SITE:SITE:MS")
-      ->group(group);
+  CLI::Option* slow =
+      command.add_option("--slow", options.slow, "The round trip takes MS milliseconds longer")
+          ->type_name("SITE:SITE:MS")
+          ->group(group);
   options.heal_option =
       command.add_option("--heal", options.heal, "That link, or without a name all links, as new")
           ->type_name("[SITE:SITE]")
           ->expected(0, 1)
           ->group(group);
-  command.add_flag("--stop", options.stop, "It stops")->group(group);
+  CLI::Option* stop = command.add_flag("--stop", options.stop, "It stops")->group(group);
+  const std::array orders{kill, start, cut, slow, options.heal_option, stop};
+  for (std::size_t i = 0; i < orders.size(); ++i) {  // one is given at a time
+    for (std::size_t j = i + 1; j < orders.size(); ++j) orders.at(i)->excludes(orders.at(j));
+  }
 }
 
 }  // namespace
@@ -155,6 +162,8 @@ void add_demo_command(CLI::App& app, int& exit_code) {
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--seed", grid.seed, "Decides the jitter of the links")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53))
+      ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--ports", grid.ports,

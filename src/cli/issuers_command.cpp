@@ -105,6 +105,7 @@ void add_set_command(CLI::App& issuers, const std::shared_ptr<IssuerArguments>& 
   set->add_option("--issuer", arguments->issuer, "What `iss` must be, to the letter")->required();
   set->add_option("--audience", arguments->audience, "What `aud` must be, or hold")->required();
   set->add_option("--algorithm", arguments->algorithms, "RS256, ES256 or EdDSA; repeat for several")
+      ->allow_extra_args(false)
       ->required();
   set->add_option("--jwks", arguments->jwks_file,
                   "Its public keys: a JWK set in a file; - is stdin")

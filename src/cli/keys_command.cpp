@@ -158,12 +158,17 @@ int list_keys(const KeyArguments& arguments) {
 }
 
 void add_scope_options(CLI::App& command, KeyArguments& arguments) {
-  command.add_option("--model", arguments.models,
-                     "A model that it may use; repeat for several; default: any");
+  command
+      .add_option("--model", arguments.models,
+                  "A model that it may use; repeat for several; default: any")
+      ->allow_extra_args(false);
   command.add_option("--class", arguments.classes, "A class that it may use; default: any")
+      ->allow_extra_args(false)
       ->type_name("realtime|interactive|standard|batch");
-  command.add_option("--jurisdiction", arguments.jurisdictions,
-                     "A law its requests may run under; default: those of its tenant");
+  command
+      .add_option("--jurisdiction", arguments.jurisdictions,
+                  "A law its requests may run under; default: those of its tenant")
+      ->allow_extra_args(false);
   command.add_option("--requests-per-minute", arguments.requests_per_minute,
                      "Over the whole grid; default: no limit");
   command.add_option("--tokens-per-minute", arguments.tokens_per_minute,

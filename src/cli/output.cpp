@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <map>
 
 #include "api/json_print.h"
@@ -114,6 +115,7 @@ std::size_t display_width(std::string_view text) {
 }
 
 std::string format_ms(double ms) {
+  if (!std::isfinite(ms)) return "-";
   if (ms < 100) return fmt::format("{:.1f} ms", ms);
   if (ms < 10'000) return fmt::format("{:.0f} ms", ms);
   return fmt::format("{:.1f} s", ms / 1000);

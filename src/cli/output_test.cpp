@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace perigee::cli {
 namespace {
 
@@ -48,6 +50,7 @@ TEST(Output, WritesTimesForPeople) {
   EXPECT_EQ(format_ms(1.234), "1.2 ms");
   EXPECT_EQ(format_ms(123.4), "123 ms");
   EXPECT_EQ(format_ms(12'345), "12.3 s");
+  EXPECT_EQ(format_ms(std::nan("")), "-");  // of nothing
 }
 
 TEST(Output, PaintsOnlyWithColour) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <cmath>
 #include <memory>
 
 #include "base/clock.h"
@@ -60,9 +61,10 @@ json::object plan_json(const sim::PlanTask& task, const sim::Plan& plan, std::ui
   out["shortfall"] = plan.shortfall;
   out["gpus"] = plan.gpus;
   out["price_per_hour"] = plan.price_per_hour;
-  out["cost_per_mtok"] = plan.result.cost_per_mtok;
+  json::object result = policy_json(plan.result, false);
+  out["cost_per_mtok"] = result.at("cost_per_mtok");
   out["sites"] = sites_json(task.scenario, plan.counts);
-  out["result"] = policy_json(plan.result, false);
+  out["result"] = std::move(result);
   json::array losses;
   for (const sim::SiteLoss& loss : plan.losses) {
     json::object one;
@@ -137,8 +139,10 @@ void print_rows(const sim::ReportTable& rows) {
 }
 
 std::string verdict(const sim::Plan& plan) {
-  const std::string cost = fmt::format("{} GPUs, {:.2f} per hour, {:.3f} per million tokens",
-                                       plan.gpus, plan.price_per_hour, plan.result.cost_per_mtok);
+  std::string cost = fmt::format("{} GPUs, {:.2f} per hour", plan.gpus, plan.price_per_hour);
+  if (std::isfinite(plan.result.cost_per_mtok)) {
+    cost += fmt::format(", {:.3f} per million tokens", plan.result.cost_per_mtok);
+  }
   return plan.meets ? "The targets are met by " + cost + "."
                     : "No plan was found that meets the targets; the nearest has " + cost + ": " +
                           plan.shortfall + ".";
@@ -231,6 +235,8 @@ void add_plan_command(CLI::App& app, int& exit_code) {
   command->add_option("FILE", arguments->file, "A scenario with candidates and targets (TOML)")
       ->required();
   command->add_option("--seed", arguments->seed, "Of all chance in the runs")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53))
+      ->type_name("N")
       ->capture_default_str();
   command->add_option("--report", arguments->report,
                       "Write the plan as one HTML page with plots to this file");

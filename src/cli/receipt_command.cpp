@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -38,6 +39,10 @@ struct ReceiptArguments {
 
 // "-": standard input.
 Result<std::string> read_file(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) {
+    return Error{Code::InvalidArgument, path + " is a directory; name a file"};
+  }
   std::ifstream file{path == "-" ? "/dev/stdin" : path, std::ios::binary};
   std::string text{std::istreambuf_iterator<char>{file}, {}};
   if (file.bad() || !file.is_open()) return Error{Code::NotFound, "can't read " + path};

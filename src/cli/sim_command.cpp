@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -113,7 +114,8 @@ void print_run(const sim::RunResult& run) {
                fmt::format("{:.0f} %", p.utilisation * 100),
                fmt::format("{:.0f} %", p.prefix_hit * 100),
                fmt::format("{:.1f} MB", static_cast<double>(p.backbone_bytes) * 1e-6),
-               fmt::format("{:.3f}", p.cost_per_mtok), fmt::format("{:.3f}", p.fairness)});
+               std::isfinite(p.cost_per_mtok) ? fmt::format("{:.3f}", p.cost_per_mtok) : "-",
+               fmt::format("{:.3f}", p.fairness)});
   }
   print(table);
   print(fmt::format("scenario {}  seed {}  digest {:016x}\n", run.scenario, run.seed, run.digest));
@@ -201,10 +203,16 @@ void add_sim_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<SimArguments>();
   command->add_option("SCENARIO", arguments->scenario, "A TOML file, or a shipped scenario's name");
   command->add_option("--policy", arguments->policies, "Policies to run; default: the scenario's")
-      ->delimiter(',');
-  command->add_option("--seed", arguments->seed, "Of all chance in the run")->capture_default_str();
-  command->add_option("--set", arguments->overrides,
-                      "Replace a key of the scenario: --set network.rtt_ms=100");
+      ->delimiter(',')
+      ->allow_extra_args(false);  // what follows is the SCENARIO
+  command->add_option("--seed", arguments->seed, "Of all chance in the run")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--set", arguments->overrides,
+                   "Replace a key of the scenario: --set network.rtt_ms=100")
+      ->allow_extra_args(false);
   command->add_option("--sweep", arguments->sweep,
                       "Run once per value of a key: --sweep load=0.5,1,1.5");
   command->add_option("--report", arguments->report,

@@ -191,8 +191,13 @@ void add_sim_faults_command(CLI::App& app, int& exit_code) {
   command->add_option("--seeds", arguments->seeds, "How many")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
-  command->add_option("--first", arguments->first, "The first seed")->capture_default_str();
-  command->add_option("--seed", arguments->seed, "This one only, twice");
+  command->add_option("--first", arguments->first, "The first seed")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", arguments->seed, "This one only, twice")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53))
+      ->type_name("N");
   command->add_flag("--trace", arguments->trace, "With --seed: a line per event of interest");
   command->add_option("--jobs", arguments->jobs, "Threads; default: one per core")
       ->check(CLI::Range(1, 1'024));

@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <cmath>
 
 namespace perigee::cli {
 namespace {
 
 namespace json = boost::json;
 
+// JSON has no NaN.
+json::value number(double value) { return std::isfinite(value) ? json::value(value) : nullptr; }
+
 json::object quantiles(const sim::Quantiles& q) {
-  return {{"p50", q.p50}, {"p90", q.p90}, {"p99", q.p99}};
+  return {{"p50", number(q.p50)}, {"p90", number(q.p90)}, {"p99", number(q.p99)}};
 }
 
 json::array numbers(const std::vector<float>& values) {
@@ -45,8 +49,8 @@ void add_series(json::object& out, const sim::PolicyResult& policy) {
                                     {"failed", s.failed},
                                     {"utilisation", s.utilisation},
                                     {"queued", s.queued},
-                                    {"ttft_ms_p50", s.ttft_ms_p50},
-                                    {"ttft_ms_p99", s.ttft_ms_p99}});
+                                    {"ttft_ms_p50", number(s.ttft_ms_p50)},
+                                    {"ttft_ms_p99", number(s.ttft_ms_p99)}});
   }
   out["timeline_step_s"] = policy.timeline_step_s;
   out["timeline"] = std::move(timeline);
@@ -59,8 +63,8 @@ void add_series(json::object& out, const sim::PolicyResult& policy) {
                                  {"served_own", s.served_own},
                                  {"utilisation", s.utilisation},
                                  {"preemptions", s.preemptions},
-                                 {"ttft_ms_p50", s.ttft_ms_p50},
-                                 {"ttft_ms_p99", s.ttft_ms_p99}});
+                                 {"ttft_ms_p50", number(s.ttft_ms_p50)},
+                                 {"ttft_ms_p99", number(s.ttft_ms_p99)}});
   }
   out["sites"] = std::move(sites);
   json::array flows;
@@ -85,7 +89,7 @@ json::object policy_json(const sim::PolicyResult& policy, bool with_series) {
   out["refused"] = policy.refused;
   out["utilisation"] = policy.utilisation;
   out["backbone_bytes"] = policy.backbone_bytes;
-  out["cost_per_mtok"] = policy.cost_per_mtok;
+  out["cost_per_mtok"] = number(policy.cost_per_mtok);
   out["decisions_per_s"] = policy.decisions_per_s;
   out["requests"] = policy.requests;
   out["served"] = policy.served;

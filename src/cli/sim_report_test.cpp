@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+#include <cmath>
+
+#include "cli/sim_json.h"
+
 namespace perigee::cli {
 namespace {
 
@@ -25,6 +30,17 @@ TEST(SimSweep, RefusesWhatHasNoKeyOrAnEmptyValue) {
   for (const char* text : {"load", "=1,2", "load=", "load=1,,2", "load=1,"}) {
     EXPECT_FALSE(parse_sweep(text)) << text;
   }
+}
+
+TEST(SimJson, WritesNullForThePercentilesAndTheCostOfNothing) {
+  const double none = std::nan("");
+  sim::PolicyResult policy;
+  policy.ttft_ms = {none, none, none};
+  policy.cost_per_mtok = none;
+  const boost::json::object json = policy_json(policy, true);
+  EXPECT_TRUE(json.at("ttft_ms").at("p99").is_null());
+  EXPECT_TRUE(json.at("cost_per_mtok").is_null());
+  EXPECT_EQ(json.at("e2e_ms").at("p50").as_double(), 0);
 }
 
 }  // namespace

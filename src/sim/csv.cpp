@@ -1,6 +1,7 @@
 #include "sim/csv.h"
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -34,6 +35,10 @@ std::vector<std::string> split(std::string_view line) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) {
+    return Error{Code::InvalidArgument, path + ": is a directory; name a file"};
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{Code::NotFound, path + ": can't be read; check the path"};
   std::ostringstream text;

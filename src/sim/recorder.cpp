@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "core/class_targets.h"
 #include "sim/sampler.h"
@@ -14,9 +15,11 @@ constexpr std::size_t kSteps = 120;
 constexpr std::size_t kClasses = 4;
 constexpr std::size_t kQuantiles = 201;
 
-// The value with `share` of the others below it; `values` is sorted.
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+// The value with `share` of the others below it; `values` is sorted. NaN: there are none.
 double at_share(const std::vector<float>& values, double share) {
-  if (values.empty()) return 0;
+  if (values.empty()) return kNone;
   const double position = share * static_cast<double>(values.size() - 1);
   const auto low = static_cast<std::size_t>(position);
   const std::size_t high = std::min(low + 1, values.size() - 1);
@@ -254,7 +257,7 @@ PolicyResult Recorder::result(const std::vector<SiteTotals>& sites, std::uint64_
   const double hours = scenario_.duration_s / 3600;
   const double cost = engine_price_per_hour * hours +
                       static_cast<double>(backbone_bytes) * 1e-9 * scenario_.backbone_price_per_gb;
-  if (tokens_ > 0) result.cost_per_mtok = cost * 1e6 / static_cast<double>(tokens_);
+  result.cost_per_mtok = tokens_ > 0 ? cost * 1e6 / static_cast<double>(tokens_) : kNone;
 
   double sum = 0;
   double squares = 0;

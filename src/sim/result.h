@@ -1,5 +1,6 @@
 // What a run yields: figures per policy, and series that a report can plot. Times are milliseconds
-// as the client sees them, its way to its ingress included.
+// as the client sees them, its way to its ingress included. A percentile of no requests, or a cost
+// per token where none was served, is NaN: printed as "-", null in JSON.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,9 @@
 #include "sim/simulation.h"
+#include "sim/recorder.h"
 
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include <string>
 
@@ -141,6 +144,22 @@ TEST(Scenario, NamesFileLineAndKeyOfWhatIsWrong) {
         << parsed.error().message;
     EXPECT_NE(parsed.error().message.find(c.error), std::string::npos) << parsed.error().message;
   }
+}
+
+TEST(Scenario, SaysThatAFolderIsNone) {
+  const auto loaded = load_scenario(testing::TempDir(), {});
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().message.find("is a directory"), std::string::npos)
+      << loaded.error().message;
+}
+
+TEST(Recorder, HasNoPercentilesAndNoCostOfNothing) {
+  const Scenario scenario;
+  const PolicyResult result = Recorder{scenario}.result({}, 0, 5);
+  EXPECT_TRUE(std::isnan(result.ttft_ms.p50));
+  EXPECT_TRUE(std::isnan(result.e2e_ms.p99));
+  EXPECT_TRUE(std::isnan(result.timeline.front().ttft_ms_p99));
+  EXPECT_TRUE(std::isnan(result.cost_per_mtok));
 }
 
 TEST(Scenario, TakesOverridesOfItsKeys) {

@@ -136,6 +136,12 @@ test('usage adds up what was asked', async () => {
       .some(({ ingress, completed }) => ingress === 'metro-paris' && completed > 0));
   assert.match((await perigee(['usage'])).out, /TENANT +MODEL +REQUESTS/);
   await fails(['usage', '--by', 'weather'], 1, /tenant, model, site/);
+  await fails(['weather'], 2, /no command 'weather'; it has .*\bsim\b/);
+  await fails(['keys', 'weather'], 2, /keys has no command 'weather'; it has .*\brevoke\b/);
+  await fails(['demo', '--kill', 'a', '--heal'], 2, /exclude/i);
+  await fails(['sim', '--seed', '-1', 'mixed-gpus'], 2, /--seed/);
+  await fails(['sim', '--policy', 'nearest', 'no-such-scenario'], 1, /no-such-scenario/);
+  await fails(['sim', '/'], 1, /is a directory/);
 });
 
 test('what is wrong is said in one line with what to do next', async () => {

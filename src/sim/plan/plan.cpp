@@ -44,7 +44,7 @@ std::string shortfall_text(const PolicyResult& result, const PlanTargets& target
   }
   for (const ClassResult& c : result.classes) {
     const double limit = targets.ttft_ms_p99[static_cast<std::size_t>(c.service_class)];
-    if (limit <= 0 || c.ttft_ms.p99 <= limit) continue;
+    if (limit <= 0 || !(c.ttft_ms.p99 > limit)) continue;  // NaN: none was served
     text += fmt::format("{}p99 time to first token of {} is {:.0f} ms, {:.0f} ms was asked for",
                         text.empty() ? "" : "; ", to_string(c.service_class), c.ttft_ms.p99, limit);
   }
