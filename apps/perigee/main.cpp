@@ -3,34 +3,15 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/parse_trouble.h"
 #include "cli/usage_command.h"
-
-namespace {
-
-// What the command line lacks or has too much. The parser itself says of `perigee foo` only that a
-// command is required.
-std::string trouble_of(const CLI::App& app, const CLI::Error& error) {
-  const CLI::App* last = &app;  // the innermost command that was understood
-  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
-  const std::vector<std::string> rest = last->remaining();
-  const auto known = last->get_subcommands([](const CLI::App*) { return true; });
-  if (known.empty() || rest.empty() || rest.front().starts_with('-')) return error.what();
-  std::string names;
-  for (const CLI::App* each : known) {
-    if (!each->get_group().empty()) names += (names.empty() ? "" : ", ") + each->get_name();
-  }
-  return last->get_name() + " has no command '" + perigee::cli::printable(rest.front()) +
-         "'; it has " + names;
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   using namespace perigee;
   CLI::App app{"Perigee turns a telecom operator's sites into one inference grid.", "perigee"};
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    return "perigee: " + trouble_of(*failed, error) + "\nSee `" + failed->get_name() +
+    return "perigee: " + cli::trouble_of(*failed, error) + "\nSee `" + failed->get_name() +
            " [COMMAND] --help`.\n";
   });
   app.footer(
