@@ -95,6 +95,17 @@ Result<net::Endpoint> address_of(const ReceiptEndpoints::Parts& parts, const Sit
   return parts.addresses.of(site, known->second);
 }
 
+// What a peer holds against this site's credential is nothing that the reader could mend.
+Error error_of_peer(const SiteId& site, int status, std::string_view body) {
+  Error error = api::parse_error_body(status, body);
+  if (error.code != Code::Unauthenticated && error.code != Code::PermissionDenied) return error;
+  return {
+      Code::Unavailable,
+      "Site " + site.str() +
+          " does not let this site read its receipts now. Repeat later, or ask that site itself.",
+      "", kRetryAfterMs};
+}
+
 Task<Result<std::string>> fetch(Parts parts, SiteId site, std::string target, TenantId reader) {
   auto endpoint = address_of(*parts, site);
   if (!endpoint) co_return std::move(endpoint).error();
@@ -108,7 +119,7 @@ Task<Result<std::string>> fetch(Parts parts, SiteId site, std::string target, Te
   if (!response) co_return std::move(response).error();
   auto body = co_await response->read_all(proof::kEvidenceBytesMax);
   if (!body) co_return std::move(body).error();
-  if (response->status() != 200) co_return api::parse_error_body(response->status(), *body);
+  if (response->status() != 200) co_return error_of_peer(site, response->status(), *body);
   co_return std::move(*body);
 }
 

@@ -5,6 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { Grid } from './support/grid.js';
@@ -192,4 +193,26 @@ test('a client that leaves leaves a receipt of what was made for it', async () =
   cut.abort();
   assert.equal(before, 0);
   while (await leaves() === was); // each asks after the next signature
+});
+
+test("what a peer holds against a site's credential is no fault of the reader's", async () => {
+  const { response } = await ask(metro, 'far');
+  const id = response.headers.get('perigee-receipt');
+  await stop(core.child);
+  for (const [status, code] of [[401, 'invalid_api_key'], [403, 'permission_denied']]) {
+    const peer = createServer((request, out) => {
+      out.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
+      out.end(JSON.stringify({ error: { message: "This path needs a site's credential.", type: 'x', code } }));
+    });
+    await new Promise((resolve) => peer.listen(Number(new URL(core.url).port), '127.0.0.1', resolve));
+    let told;
+    await until('metro has reached it', async () => {
+      told = await get(metro, `/v1/receipts/${id}`);
+      return /does not let this site/.test(told.json?.error?.message);
+    });
+    assert.equal(told.status, 503);
+    assert.doesNotMatch(told.json.error.message, /credential/);
+    peer.closeAllConnections();
+    await new Promise((resolve) => peer.close(resolve));
+  }
 });
