@@ -7,7 +7,8 @@
 //
 // The token alone is secret, and control believes nothing of the rest: it checks name and law
 // against what it stored with the token, and `ca_sha256` only protects who joins from another
-// control. An option on the command line wins over what the code says, but for the name.
+// control. An option on the command line wins over what the code says; control refuses a name or a
+// law that is not the token's.
 #pragma once
 
 #include <string>

@@ -93,7 +93,7 @@ Result<std::shared_ptr<net::TlsClientSource>> trust(const JoinArguments& argumen
   Sha256 pin{};
   if (!from_hex(arguments.ca_sha256, pin)) {
     return Error{Code::InvalidArgument,
-                 "--ca-sha256 must be 64 hex digits, as the token's note says"};
+                 "--ca-sha256 must be 64 hex digits: leave it out where the token says it"};
   }
   net::TlsClientOptions options;
   options.only_those = true;
@@ -231,7 +231,7 @@ void add_site_join_command(CLI::App& site, int& exit_code) {
   command->add_option("--models-dir", arguments->models_dir, "Folder of model files")
       ->capture_default_str();
   command->add_option("--ca-sha256", arguments->ca_sha256,
-                      "Of the grid's authority, as the token's note says; else PERIGEE_CA_FILE");
+                      "Of the grid's authority; default: as the token says, else PERIGEE_CA_FILE");
   command->add_flag("--replace", arguments->replace, "Replace the key of an earlier join");
   command->add_flag("--run", arguments->run, "Once joined, run the site's daemon here");
   add_output_option(*command, arguments->format);
