@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include <stdexcept>
 
 namespace perigee::engine_server {
@@ -34,8 +37,10 @@ TestEngine::TestEngine(const llama::BatcherOptions& options)
   thread_ = std::thread{[this] { io_.run(); }};
 }
 
+// Lets what still runs end, as the program does: a coroutine that waits when its loop is destroyed
+// is never freed.
 TestEngine::~TestEngine() {
-  io_.stop();
+  asio::co_spawn(io_, http_->shut_down(Duration{}), asio::detached);
   thread_.join();
   http_.reset();
   batcher_.reset();
