@@ -219,6 +219,7 @@ Result<> PromptReader::read_prompt(json::ondemand::value value, std::string_view
     ++field.index;
   }
   if (field.index == 0) return empty_array({name});
+  if (expected != json_type::number) prompts_ = static_cast<std::uint32_t>(field.index);
   return {};
 }
 

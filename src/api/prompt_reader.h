@@ -26,6 +26,7 @@ class PromptReader {
 
   std::uint32_t tokens() const;
   bool has_images() const { return has_images_; }
+  std::uint32_t prompts() const { return prompts_; }  // each is answered by itself; a chat is one
   std::vector<std::uint64_t> take_blocks() { return hasher_.take(); }
 
  private:
@@ -46,6 +47,7 @@ class PromptReader {
   PrefixHasher hasher_;
   std::uint64_t bytes_ = 0;
   std::uint64_t tokens_ = 0;
+  std::uint32_t prompts_ = 1;
   bool has_images_ = false;
 };
 

@@ -115,6 +115,7 @@ Result<RequestSummary> SummaryReader::read() {
   if (guided_) out_.needs |= kGuidedOutput;
   if (tools_ && !no_tools_) out_.needs |= kTools;
   if (prompt_.has_images()) out_.needs |= kVision;
+  if (out_.operation != Operation::Embedding) out_.choices = out_.n * prompt_.prompts();
   out_.prompt_tokens = prompt_.tokens();
   out_.prefix_blocks = prompt_.take_blocks();
   return std::move(out_);

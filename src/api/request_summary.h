@@ -23,6 +23,7 @@ struct RequestSummary {
   bool stream = false;
   bool include_usage = false;
   std::uint32_t n = 1;
+  std::uint32_t choices = 1;  // answers: n of each prompt; 1 of embeddings
   // Estimate: prompt bytes / 4 and 4 per message; token ids are counted; tools and tool calls by
   // their size, and so are images, up to kImageTokensMax each.
   std::uint32_t prompt_tokens = 0;

@@ -88,6 +88,23 @@ TEST(RequestSummary, HasDefaultsForWhatIsAbsentOrNull) {
   EXPECT_EQ(read(chat(""))->stream_options_span.size, 0u);
 }
 
+TEST(RequestSummary, CountsTheAnswersThatEachPromptIsGiven) {
+  const auto choices = [](const std::string& body, Operation operation) {
+    const auto summary = read(body, operation);
+    EXPECT_TRUE(summary) << body;
+    return summary ? summary->choices : 0;
+  };
+  const auto completion = [&](const std::string& more) {
+    return choices(R"({"model":"m",)" + more + "}", Operation::Completion);
+  };
+  EXPECT_EQ(choices(chat(R"(,"n":3)"), Operation::Chat), 3u);
+  EXPECT_EQ(completion(R"("prompt":"a")"), 1u);
+  EXPECT_EQ(completion(R"("n":2,"prompt":["a","b","c"])"), 6u);
+  EXPECT_EQ(completion(R"("prompt":[1,2,3])"), 1u);
+  EXPECT_EQ(completion(R"("prompt":[[1,2],[3]],"n":5)"), 10u);
+  EXPECT_EQ(choices(R"({"model":"m","input":["a","b"]})", Operation::Embedding), 1u);
+}
+
 TEST(RequestSummary, ReadsContentInParts) {
   const auto summary = read(
       R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"what is this"},

@@ -32,6 +32,12 @@ std::uint8_t level_of(const AdmissionRequest& request) {
   return static_cast<std::uint8_t>(1 + static_cast<int>(request.service_class));
 }
 
+// Weighted tokens that it is expected to take.
+double work_of(const WaitingRequest& request) {
+  return kInputWeight * request.prompt_tokens +
+         kOutputWeight * request.output_tokens * request.choices;
+}
+
 AdmissionAnswer refused(Why why, double retry_ms) {
   AdmissionAnswer answer;
   answer.refusal = {.why = why,
@@ -148,7 +154,8 @@ WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, 
     output = std::min(output, static_cast<double>(request.output_tokens_max));
   }
   described.output_tokens = static_cast<std::uint32_t>(output);
-  described.work = kInputWeight * described.prompt_tokens + kOutputWeight * described.output_tokens;
+  described.choices = std::max(1U, request.choices);
+  described.work = work_of(described);
   const double target_ms = targets_of(request.service_class).ttft_ms;
   described.overdue = now + from_ms(target_ms);
   if (request.deadline) {
@@ -184,11 +191,11 @@ void AdmissionQueue::State::started(std::uint32_t position, Instant now) {
   WaitingRequest& request = table.at(position);
   request.released = now;
   begin_prefill(request, least_engine(now), now);
-  running_output_tokens += request.output_tokens;
-  ++(request.level == kNetworkLevel ? running_network : running_ordinary);
-  ++running_by_level[request.level];
+  running_output_tokens += std::uint64_t{request.output_tokens} * request.choices;
+  (request.level == kNetworkLevel ? running_network : running_ordinary) += request.choices;
+  running_by_level[request.level] += request.choices;
   ++counts[request.level].released;
-  ++prefilling;
+  prefilling += request.choices;
 }
 
 std::uint32_t AdmissionQueue::State::longest_overdue(Instant now) const {
@@ -212,11 +219,11 @@ bool AdmissionQueue::State::expired(const WaitingRequest& request, Instant now) 
 void AdmissionQueue::State::stopped(const WaitingRequest& request, Instant now) {
   if (!request.prefilled) {
     end_prefill(request, now);
-    --prefilling;
+    prefilling -= request.choices;
   }
-  running_output_tokens -= request.output_tokens;
-  --(request.level == kNetworkLevel ? running_network : running_ordinary);
-  --running_by_level[request.level];
+  running_output_tokens -= std::uint64_t{request.output_tokens} * request.choices;
+  (request.level == kNetworkLevel ? running_network : running_ordinary) -= request.choices;
+  running_by_level[request.level] -= request.choices;
 }
 
 void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& outcome,
@@ -231,10 +238,11 @@ void AdmissionQueue::State::end(std::uint32_t position, const AdmissionOutcome& 
     table.charge(position, done - request.work - request.charged);
   }
   if (outcome.served && usage.completion_tokens > 0) {
-    output_tokens.observe(usage.completion_tokens, now);
+    const double tokens = static_cast<double>(usage.completion_tokens) / request.choices;
+    output_tokens.observe(tokens, now);
     const bool whole = request.prefilled && !request.begun;
-    if (whole && usage.completion_tokens >= kOutputTokensLeast) {
-      const double per_token = to_ms(now - request.first_token) / (usage.completion_tokens - 1);
+    if (whole && tokens >= kOutputTokensLeast) {
+      const double per_token = to_ms(now - request.first_token) / (tokens - 1);
       pace.ended(per_token, tpot_ms(now));
       tpot_factor.observe(per_token / published_tpot_ms, now);
     }
@@ -389,8 +397,8 @@ void AdmissionQueue::requeue(AdmissionTicket ticket, std::uint32_t delivered_tok
   state.table.charge(position, done - request.work);
   request.charged += done;
   request.prompt_tokens += delivered_tokens;
-  request.output_tokens -= std::min(request.output_tokens, delivered_tokens);
-  request.work = kInputWeight * request.prompt_tokens + kOutputWeight * request.output_tokens;
+  request.output_tokens -= std::min(request.output_tokens, delivered_tokens / request.choices);
+  request.work = work_of(request);
   request.prefilled = false;
   request.begun = true;
   state.table.requeue(position);
@@ -429,7 +437,7 @@ void AdmissionQueue::first_token(AdmissionTicket ticket, Instant now) {
   WaitingRequest& request = state.table.at(position);
   request.prefilled = true;
   request.first_token = now;
-  --state.prefilling;
+  state.prefilling -= request.choices;
   state.end_prefill(request, now);
   state.prefill.observe(request.tokens_ahead + request.prompt_tokens, to_ms(now - request.released),
                         0, now);

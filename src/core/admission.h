@@ -20,9 +20,10 @@
 //     delay a batch request by at most m * kOverdueEvery releases, whatever the classes above do,
 //     and they lose at most that share
 //
-// A request is released while a slot is free and some engine has less than `prefill_ahead_tokens`
-// of prompt left to prefill: more would wait in the engine in its own order, which knows no
-// classes (SkyWalker pushes to idle queues only). Slots free for all but the network's own work:
+// A request takes a slot for each of its answers. It is released while one slot is free and some
+// engine has less than `prefill_ahead_tokens` of prompt left to prefill: more would wait in the
+// engine in its own order, which knows no classes (SkyWalker pushes to idle queues only). Slots
+// free for all but the network's own work:
 //   floor(slots * power_share * (1 - reserved_share)), at least 1 while any share is left
 // and the network's own work may use the reserved ones too; less, for the pace (pace_limit.h).
 //
@@ -76,7 +77,8 @@ inline constexpr std::uint32_t kAdmissionEnginesMax = 1'024;
 struct AdmissionOptions {
   std::uint32_t requests_max = 4'096;     // waiting
   std::uint64_t tokens_max = 16'777'216;  // prompt tokens waiting; one request always fits
-  std::uint32_t running_max = 16'384;     // released and not finished; binds when slots are unknown
+  std::uint32_t running_max = 16'384;     // answers released and not finished; binds when slots are
+                                          // unknown
   // Tenants remembered while they have nothing here; the longest idle goes first.
   std::uint32_t idle_tenants_max = 1'024;
   // Two batches of 8,192 tokens (llm-d's calibration): one is computed, one is ready behind it.
@@ -108,8 +110,9 @@ struct AdmissionRequest {
       false;  // the network's own work (RAN): before all classes, may use its reserve
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;      // of these, expected in the engine's cache
-  std::uint32_t output_tokens = 0;      // expected; 0: what answers here usually take
-  std::uint32_t output_tokens_max = 0;  // the client's limit; 0: none
+  std::uint32_t output_tokens = 0;      // expected of one answer; 0: as answers here usually are
+  std::uint32_t output_tokens_max = 0;  // of one answer, the client's limit; 0: none
+  std::uint32_t choices = 1;            // answers to it that are written at once (n)
   std::optional<Instant> deadline;      // finish by then; instead of the class's target
   Duration elsewhere{};  // counts against the class's target: time already gone and the way back
   // Its client has a part of the answer, made elsewhere: it stands before all others of its class,
@@ -166,7 +169,7 @@ struct AdmissionStats {
   std::array<Level, kLevels> levels{};
   std::uint32_t requests = 0;           // waiting, all levels
   std::uint64_t tokens = 0;             // waiting, all levels
-  std::uint32_t running = 0;            // released and not finished
+  std::uint32_t running = 0;            // answers released and not finished
   std::uint64_t prefilling_tokens = 0;  // released, first token not yet out
   std::uint32_t slots = 0;              // for all but that, the pace kept; 0: not known
   std::uint32_t slots_network = 0;      // for the network's own work

@@ -77,6 +77,7 @@ struct AdmissionQueue::State {
   std::uint32_t slots_network = kSlotsUnbounded;
   PaceLimit pace;
   std::uint32_t slots_paced = kSlotsUnbounded;  // with which the answers keep their pace
+  // Answers that run, each in a slot of its own.
   std::array<std::uint32_t, kAdmissionLevels> running_by_level{};
   std::uint32_t prefilling = 0;  // of the running ones
   std::uint32_t running_ordinary = 0;

@@ -34,6 +34,7 @@ struct InFlightCounters {
 struct AttemptRecord {
   CandidateIndex candidate = 0;
   std::uint32_t prompt_tokens = 0;   // as the request estimated
+  std::uint32_t choices = 1;         // answers
   std::uint32_t tokens = 0;          // to prefill, counted in flight
   std::uint32_t matched_tokens = 0;  // sent there before, as the request estimated
   double queued_tokens = 0;          // ahead of it, at one engine

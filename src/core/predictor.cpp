@@ -63,14 +63,15 @@ RequestTerms terms_of(const RouteRequest& request, const ModelEntry& model,
   }
   terms.targets = targets_of(request.service_class);
   terms.service_class = request.service_class;
-  terms.mtok = (terms.prompt_tokens + terms.output_tokens) / kTokensPerMtok;
+  const double written = terms.output_tokens * std::max(1U, request.choices);
+  terms.mtok = (terms.prompt_tokens + written) / kTokensPerMtok;
   if (std::isfinite(request.price_sensitivity_ms)) {
     terms.price_ms_per_micro =
         std::clamp(request.price_sensitivity_ms, 0.0, kSensitivityMost_ms) / kMicrosPerUnit;
   }
   const double bytes = request.bytes > 0 ? static_cast<double>(request.bytes)
                                          : terms.prompt_tokens * kBytesPerPromptToken +
-                                               terms.output_tokens * kBytesPerOutputToken;
+                                               written * kBytesPerOutputToken;
   terms.mib = std::min(bytes, kBytesMost) / kBytesPerMib;
   return terms;
 }

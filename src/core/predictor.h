@@ -26,7 +26,7 @@ inline constexpr double kBytesPerOutputToken = 256;
 // A request in the units of one model, the same for all its candidates.
 struct RequestTerms {
   double prompt_tokens = 0;
-  double output_tokens = 0;
+  double output_tokens = 0;  // of one answer
   double token_scale = 1;
   double block_tokens = 0;  // of a matched prefix block, in the model's tokens
   double mtok = 0;          // million tokens charged

@@ -20,6 +20,11 @@ constexpr std::uint32_t kPromptTokensLeast = 16;
 // unsure.
 constexpr double kInferredNoise = 0.25;
 
+// Of one answer: those to one request are written at once.
+double tokens_each(const Usage& usage, const AttemptRecord& record) {
+  return static_cast<double>(usage.completion_tokens) / record.choices;
+}
+
 }  // namespace
 
 struct Router::State {
@@ -155,6 +160,7 @@ AttemptTicket Router::started(CandidateIndex index, const RouteRequest& request,
   AttemptRecord record;
   record.candidate = index;
   record.prompt_tokens = request.prompt_tokens;
+  record.choices = std::max(1U, request.choices);
   record.tokens = static_cast<std::uint32_t>(terms.prompt_tokens) - predicted.cached_tokens;
   record.matched_tokens = matched * state_->options.prefix_block_tokens;
   record.queued_tokens = static_cast<double>(predicted.queued_tokens) / candidate->engines;
@@ -214,10 +220,9 @@ void Router::State::learn(const AttemptRecord& record, Candidate& candidate,
   if (outcome.kind == AttemptOutcome::Kind::Served) {
     learn_tokens(record, candidate, outcome.usage, now);
   }
-  if (outcome.first_token && outcome.finished &&
-      outcome.usage.completion_tokens >= kOutputTokensLeast) {
-    const double per_token =
-        to_ms(*outcome.finished - *outcome.first_token) / (outcome.usage.completion_tokens - 1);
+  const double tokens = tokens_each(outcome.usage, record);
+  if (outcome.first_token && outcome.finished && tokens >= kOutputTokensLeast) {
+    const double per_token = to_ms(*outcome.finished - *outcome.first_token) / (tokens - 1);
     candidate.tpot_factor.observe(per_token / record.tpot_published_ms, now);
   }
 }
@@ -241,7 +246,7 @@ void Router::State::learn_first_token(const AttemptRecord& record, Candidate& ca
     return;
   }
   const double decode =
-      usage.completion_tokens * record.tpot_published_ms * candidate.tpot_factor.mean(now);
+      tokens_each(usage, record) * record.tpot_published_ms * candidate.tpot_factor.mean(now);
   candidate.prefill.observe(tokens, std::max(0.0, whole - decode - record.other_ms),
                             kInferredNoise * decode, now);
 }
@@ -250,7 +255,7 @@ void Router::State::learn_tokens(const AttemptRecord& record, Candidate& candida
                                  const Usage& usage, Instant now) {
   ModelEntry& model = candidates.model_of(candidate);
   if (usage.completion_tokens > 0) {
-    model.output_tokens.observe(usage.completion_tokens, now);
+    model.output_tokens.observe(tokens_each(usage, record), now);
   }
   if (usage.prompt_tokens == 0) return;
   if (record.prompt_tokens >= kPromptTokensLeast) {

@@ -78,9 +78,10 @@ struct RouteRequest {
   ModelId model;
   TenantId tenant;
   ServiceClass service_class = ServiceClass::Standard;
-  std::uint32_t prompt_tokens = 0;            // estimate
-  std::uint32_t output_tokens = 0;            // expected; 0: what this model's answers usually take
-  std::uint32_t output_tokens_max = 0;        // the client's limit; 0: none
+  std::uint32_t prompt_tokens = 0;      // estimate
+  std::uint32_t output_tokens = 0;      // expected of one answer; 0: as this model's usually are
+  std::uint32_t output_tokens_max = 0;  // of one answer, the client's limit; 0: none
+  std::uint32_t choices = 1;            // answers that are written at once (n)
   std::vector<std::uint64_t> prefix_blocks;   // chained block hashes, salted by tenant
   std::vector<JurisdictionId> jurisdictions;  // allowed; empty: any
   std::optional<Instant> deadline;            // finish by then

@@ -100,6 +100,34 @@ TEST(Router, LearnsHowManyTokensAnswersAndPromptsReallyHave) {
   EXPECT_NEAR((after.finish_ms - after.ttft_ms) / after.tpot_ms, 25, 10);
 }
 
+TEST(Router, TakesSeveralAnswersToOneRequestForAsManyAndNotForOneLongOne) {
+  Router router{{}};
+  const CandidateIndex index = *router.update(site("a", {}), kStart);
+  RouteRequest four = request();
+  four.choices = 4;
+  four.price_sensitivity_ms = 100'000;
+  CandidateState priced = site("a", {});
+  priced.price_micros_per_mtok = 1'000'000;
+  ASSERT_TRUE(router.update(priced, kStart));
+  for (int i = 0; i < 30; ++i) {
+    const AttemptTicket ticket = router.started(index, four, kStart);
+    router.finished(ticket,
+                    {.first_token = milliseconds{125},
+                     .finished = milliseconds{125 + 20 * 19},
+                     .usage = {.prompt_tokens = 500, .completion_tokens = 4 * 20}},
+                    kStart);
+  }
+  RouteRequest one = four;
+  one.choices = 1;
+  const Prediction each = router.explain(one, kStart).candidates[0];
+  const Prediction all = router.explain(four, kStart).candidates[0];
+  EXPECT_NEAR(each.tpot_ms, 20, 2) << "all four came at that pace beside each other";
+  EXPECT_NEAR((each.finish_ms - each.ttft_ms) / each.tpot_ms, 25, 10);
+  EXPECT_DOUBLE_EQ(all.finish_ms, each.finish_ms);
+  const double answer = static_cast<double>(each.price_micros) - 500;
+  EXPECT_NEAR(static_cast<double>(all.price_micros) - 500, 4 * answer, 4);
+}
+
 TEST(Router, LearnsFromAnswersThatCameInOnePiece) {
   Router router{{}};
   const CandidateIndex index = *router.update(site("a", {}), kStart);

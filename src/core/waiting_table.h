@@ -26,7 +26,8 @@ struct WaitingRequest {
   bool stoppable = true;            // it can go on later where it was stopped
   std::uint32_t engine = 0;         // where it is being prefilled
   std::uint32_t prompt_tokens = 0;  // to prefill
-  std::uint32_t output_tokens = 0;  // expected
+  std::uint32_t output_tokens = 0;  // expected, of one answer
+  std::uint32_t choices = 1;        // answers
   double work = 0;                  // weighted tokens, charged as it is released
   double charged = 0;               // of those, for runs that were broken off
   double tokens_ahead = 0;          // left at that engine as it came

@@ -59,7 +59,8 @@ struct Job {
   // What it will take, for queues before an engine.
   std::uint32_t prompt_tokens = 0;      // estimate
   std::uint32_t cached_tokens = 0;      // of these, expected in a prefix cache
-  std::uint32_t output_tokens_max = 0;  // the client's limit; 0: none
+  std::uint32_t output_tokens_max = 0;  // of one answer, the client's limit; 0: none
+  std::uint32_t choices = 1;            // answers to it: n of each prompt
 };
 
 // Why a request was refused for load, where that is said: the header `perigee-refused`. It is news

@@ -258,6 +258,7 @@ AdmissionRequest AdmissionGate::request_of(const Job& job) const {
       job.resume_span.size > 0 || (job.delivered != nullptr && job.delivered->tokens() > 0);
   request.cached_tokens = job.cached_tokens;
   request.output_tokens_max = job.output_tokens_max;
+  request.choices = job.choices;
   if (job.operation == Operation::Embedding) request.output_tokens_max = 1;
   request.deadline = context.deadline;
   request.elsewhere = from_ms(kWayShare * targets_of(context.service_class).ttft_ms);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "api/error_body.h"
 #include "api/headers.h"
@@ -25,6 +26,13 @@ std::uint64_t hash64(std::string_view text) {
 
 // Some servers report no usage: then what was estimated and counted on the way stands.
 bool is_known(const Usage& usage) { return usage.prompt_tokens > 0; }
+
+// Tokens of all answers, at most.
+std::uint32_t output_demand(const api::RequestSummary& summary) {
+  const std::uint64_t each = summary.output_tokens_max.value_or(RateGate::kOutputTokensUnsaid);
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::min(each * summary.choices, kMost));
+}
 
 // Whatever keeps an answer from its client (it left, it reads nothing) is no fault of an engine.
 Error client_left() { return Error{Code::Cancelled, "the client left"}; }
@@ -121,6 +129,7 @@ Result<RouteRequest> Inference::make_route_request(const InferenceCall& call,
   route.prompt_tokens = summary.prompt_tokens;
   route.needs = summary.needs;
   route.output_tokens_max = summary.output_tokens_max.value_or(0);
+  route.choices = summary.choices;
   route.prefix_blocks = std::move(summary.prefix_blocks);
   route.local_only = call.hints.hop > 0;
   if (call.hints.time_left) route.deadline = parts_.clock.now() + *call.hints.time_left;
@@ -188,11 +197,8 @@ Task<> Inference::keep_rates(const InferenceCall& call, Run& run) {
       run.served = std::move(summary).error();
       co_return;
     }
-    const bool speaks = call.operation != Operation::Embedding;
     demand.prompt_tokens = summary->prompt_tokens;
-    demand.output_tokens =
-        speaks ? summary->n * summary->output_tokens_max.value_or(RateGate::kOutputTokensUnsaid)
-               : 0;
+    if (call.operation != Operation::Embedding) demand.output_tokens = output_demand(*summary);
   }
   RateState state;
   auto ticket = co_await parts_.rates->admit(call.caller.bounds, demand, state);
@@ -228,6 +234,7 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   job.prompt_tokens = route.prompt_tokens;
   job.cached_tokens = plan ? plan->attempts.front().prediction.cached_tokens : 0;
   job.output_tokens_max = route.output_tokens_max;
+  job.choices = route.choices;
   job.context = make_context(
       call, route, call.hints.session.empty() ? std::move(summary.session) : call.hints.session);
   job.context.cache_salt = std::move(salt);

@@ -82,6 +82,7 @@ json::object request_json(const RouteRequest& request) {
   object["model"] = request.model.str();
   object["class"] = to_string(request.service_class);
   object["prompt_tokens"] = request.prompt_tokens;
+  object["choices"] = request.choices;
   object["prefix_blocks"] = request.prefix_blocks.size();
   object["needs"] = capability_names(request.needs);
   json::array jurisdictions;

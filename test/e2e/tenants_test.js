@@ -194,6 +194,12 @@ test('tokens per minute hold over the sites, too, and are told', { timeout: 120_
   const large = await ask(sites[0], key, { max_tokens: 5000 });
   assert.equal(large.status, 413);
   assert.match(large.error.message, /lower max_tokens/);
+  const prompts = await fetch(`${sites[0].url}/v1/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'm', prompt: Array(60).fill('Hi'), max_tokens: 20 }),
+  });
+  assert.equal(prompts.status, 413, 'an answer to each prompt counts');
 });
 
 test('a site that control does not answer spends its share and no more; a revocation waits for its return', { timeout: 120_000 }, async () => {
