@@ -196,6 +196,7 @@ Task<Result<RateTicket>> RateGate::admit(std::shared_ptr<const CallerBounds> bou
   const std::int64_t tokens = most > 0 ? std::min(tokens_of(demand), most) : std::int64_t{0};
   std::uint64_t mine = 0;  // the report that asks for it
   bool late = false;       // no answer came in time
+  const Instant give_up = clock_.now() + kAnswerMax;
   for (;;) {
     const Instant now = clock_.now();
     auto ticket = try_take(account, demand, tokens, now);
@@ -203,17 +204,18 @@ Task<Result<RateTicket>> RateGate::admit(std::shared_ptr<const CallerBounds> bou
       state = ticket->state();
       co_return std::move(*ticket);
     }
-    if (late || !linked_ || (mine != 0 && answered_ >= mine) || is_dry(*account, tokens)) {
+    if (late || now >= give_up || !linked_ || is_dry(*account, tokens)) {
       state = RateState{account->requests().figures(now), account->tokens().figures(now)};
       co_return refusal(*account, tokens, now);
     }
-    if (mine == 0) {
+    // Answered, and control is not dry: whoever came just then took what it was granted.
+    if (mine == 0 || answered_ >= mine) {
       mine = sent_ + 1;
       if (account->requests().limit > 0) account->requests().wanted += 1;
       if (most > 0) account->tokens().wanted += tokens;
       if (wake_) wake_();
     }
-    Waiter waiter{waiters_, executor_, kAnswerMax};
+    Waiter waiter{waiters_, executor_, give_up - now};
     auto waited = co_await waiter.timer.async_wait(kAwait);
     late = !std::get<0>(waited);
   }

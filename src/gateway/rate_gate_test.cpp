@@ -33,10 +33,13 @@ class RateGateTest : public testing::Test {
   }
   // Starts a request; its outcome stands in `outcomes_` once it has one.
   void ask(std::uint32_t prompt = 0, std::uint32_t output = 0) {
+    begin(prompt, output);
+    run();
+  }
+  void begin(std::uint32_t prompt = 0, std::uint32_t output = 0) {
     outcomes_.emplace_back();
     asio::co_spawn(io_, admit_into(bounds_, RateDemand{prompt, output}, outcomes_.back()),
                    [](const std::exception_ptr& thrown) { EXPECT_EQ(thrown, nullptr); });
-    run();
   }
   void run() {
     io_.restart();
@@ -83,6 +86,17 @@ TEST_F(RateGateTest, RequestsWaitForTheirShareAndNoMoreThanTheLimitPass) {
   EXPECT_EQ(outcomes_.at(2).state.requests->limit, 3);
   EXPECT_EQ(outcomes_.at(2).state.requests->remaining, 0);
   EXPECT_FALSE(outcomes_.at(2).state.tokens);
+}
+
+TEST_F(RateGateTest, WhoseGrantWasTakenByOneWhoCameJustThenAsksAgain) {
+  ask();
+  ask();
+  begin();  // finds what the two were granted
+  exchange();
+  EXPECT_EQ(admitted(), 2);
+  EXPECT_EQ(wants_, 3);
+  exchange();
+  EXPECT_EQ(admitted(), 3) << "the limit is not reached";
 }
 
 TEST_F(RateGateTest, WhatComesBackIsSpentWithoutAskingAnybody) {
