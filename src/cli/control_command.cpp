@@ -10,13 +10,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/private_file.h"
 #include "cli/admin_call.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "control/audit_log.h"
 #include "control/control_server.h"
 #include "control/operator_key.h"
-#include "control/private_file.h"
 #include "directory/sqlite/sqlite_directory.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
@@ -67,16 +67,17 @@ Result<> check_grid(const control::GridAuthority* authority, const std::string& 
 }
 
 // `lock` must outlive the server.
-Result<std::unique_ptr<control::ControlServer>> make_server(
-    asio::io_context& io, const Clock& clock, const ControlArguments& arguments,
-    std::optional<control::FolderLock>& lock) {
+Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io,
+                                                            const Clock& clock,
+                                                            const ControlArguments& arguments,
+                                                            std::optional<FolderLock>& lock) {
   PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
   PERIGEE_TRY(lifetime, parse_seconds(arguments.certificate_lifetime, "--certificate-lifetime"));
   PERIGEE_TRY(authority,
               control::GridAuthority::open(arguments.state_dir, clock, seconds{lifetime}));
   PERIGEE_CHECK(control::ControlServer::check_address(endpoint, authority != nullptr));
-  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
-  PERIGEE_TRY(held, control::FolderLock::lock(arguments.state_dir));
+  PERIGEE_CHECK(make_private_folder(arguments.state_dir));
+  PERIGEE_TRY(held, FolderLock::lock(arguments.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
   PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
@@ -104,7 +105,7 @@ int run_control(const ControlArguments& arguments) {
   if (auto configured = configure_log(arguments); !configured) return report(configured.error());
   const SystemClock clock;
   asio::io_context io{1};
-  std::optional<control::FolderLock> lock;
+  std::optional<FolderLock> lock;
   auto server = make_server(io, clock, arguments, lock);
   if (!server) {
     log::flush();

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/id.h"
+#include "base/private_file.h"
 #include "base/secret.h"
 #include "cli/commands.h"
 #include "cli/http_call.h"
@@ -15,7 +16,6 @@
 #include "cli/site_daemon.h"
 #include "cli/site_facts.h"
 #include "control/member_files.h"
-#include "control/private_file.h"
 #include "net/endpoint.h"
 #include "pki/authority.h"
 
@@ -81,9 +81,9 @@ std::string site_config(const JoinArguments& arguments, bool with_certificate) {
 
 // The key is made here and never leaves this machine.
 Result<pki::KeyPair> own_key(const JoinArguments& arguments) {
-  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir + "/tls"));
+  PERIGEE_CHECK(make_private_folder(arguments.state_dir + "/tls"));
   pki::KeyPair key = pki::KeyPair::generate();
-  PERIGEE_CHECK(control::replace_private_file(arguments.member().key + ".new", key.to_pem()));
+  PERIGEE_CHECK(replace_private_file(arguments.member().key + ".new", key.to_pem()));
   return key;
 }
 
@@ -138,7 +138,7 @@ Result<> prepare(JoinArguments& arguments) {
   PERIGEE_CHECK(take_code(arguments));
   PERIGEE_TRY(url, net::parse_url(arguments.facts.url));
   if (arguments.listen.empty()) arguments.listen = url.endpoint.to_string();
-  PERIGEE_CHECK(control::make_private_folder(arguments.state_dir));
+  PERIGEE_CHECK(make_private_folder(arguments.state_dir));
   if (!arguments.replace && std::filesystem::exists(arguments.key_file())) {
     return Error{Code::AlreadyExists,
                  fmt::format("{} exists: this site has joined already. Run it by perigee site "
@@ -168,19 +168,17 @@ Result<json::value> exchange_token(const JoinArguments& arguments) {
 }
 
 Result<bool> write_files(const JoinArguments& arguments, const json::value& answer) {
-  PERIGEE_CHECK(
-      control::replace_private_file(arguments.key_file(), text_field(answer, "key") + "\n"));
+  PERIGEE_CHECK(replace_private_file(arguments.key_file(), text_field(answer, "key") + "\n"));
   const std::string chain = text_field(answer, "certificate");
   const control::MemberFiles files = arguments.member();
   std::filesystem::rename(files.key + ".new", files.key);
   if (!chain.empty()) {
-    PERIGEE_CHECK(control::replace_private_file(files.certificate, chain));
-    PERIGEE_CHECK(
-        control::replace_private_file(files.authorities, text_field(answer, "authorities")));
+    PERIGEE_CHECK(replace_private_file(files.certificate, chain));
+    PERIGEE_CHECK(replace_private_file(files.authorities, text_field(answer, "authorities")));
     PERIGEE_CHECK(control::load_member(files));
   }
   const auto written =
-      control::create_private_file(arguments.config_file(), site_config(arguments, !chain.empty()));
+      create_private_file(arguments.config_file(), site_config(arguments, !chain.empty()));
   if (!written && written.error().code != Code::AlreadyExists) return written.error();
   return written.has_value();
 }

@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 
+#include "base/private_file.h"
 #include "control/control_api.h"
 #include "control/directory_table.h"
 #include "control/operator_key.h"
-#include "control/private_file.h"
 #include "directory/json_fields.h"
 #include "directory/memory/memory_directory.h"
 

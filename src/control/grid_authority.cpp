@@ -3,7 +3,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "control/private_file.h"
+#include "base/private_file.h"
 
 namespace perigee::control {
 namespace {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/private_file.h"
 #include "control/control_client.h"
-#include "control/private_file.h"
 #include "directory/json_fields.h"
 #include "directory/json_text.h"
 #include "pki/authority.h"

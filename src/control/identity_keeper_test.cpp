@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/private_file.h"
 #include "control/grid_authority.h"
-#include "control/private_file.h"
 #include "pki/authority.h"
 
 namespace perigee::control {

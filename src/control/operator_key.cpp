@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/private_file.h"
 #include "base/secret.h"
-#include "control/private_file.h"
 #include "directory/records_json.h"
 #include "identity/key_text.h"
 

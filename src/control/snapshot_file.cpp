@@ -1,7 +1,7 @@
 #include "control/snapshot_file.h"
 
+#include "base/private_file.h"
 #include "base/secret.h"
-#include "control/private_file.h"
 #include "directory/records_json.h"
 
 namespace perigee::control {

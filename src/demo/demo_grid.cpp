@@ -10,9 +10,9 @@
 #include <fstream>
 #include <optional>
 
+#include "base/private_file.h"
 #include "control/grid_authority.h"
 #include "control/member_files.h"
-#include "control/private_file.h"
 #include "demo/control_calls.h"
 #include "demo/demo_process.h"
 #include "demo/port_lease.h"
@@ -144,7 +144,7 @@ Result<> DemoGrid::State::prepare() {
                                              options.model_file)};
   }
   options.model_file = fs::absolute(options.model_file, error).string();
-  PERIGEE_TRY(made, make_private_folder(options.temp));
+  PERIGEE_TRY(made, make_fresh_folder(options.temp));
   folder = made;
   PERIGEE_CHECK(lease_ports());
   control = make_process("control");
@@ -240,7 +240,7 @@ Task<Result<>> DemoGrid::State::join(SiteProcess& site, ControlCalls& calls) {
   PERIGEE_CO_CHECK(write_private_file(own + "/site.key", joined->key + "\n"));
   if (!options.tls) co_return Result<>{};
   const control::MemberFiles files = control::member_files_in(own);
-  PERIGEE_CO_CHECK(control::make_private_folder(own + "/tls"));
+  PERIGEE_CO_CHECK(make_private_folder(own + "/tls"));
   PERIGEE_CO_CHECK(write_private_file(files.key, site_key.to_pem()));
   PERIGEE_CO_CHECK(write_private_file(files.certificate, joined->certificate));
   co_return write_private_file(files.authorities, joined->authorities);

@@ -33,7 +33,7 @@ Result<> check_private(const std::string& folder) {
 }
 
 // A demo that was killed left its folder; its state file says where. Only a folder such as
-// make_private_folder() makes is ever removed.
+// make_fresh_folder() makes is ever removed.
 void remove_leftovers(const std::string& state_path) {
   std::ifstream file{state_path};
   const std::string text{std::istreambuf_iterator<char>{file}, {}};
@@ -83,7 +83,7 @@ Result<> StateFile::write(const boost::json::object& state) {
   return {};
 }
 
-Result<std::string> make_private_folder(const std::string& temp) {
+Result<std::string> make_fresh_folder(const std::string& temp) {
   std::string path = fmt::format("{}/{}XXXXXX", temp, kFolderPrefix);
   if (::mkdtemp(path.data()) == nullptr) return failed("make a folder in", temp);
   return path;

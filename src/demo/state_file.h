@@ -32,7 +32,7 @@ class StateFile {
 };
 
 // A fresh private folder (0700) `TEMP/perigee-demo.XXXXXX`. Unavailable says why not.
-Result<std::string> make_private_folder(const std::string& temp);
+Result<std::string> make_fresh_folder(const std::string& temp);
 // Writes a file of mode 0600.
 Result<> write_private_file(const std::string& path, std::string_view content);
 

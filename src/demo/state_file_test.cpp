@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 class StateFileTest : public testing::Test {
  protected:
-  StateFileTest() : folder_(make_private_folder(fs::temp_directory_path()).value()) {}
+  StateFileTest() : folder_(make_fresh_folder(fs::temp_directory_path()).value()) {}
   ~StateFileTest() override { fs::remove_all(folder_); }
   static mode_t mode(const std::string& path) {
     struct stat info{};
@@ -48,7 +48,7 @@ TEST_F(StateFileTest, LetsOneDemoRunPerFolderAndKeepsItsFile) {
 }
 
 TEST_F(StateFileTest, RemovesWhatAKilledDemoLeftBehindAndNothingElse) {
-  const std::string left = make_private_folder(folder_).value();
+  const std::string left = make_fresh_folder(folder_).value();
   const std::string other = folder_ + "/other";
   fs::create_directory(other);
   fs::permissions(other, fs::perms::owner_all);

@@ -25,7 +25,7 @@ class KeyPair {
   // "-----BEGIN PRIVATE KEY-----" (PKCS#8, not encrypted). InvalidArgument: no such key, or one of
   // another kind. The text is never part of an error.
   static Result<KeyPair> from_pem(std::string_view pem);
-  // A secret: for a file of mode 0600 (control/private_file.h).
+  // A secret: for a file of mode 0600 (base/private_file.h).
   std::string to_pem() const;
   const PublicKey& public_key() const { return public_key_; }
   // Deterministic. About 40 to 70 microseconds: sign heads, not requests.

@@ -1,9 +1,7 @@
 #include "site/process_setup.h"
 
 #include <sys/resource.h>
-#include <sys/stat.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "base/log.h"
@@ -19,17 +17,6 @@ Result<std::string> read_key(const std::string& path) {
                      "; join the grid first: perigee site join TOKEN --control URL"};
   }
   return key;
-}
-
-Result<> make_private_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    return Error{Code::FailedPrecondition,
-                 "can't create " + path + ": " + error.message() + "; choose another state_dir"};
-  }
-  ::chmod(path.c_str(), S_IRWXU);
-  return {};
 }
 
 void raise_descriptor_limit(std::size_t connections_max) {

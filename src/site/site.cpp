@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/private_file.h"
 #include "base/secret.h"
 #include "control/directory_follower.h"
-#include "control/private_file.h"
 #include "control/rate_lessee.h"
 #include "control/usage_shipper.h"
 #include "engine/openai/http_engine.h"
@@ -116,7 +116,7 @@ struct Site::Parts {
 
   SiteConfig config;
   std::string program;
-  std::optional<control::FolderLock> lock;  // outlives all that writes there
+  std::optional<FolderLock> lock;  // outlives all that writes there
   SystemClock clock;
   asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   Router router;
@@ -152,7 +152,7 @@ struct Site::Parts {
 Result<> Site::Parts::build() {
   raise_descriptor_limit(config.http.connections_max);
   PERIGEE_CHECK(make_private_folder(config.state_dir));
-  PERIGEE_TRY(held, control::FolderLock::lock(config.state_dir));
+  PERIGEE_TRY(held, FolderLock::lock(config.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(key, read_key(config.key_file));
   PERIGEE_CHECK(identity.open(key));

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "control/private_file.h"
+#include "base/private_file.h"
 #include "engine/receipted/receipted_engine.h"
 #include "pki/any_key.h"
 #include "proof/evidence.h"
@@ -91,10 +91,10 @@ Result<> SiteReceipts::open(const std::string& grid) {
 
 Result<pki::KeyPair> SiteReceipts::own_key() const {
   const std::string path = state_dir_ + "/receipt.key";
-  auto pem = control::read_private_file(path, kKeyBytesMax);
+  auto pem = read_private_file(path, kKeyBytesMax);
   if (!pem && pem.error().code == Code::NotFound) {
     pki::KeyPair key = pki::KeyPair::generate();
-    PERIGEE_CHECK(control::create_private_file(path, key.to_pem()));
+    PERIGEE_CHECK(create_private_file(path, key.to_pem()));
     return key;
   }
   PERIGEE_TRY(text, std::move(pem));

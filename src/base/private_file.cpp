@@ -1,7 +1,8 @@
-#include "control/private_file.h"
+#include "base/private_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,7 +12,9 @@
 #include <filesystem>
 #include <utility>
 
-namespace perigee::control {
+#include "base/log.h"
+
+namespace perigee {
 namespace {
 
 class File {
@@ -60,12 +63,21 @@ Result<> sync_folder(const std::string& path) {
 
 Result<> make_private_folder(const std::string& path) {
   std::error_code status;
-  if (std::filesystem::is_directory(path, status)) return {};
   std::filesystem::create_directories(path, status);
-  if (!status) {
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all, status);
+  if (status) {
+    return Error{Code::FailedPrecondition,
+                 "can't create " + path + ": " + status.message() + "; choose another folder"};
   }
-  if (status) return Error{Code::FailedPrecondition, path + ": " + status.message()};
+  struct stat found{};
+  if (::stat(path.c_str(), &found) != 0) return failure(path, errno);
+  if ((found.st_mode & S_ISVTX) != 0) {
+    return Error{
+        Code::FailedPrecondition,
+        path + " is a folder that all share: choose one of its own, such as " + path + "/perigee"};
+  }
+  if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0 || ::chmod(path.c_str(), S_IRWXU) == 0) return {};
+  log::warning("others may look into this folder, and it is not ours to change",
+               {{"folder", path}, {"error", std::strerror(errno)}});
   return {};
 }
 
@@ -134,4 +146,4 @@ Result<std::string> read_private_file(const std::string& path, std::size_t bytes
   }
 }
 
-}  // namespace perigee::control
+}  // namespace perigee

@@ -8,13 +8,15 @@
 
 #include "base/result.h"
 
-namespace perigee::control {
+namespace perigee {
 
 // Makes a new file (0600), on the disk when it returns. AlreadyExists: it is left as it is.
 Result<> create_private_file(const std::string& path, std::string_view content);
 // Replaces the file (0600) as a whole or not at all, also at a power failure.
 Result<> replace_private_file(const std::string& path, std::string_view content);
-// Makes the folder and its parents (0700) when missing. FailedPrecondition.
+// Makes the folder and its parents when missing, and shuts others out of it (0700), also of one
+// that was there; where that is not ours to do (a volume of another owner) a warning says so.
+// FailedPrecondition: it can't be made, or all share it, as /tmp.
 Result<> make_private_folder(const std::string& path);
 // A folder is one process's: held from lock() on until it is destroyed or the process is gone.
 class FolderLock {
@@ -32,4 +34,4 @@ class FolderLock {
 // NotFound, FailedPrecondition (unreadable), PayloadTooLarge.
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max);
 
-}  // namespace perigee::control
+}  // namespace perigee

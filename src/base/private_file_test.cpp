@@ -1,0 +1,57 @@
+#include "base/private_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+
+namespace perigee {
+namespace {
+
+class PrivateFile : public testing::Test {
+ protected:
+  PrivateFile() {
+    std::string made = (std::filesystem::temp_directory_path() / "perigee_XXXXXX").string();
+    folder_ = ::mkdtemp(made.data());
+  }
+  ~PrivateFile() override { std::filesystem::remove_all(folder_); }
+  static mode_t mode_of(const std::string& path) {
+    struct stat found{};
+    return ::stat(path.c_str(), &found) == 0 ? found.st_mode & 07777 : 0;
+  }
+  std::string folder_;
+};
+
+TEST_F(PrivateFile, AFolderIsMadeWithItsParentsForItsOwnerAlone) {
+  ASSERT_TRUE(make_private_folder(folder_ + "/a/b"));
+  EXPECT_EQ(mode_of(folder_ + "/a/b"), 0700U);
+}
+
+TEST_F(PrivateFile, AFolderThatOthersCouldReadIsShutToThem) {
+  const std::string open = folder_ + "/open";
+  ASSERT_TRUE(std::filesystem::create_directory(open));
+  ASSERT_EQ(::chmod(open.c_str(), 0755), 0);
+  ASSERT_TRUE(make_private_folder(open));
+  EXPECT_EQ(mode_of(open), 0700U);
+  EXPECT_TRUE(make_private_folder(open)) << "again is no harm";
+}
+
+TEST_F(PrivateFile, AFolderThatAllShareIsNotTakenFromThem) {
+  const std::string shared = folder_ + "/shared";
+  ASSERT_TRUE(std::filesystem::create_directory(shared));
+  ASSERT_EQ(::chmod(shared.c_str(), 01777), 0);
+  const auto made = make_private_folder(shared);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::FailedPrecondition);
+  EXPECT_EQ(mode_of(shared), 01777U);
+}
+
+TEST_F(PrivateFile, WhereAFileStandsNoFolderIsMade) {
+  ASSERT_TRUE(create_private_file(folder_ + "/file", "text"));
+  EXPECT_FALSE(make_private_folder(folder_ + "/file"));
+  EXPECT_FALSE(make_private_folder(folder_ + "/file/below"));
+}
+
+}  // namespace
+}  // namespace perigee
