@@ -18,6 +18,7 @@
 #include "control/control_server.h"
 #include "control/operator_key.h"
 #include "directory/sqlite/sqlite_directory.h"
+#include "identity/scrape_check.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
 
@@ -32,6 +33,7 @@ struct ControlArguments {
   std::string grid;
   std::vector<std::string> hosts;
   std::string certificate_lifetime = "7d";
+  std::string metrics_token_file;
   std::string log_level = "info";
   std::string log_format = "text";
   bool restored = false;
@@ -72,6 +74,7 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
                                                             const ControlArguments& arguments,
                                                             std::optional<FolderLock>& lock) {
   PERIGEE_TRY(endpoint, net::parse_endpoint(arguments.listen));
+  PERIGEE_TRY(scrape, ScrapeCheck::make(endpoint.is_loopback(), arguments.metrics_token_file));
   PERIGEE_TRY(lifetime, parse_seconds(arguments.certificate_lifetime, "--certificate-lifetime"));
   PERIGEE_TRY(authority,
               control::GridAuthority::open(arguments.state_dir, clock, seconds{lifetime}));
@@ -86,6 +89,7 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
+  server->let_scrape(std::move(scrape));
   PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
   server->keep_audit(std::move(audit));
   const bool secure = authority != nullptr;
@@ -150,6 +154,9 @@ void add_control_command(CLI::App& app, int& exit_code) {
       ->add_option("--certificate-lifetime", arguments->certificate_lifetime,
                    "Of the certificates that are made here; renewed at half of it")
       ->capture_default_str();
+  command->add_option("--metrics-token-file", arguments->metrics_token_file,
+                      "Holds a token that may read /metrics; beyond loopback operators' keys may, "
+                      "too");
   command->add_option("--log-level", arguments->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   command->add_option("--log-format", arguments->log_format, "text or json")

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/environment.h"
 #include "cli/output.h"
+#include "identity/scrape_check.h"
 #include "net/child_process.h"
 #include "site/site.h"
 
@@ -27,6 +28,8 @@ int run_site_daemon(const std::string& config_file) {
 int check_site_config(const std::string& config_file) {
   const auto config = load_site_config(config_file, variable);
   if (!config) return report(config.error());
+  const auto scrape = ScrapeCheck::make(config->listen.is_loopback(), config->metrics_token_file);
+  if (!scrape) return report(scrape.error());
   print(config_file + ": good\n");
   return kExitOk;
 }

@@ -14,6 +14,7 @@
 #include "api/headers.h"
 #include "base/log.h"
 #include "control/control_api.h"
+#include "control/control_metrics.h"
 #include "control/rate_desk.h"
 #include "control/usage_desk.h"
 #include "net/http_server.h"
@@ -110,6 +111,8 @@ struct ControlServerState {
   ControlServerOptions options;
   std::unique_ptr<AuditLog> audit;
   std::optional<UsageDesk> usage;
+  ScrapeCheck scrape{false};
+  ControlMetrics metrics{PERIGEE_VERSION};
   std::set<Timer*> watchers;
   bool stopping = false;
   bool tls = false;
@@ -309,6 +312,22 @@ Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWrite
   co_await respond(std::move(*answer), out);
 }
 
+Task<void> show_metrics(StatePtr state, net::Request& request, net::ResponseWriter& out) {
+  const auto may = state->scrape.check(request.header("authorization"), state->table->identity());
+  if (!may) {
+    Error error = may.error();
+    co_await respond_error(std::move(error), out);
+    co_return;
+  }
+  ControlFigures figures;
+  figures.watches = state->watchers.size();
+  figures.connections = state->server->connections();
+  if (state->audit) figures.audit_lines = state->audit->end().lines;
+  const std::string body = state->metrics.exposition(state->table->snapshot(), figures);
+  const std::array<net::Header, 1> headers{net::Header{"content-type", metrics::kContentType}};
+  (void)co_await out.respond(200, headers, body);
+}
+
 Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& out) {
   if (request.path.starts_with(kPathPrefix)) {
     co_await answer_call(std::move(state), request, out);
@@ -317,6 +336,10 @@ Task<void> handle(StatePtr state, net::Request& request, net::ResponseWriter& ou
   if (request.path == "/healthz" || request.path == "/readyz") {
     ApiAnswer well{200, R"({"status":"ok"})", 0};
     co_await respond(std::move(well), out);
+    co_return;
+  }
+  if (request.path == "/metrics" && (request.method == "GET" || request.method == "HEAD")) {
+    co_await show_metrics(std::move(state), request, out);
     co_return;
   }
   Error error{Code::NotFound, "no such path: see docs/control_api.md"};
@@ -359,6 +382,8 @@ void ControlServer::keep_audit(std::unique_ptr<AuditLog> audit) {
   state_->api.keep_audit(*audit);
   state_->audit = std::move(audit);
 }
+
+void ControlServer::let_scrape(ScrapeCheck scrape) { state_->scrape = std::move(scrape); }
 
 namespace {
 

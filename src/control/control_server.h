@@ -11,6 +11,7 @@
 #include "control/audit_log.h"
 #include "control/directory_table.h"
 #include "control/grid_authority.h"
+#include "identity/scrape_check.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
 #include "net/task.h"
@@ -41,6 +42,9 @@ class ControlServer {
 
   // Every change is written there first. Before listen().
   void keep_audit(std::unique_ptr<AuditLog> audit);
+
+  // Who may read GET /metrics; operators until then. Before listen().
+  void let_scrape(ScrapeCheck scrape);
 
   // From now on sites are given certificates when they join, and must show them. Control shows one
   // of its own, for `hosts`, and renews it by itself. Before listen().

@@ -54,6 +54,8 @@ struct SiteConfig {
   std::string models_dir;  // where model files are
   // Ed25519 (PEM) that must have signed each of them (FILE.sig); empty: none has to be.
   std::string model_public_key;
+  std::string
+      metrics_token_file;  // holds what scrapers show (identity/scrape_check.h); empty: none
   std::string control_url;
   std::string key_file;  // the site's credential
   // The law that it stands under, as whoever installed it knows; empty: as the directory says.

@@ -91,7 +91,7 @@ struct Site::Parts {
   Result<> build();
   Result<> open_ledger(const std::string& credential);
   void close_ledger();
-  void build_gateway(const std::string& credential);
+  void build_gateway(const std::string& credential, ScrapeCheck scrape);
   Result<> build_view(const std::string& credential);
   PeerAddresses peer_addresses() const { return {config.peer_addresses, identity.grid()}; }
   Result<> follow_rates(const std::string& credential);
@@ -150,6 +150,7 @@ struct Site::Parts {
 };
 
 Result<> Site::Parts::build() {
+  PERIGEE_TRY(scrape, ScrapeCheck::make(config.listen.is_loopback(), config.metrics_token_file));
   raise_descriptor_limit(config.http.connections_max);
   PERIGEE_CHECK(make_private_folder(config.state_dir));
   PERIGEE_TRY(held, FolderLock::lock(config.state_dir));
@@ -164,7 +165,7 @@ Result<> Site::Parts::build() {
                        [this] { return directory; }, random_seed(),
                        [this](const ModelId& model) { return engines->load(model); }, &rates},
       inference_options(config));
-  build_gateway(key);
+  build_gateway(key, std::move(scrape));
   PERIGEE_CHECK(build_view(key));
   if (receipts_failed) return *receipts_failed;
   PERIGEE_CHECK(follow_rates(key));
@@ -208,7 +209,7 @@ void Site::Parts::close_ledger() {
   shipper.reset();
 }
 
-void Site::Parts::build_gateway(const std::string& credential) {
+void Site::Parts::build_gateway(const std::string& credential, ScrapeCheck scrape) {
   gateway.emplace(io.get_executor(), clock, keys, *inference, once);
   gateway->require_members(identity.grid());
   SiteEndpoints::Parts parts{
@@ -216,6 +217,8 @@ void Site::Parts::build_gateway(const std::string& credential) {
       router,
       *inference,
       metrics,
+      keys,
+      std::move(scrape),
       [this] { return directory; },
       [this] { return status(); },
       [this](const Digest& heard) { return peers->digest_for(heard.site, heard.holds); },

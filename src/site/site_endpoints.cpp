@@ -83,7 +83,8 @@ Task<> show_model(Parts parts, GatewayCall call) {
 // Alive: the IO thread turns.
 Task<> healthz(GatewayCall call) { co_await respond_json(call.out, R"({"status":"ok"})"); }
 
-// Ready: it knows the grid and has somewhere to run a request.
+// Ready: it knows the grid and has somewhere to run a request. For load balancers, which have no
+// key: it names no site, model or tenant.
 Task<> readyz(Parts parts, GatewayCall call) {
   const SiteStatus status = parts->status();
   std::string_view missing;
@@ -109,6 +110,11 @@ Task<> readyz(Parts parts, GatewayCall call) {
 }
 
 Task<> show_metrics(Parts parts, GatewayCall call) {
+  const auto may = parts->scrape.check(call.request.header("authorization"), parts->identity);
+  if (!may) {
+    co_await respond_error(call.out, may.error());
+    co_return;
+  }
   const std::string body = parts->metrics.exposition(parts->status());
   const std::array<net::Header, 1> headers{net::Header{"content-type", metrics::kContentType}};
   co_await call.out.respond(200, headers, body);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "gateway/gateway.h"
+#include "identity/scrape_check.h"
 #include "peer/digest.h"
 #include "site/site_metrics.h"
 #include "site/status_page.h"
@@ -19,6 +20,8 @@ struct SiteEndpoints {
     Router& router;
     Inference& inference;
     SiteMetrics& metrics;
+    const Identity& identity;
+    ScrapeCheck scrape;  // who may read the metrics
     std::function<std::shared_ptr<const DirectorySnapshot>()> directory;
     std::function<SiteStatus()> status;
     std::function<Digest(const Digest& heard)> digest;  // in answer to one

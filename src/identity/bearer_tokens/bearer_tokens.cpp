@@ -25,19 +25,6 @@ std::string account_of(const IssuerRecord& issuer, std::string_view subject) {
 
 }  // namespace
 
-std::string_view bearer_text(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() < kScheme.size()) return {};
-  for (std::size_t i = 0; i < kScheme.size(); ++i) {
-    const char c = authorization[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return {};
-  }
-  authorization.remove_prefix(kScheme.size());
-  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
-  while (authorization.ends_with(' ')) authorization.remove_suffix(1);
-  return authorization;
-}
-
 std::size_t BearerTokens::FirstBytes::operator()(const Sha256& digest) const noexcept {
   std::size_t bytes = 0;
   std::memcpy(&bytes, digest.data(), sizeof bytes);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "directory/records.h"
+#include "identity/bearer_text.h"
 #include "identity/bearer_tokens/jwk_set.h"
 #include "identity/bearer_tokens/token.h"
 #include "identity/identity.h"
@@ -60,8 +61,5 @@ class BearerTokens final : public Identity {
   std::map<TenantId, bool> suspended_;                  // of all tenants
   mutable std::unordered_map<Sha256, Known, FirstBytes> known_;
 };
-
-// What stands behind "Bearer ", without blanks; empty when the header is none of that scheme.
-std::string_view bearer_text(std::string_view authorization);
 
 }  // namespace perigee

@@ -1,0 +1,35 @@
+// ControlMetrics: what /metrics of control shows, in Prometheus text. On the IO thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "directory/records.h"
+#include "metrics/registry.h"
+
+namespace perigee::control {
+
+// What stands at the moment of a scrape, beside the directory.
+struct ControlFigures {
+  std::size_t watches = 0;
+  std::size_t connections = 0;
+  std::uint64_t audit_lines = 0;
+};
+
+class ControlMetrics {
+ public:
+  explicit ControlMetrics(std::string_view version);
+  std::string exposition(const DirectorySnapshot& directory, const ControlFigures& figures);
+
+ private:
+  metrics::Registry registry_;
+  metrics::Family<metrics::Gauge>& revision_;
+  metrics::Family<metrics::Gauge>& rows_;
+  metrics::Family<metrics::Gauge>& watches_;
+  metrics::Family<metrics::Gauge>& connections_;
+  metrics::Family<metrics::Gauge>& audit_lines_;
+};
+
+}  // namespace perigee::control
