@@ -24,6 +24,18 @@ constexpr std::string_view kAuthority =
     "Mv45V/8yiVtJ58E2pVwR46J7BlKotog8hXJuZu3aoVXJFh85kB/Obzi1AiDGMxLV\n"
     "m4uy9KihN4cG\n"
     "-----END CERTIFICATE-----\n";
+// Of an operator's own PKI, with an ECDSA key: its certificate in the corpus vouches for kKey.
+constexpr std::string_view kOperatorAuthority =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBcjCCARigAwIBAgIUPgsSDxvQrt/eVpK6FqTaJJm1x5gwCgYIKoZIzj0EAwIw\n"
+    "FzEVMBMGA1UEAwwMT3BlcmF0b3IgUEtJMB4XDTI2MDkwMTAwMDAwMFoXDTQ2MDkw\n"
+    "MTAwMDAwMFowFzEVMBMGA1UEAwwMT3BlcmF0b3IgUEtJMFkwEwYHKoZIzj0CAQYI\n"
+    "KoZIzj0DAQcDQgAE6SXSjZigRHsdOv09rd5XyEmRimvc5/KINeOIB5aYZBBBdy4V\n"
+    "jdD0mqUrgBCffQf/KZE7MWmptVq8P/KS+Os3RKNCMEAwDwYDVR0TAQH/BAUwAwEB\n"
+    "/zAOBgNVHQ8BAf8EBAMCAgQwHQYDVR0OBBYEFE7ePXKrrPzIbDMwaKE9XcAwwrBk\n"
+    "MAoGCCqGSM49BAMCA0gAMEUCIFiZr1jf1NRxhKCv/4HR41uMFbLZ8d3L4YioFSfL\n"
+    "ZbBOAiEA0IS+aFDTgCKhfmkWyoCWrxfK/M467rMXrWVxjL0Xuu0=\n"
+    "-----END CERTIFICATE-----\n";
 constexpr std::string_view kSignedLeaf = "request-id: req_4\n";
 
 void check_names(std::string_view text) {
@@ -63,12 +75,15 @@ void check_log(std::string_view text, const SignerTrust& trust) {
 void take_input(std::string_view input) {
   static const KeyTrust key{parse_public_key(kKey).value()};
   static const CertificateTrust authority{pki::certificates_from_pem(kAuthority).value()};
+  static const CertificateTrust its_own{pki::certificates_from_pem(kOperatorAuthority).value()};
   const Piece piece = exact(input);
   check_names(piece.view());
   check_head(piece.view());
   check_receipt(piece.view(), key);
   check_receipt(piece.view(), authority);
+  check_receipt(piece.view(), its_own);
   check_log(piece.view(), key);
+  check_log(piece.view(), its_own);
 }
 
 }  // namespace perigee::fuzz
