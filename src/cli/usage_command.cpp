@@ -56,6 +56,9 @@ void show(const std::vector<std::string>& by, const json::value& answer) {
     print("No usage was delivered in that time.\n");
   else
     print(table);
+  if (const double aside = number_field(answer, "aside"); aside > 0) {
+    print_note(fmt::format("{:.0f} records are in no sum: perigee usage aside", aside));
+  }
 }
 
 int run(const UsageArguments& arguments) {
@@ -85,8 +88,15 @@ void add_usage_command(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  perigee usage\n"
       "  perigee usage --by tenant,day --since 7d\n"
-      "  perigee usage --by site --tenant acme -o json");
-  command->callback([arguments, &exit_code] { exit_code = run(*arguments); });
+      "  perigee usage --by site --tenant acme -o json\n"
+      "  perigee usage aside                                (what was not believed, and why)\n"
+      "  perigee usage take-in --reason unknown_tenant --tenant acme\n"
+      "  perigee usage drop 17 18");
+  add_usage_aside_commands(*command, exit_code);
+  command->require_subcommand(0, 1);
+  command->callback([command, arguments, &exit_code] {
+    if (command->get_subcommands().empty()) exit_code = run(*arguments);
+  });
 }
 
 }  // namespace perigee::cli

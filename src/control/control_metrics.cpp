@@ -11,9 +11,23 @@ ControlMetrics::ControlMetrics(std::string_view version)
       watches_(registry_.gauge(
           {"perigee_control_watches", "Who follows the directory now: a site each"})),
       connections_(registry_.gauge({"perigee_connections", "Open connections"})),
-      audit_lines_(registry_.gauge({"perigee_audit_lines", "Lines of the audit log"})) {
+      audit_lines_(registry_.gauge({"perigee_audit_lines", "Lines of the audit log"})),
+      usage_records_(registry_.counter({"perigee_usage_records_total",
+                                        "Usage records that sites delivered, by what came of them",
+                                        {"result"}})),
+      usage_full_(registry_.counter({"perigee_usage_aside_full_total",
+                                     "Deliveries sent back: their site has too much aside"})),
+      usage_aside_(registry_.gauge(
+          {"perigee_usage_aside_records", "Usage records that wait for an operator", {"reason"}})) {
   registry_.add_build_info(version, "");
 }
+
+namespace {
+
+// The counter stands where `total` does.
+void raise(metrics::Counter& counter, std::uint64_t total) { counter.add(total - counter.value()); }
+
+}  // namespace
 
 std::string ControlMetrics::exposition(const DirectorySnapshot& directory,
                                        const ControlFigures& figures) {
@@ -29,6 +43,18 @@ std::string ControlMetrics::exposition(const DirectorySnapshot& directory,
   watches_.with({}).set(static_cast<double>(figures.watches));
   connections_.with({}).set(static_cast<double>(figures.connections));
   audit_lines_.with({}).set(static_cast<double>(figures.audit_lines));
+  const UsageCounts& usage = figures.usage;
+  raise(usage_records_.with({"stored"}), usage.stored);
+  raise(usage_records_.with({"known"}), usage.known);
+  raise(usage_records_.with({"aside"}), usage.aside);
+  raise(usage_records_.with({"refused"}), usage.refused);
+  raise(usage_full_.with({}), usage.full);
+  for (std::size_t i = 0; i < kAsideReasons; ++i) {
+    const auto reason = static_cast<AsideReason>(i);
+    const auto found = usage.aside_now.find(reason);
+    const std::size_t count = found == usage.aside_now.end() ? 0 : found->second;
+    usage_aside_.with({to_string(reason)}).set(static_cast<double>(count));
+  }
   return registry_.exposition();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "control/usage_desk.h"
 #include "directory/records.h"
 #include "metrics/registry.h"
 
@@ -16,6 +17,7 @@ struct ControlFigures {
   std::size_t watches = 0;
   std::size_t connections = 0;
   std::uint64_t audit_lines = 0;
+  UsageCounts usage;
 };
 
 class ControlMetrics {
@@ -30,6 +32,9 @@ class ControlMetrics {
   metrics::Family<metrics::Gauge>& watches_;
   metrics::Family<metrics::Gauge>& connections_;
   metrics::Family<metrics::Gauge>& audit_lines_;
+  metrics::Family<metrics::Counter>& usage_records_;
+  metrics::Family<metrics::Counter>& usage_full_;
+  metrics::Family<metrics::Gauge>& usage_aside_;
 };
 
 }  // namespace perigee::control

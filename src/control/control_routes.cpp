@@ -10,6 +10,7 @@ namespace {
 using Name = ControlCallName;
 using enum Shape;
 using callers::kAdmin;
+using callers::kBookkeepers;
 using callers::kEveryOperator;
 using callers::kGridKeepers;
 using callers::kSite;
@@ -21,6 +22,9 @@ constexpr std::array kRoutes{
     ControlRoute{Name::Watch, "GET", "watch", Whole, "", kSite | kAdmin},
     ControlRoute{Name::DeliverUsage, "POST", "usage", Whole, "", kSite},
     ControlRoute{Name::ReadUsage, "GET", "usage", Whole, "", kEveryOperator},
+    ControlRoute{Name::ListUsageAside, "GET", "usage-aside", Whole, "", kEveryOperator},
+    ControlRoute{Name::TakeInUsage, "POST", "usage-take-in", Whole, "", kBookkeepers},
+    ControlRoute{Name::DropUsage, "POST", "usage-drop", Whole, "", kBookkeepers},
     ControlRoute{Name::LeaseRates, "POST", "rates", Whole, "", kSite},
     ControlRoute{Name::RenewCertificate, "POST", "renew", Whole, "", kSite},
 

@@ -39,6 +39,7 @@ inline constexpr Callers kSite = Callers::bit(4);
 inline constexpr Callers kAnyone = Callers::bit(5);  // no credential is asked for
 inline constexpr Callers kEveryOperator = kViewer | kOperator | kFinance | kAdmin;
 inline constexpr Callers kGridKeepers = kOperator | kAdmin;               // run the grid
+inline constexpr Callers kBookkeepers = kFinance | kAdmin;                // what is billed
 inline constexpr Callers kTenantKeepers = kOperator | kFinance | kAdmin;  // suspend, resume
 }  // namespace callers
 
@@ -55,6 +56,9 @@ enum class ControlCallName : std::uint8_t {
   Watch,
   DeliverUsage,
   ReadUsage,
+  ListUsageAside,
+  TakeInUsage,
+  DropUsage,
   LeaseRates,
   RenewCertificate,
   ListSites,

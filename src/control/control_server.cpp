@@ -79,6 +79,7 @@ struct ControlServerState {
                      std::unique_ptr<DirectoryTable> directory_table,
                      ControlServerOptions server_options)
       : executor(io),
+        clock(system_clock),
         table(std::move(directory_table)),
         renewal(io),
         api(*table, system_clock),
@@ -102,6 +103,7 @@ struct ControlServerState {
   }
 
   Executor executor;
+  const Clock& clock;
   std::unique_ptr<DirectoryTable> table;
   std::unique_ptr<GridAuthority> authority;
   std::vector<std::string> hosts;  // that control's own certificate names
@@ -257,15 +259,26 @@ Task<void> watch(StatePtr state, Caller caller, net::Request& request, net::Resp
 
 // What is not a function of the directory alone.
 Task<Result<ApiAnswer>> usage(StatePtr state, const ControlApi::Permitted& permitted,
-                              net::Request& request) {
+                              net::Request& request, const std::string& from) {
   if (!state->usage) co_return Error{Code::NotFound, "this control keeps no usage"};
-  if (permitted.route->call == ControlCallName::DeliverUsage) {
-    std::string body{request.body};
-    SiteId site = permitted.caller.site;
-    co_return co_await state->usage->take(std::move(body), std::move(site));
-  }
+  std::string body{request.body};
   std::string query{request.query};
-  co_return co_await state->usage->report(std::move(query));
+  UsageActor actor{permitted.caller.key_id, from};
+  switch (permitted.route->call) {
+    case ControlCallName::DeliverUsage: {
+      SiteId site = permitted.caller.site;
+      co_return co_await state->usage->take(std::move(body), std::move(site));
+    }
+    case ControlCallName::ListUsageAside:
+      co_return co_await state->usage->list_aside(std::move(query));
+    case ControlCallName::TakeInUsage:
+      co_return co_await state->usage->settle_aside(std::move(body), AsideEnd::TakeIn,
+                                                    std::move(actor));
+    case ControlCallName::DropUsage:
+      co_return co_await state->usage->settle_aside(std::move(body), AsideEnd::Drop,
+                                                    std::move(actor));
+    default: co_return co_await state->usage->report(std::move(query));
+  }
 }
 
 // For the audit log: "loopback" or "network", and the member of the grid at the other end.
@@ -298,7 +311,12 @@ Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWrite
       co_await watch(std::move(state), std::move(permitted->caller), request, out);
       co_return;
     case ControlCallName::DeliverUsage:
-    case ControlCallName::ReadUsage: answer = co_await usage(state, *permitted, request); break;
+    case ControlCallName::ReadUsage:
+    case ControlCallName::ListUsageAside:
+    case ControlCallName::TakeInUsage:
+    case ControlCallName::DropUsage:
+      answer = co_await usage(state, *permitted, request, from);
+      break;
     case ControlCallName::LeaseRates:
       answer = state->rates.take(request.body, permitted->caller.site);
       break;
@@ -323,6 +341,7 @@ Task<void> show_metrics(StatePtr state, net::Request& request, net::ResponseWrit
   figures.watches = state->watchers.size();
   figures.connections = state->server->connections();
   if (state->audit) figures.audit_lines = state->audit->end().lines;
+  if (state->usage) figures.usage = state->usage->counts();
   const std::string body = state->metrics.exposition(state->table->snapshot(), figures);
   const std::array<net::Header, 1> headers{net::Header{"content-type", metrics::kContentType}};
   (void)co_await out.respond(200, headers, body);
@@ -373,7 +392,8 @@ ControlServer::~ControlServer() {
 }
 
 void ControlServer::keep_usage(std::unique_ptr<UsageStore> store) {
-  state_->usage.emplace(state_->executor, std::move(store));
+  state_->usage.emplace(state_->executor, std::move(store), *state_->table, state_->clock);
+  if (state_->audit) state_->usage->keep_audit(*state_->audit);
   state_->api.know_last_use(
       [desk = &*state_->usage](const std::string& key) { return desk->last_use(key); });
 }
@@ -381,6 +401,7 @@ void ControlServer::keep_usage(std::unique_ptr<UsageStore> store) {
 void ControlServer::keep_audit(std::unique_ptr<AuditLog> audit) {
   state_->api.keep_audit(*audit);
   state_->audit = std::move(audit);
+  if (state_->usage) state_->usage->keep_audit(*state_->audit);
 }
 
 void ControlServer::let_scrape(ScrapeCheck scrape) { state_->scrape = std::move(scrape); }

@@ -36,6 +36,9 @@ class ShipperTest : public testing::Test {
     auto store = UsageStore::open(folder_.file("grid.db"));
     ASSERT_TRUE(store) << store.error().message;
     server_->keep_usage(std::move(*store));
+    auto audit = AuditLog::open(folder_.file("audit.log"));
+    ASSERT_TRUE(audit) << audit.error().message;
+    server_->keep_audit(std::move(*audit));
     auto bound = server_->listen({"127.0.0.1", port_, ""});
     ASSERT_TRUE(bound) << bound.error().message;
     port_ = bound->port;
@@ -88,14 +91,20 @@ class ShipperTest : public testing::Test {
                        "");
     ASSERT_TRUE(joined) << joined.error().message;
     site_key_ = json_text(*joined, "key");
+    know("acme");
   }
-  void settle(std::uint64_t first, std::uint64_t last) {
+  void know(const std::string& tenant) {
+    auto put = call("PUT", "tenants/" + tenant, "{}", operator_key_);
+    ASSERT_TRUE(put) << put.error().message;
+  }
+  void settle(std::uint64_t first, std::uint64_t last, const std::string& tenant = "acme") {
     auto ledger = SqliteLedger::open(folder_.file("site.db"));
     ASSERT_TRUE(ledger) << ledger.error().message;
     for (std::uint64_t number = first; number <= last; ++number) {
       auto record = std::make_unique<UsageRecord>();
       record->id = RecordId{1'000, number};
-      record->tenant = TenantId{"acme"};
+      record->tenant = TenantId{tenant};
+      record->started = record->ended = clock_.wall();
       record->model = ModelId{"m"};
       record->ingress_site = SiteId{"cell-a"};
       record->serving_site = SiteId{"cell-a"};
@@ -169,6 +178,87 @@ TEST_F(ShipperTest, DeliveringAgainCountsNothingTwice) {
   ship();
   run_until([&] { return shipper_->status().shipped == 12; });
   EXPECT_NE(sums().find(R"("requests":12,)"), std::string::npos) << sums();
+}
+
+// As after a restored backup: the site knows a tenant that control does not.
+TEST_F(ShipperTest, WhatControlDoesNotBelieveIsPutAsideAndCanBeTakenInOnce) {
+  settle(1, 100, "later");
+  settle(101, 110);
+  ship();
+  run_until([&] { return shipper_->status().shipped == 110; });
+  EXPECT_EQ(shipper_->status().waiting, 0U) << "what is aside holds nothing back";
+  EXPECT_NE(sums().find(R"("tenant":"acme","requests":10,)"), std::string::npos) << sums();
+  EXPECT_EQ(sums().find("later"), std::string::npos) << sums();
+  EXPECT_NE(sums().find(R"("aside":100)"), std::string::npos) << sums();
+  const std::string which = R"({"reason":"unknown_tenant","tenant":"later"})";
+  auto early = call("POST", "usage-take-in", which, operator_key_);
+  ASSERT_TRUE(early) << early.error().message;
+  EXPECT_NE(early->find(R"("taken":0,"unknown_tenant":64)"), std::string::npos) << *early;
+  know("later");
+  std::size_t calls = 0;
+  for (bool more = true; more && calls < 10; ++calls) {
+    auto taken = call("POST", "usage-take-in", which, operator_key_);
+    ASSERT_TRUE(taken) << taken.error().message;
+    more = taken->find(R"("more":true)") != std::string::npos;
+  }
+  EXPECT_EQ(calls, 2U);
+  EXPECT_NE(sums().find(R"("tenant":"later","requests":100,)"), std::string::npos) << sums();
+  EXPECT_NE(sums().find(R"("aside":0)"), std::string::npos) << sums();
+  std::size_t lines = 0;
+  const auto audit = check_audit_file(folder_.file("audit.log"), [&](std::string_view line) {
+    if (line.find(R"("action":"take in usage")") != std::string_view::npos) ++lines;
+  });
+  EXPECT_TRUE(audit);
+  EXPECT_EQ(lines, 2U);
+}
+
+TEST_F(ShipperTest, ARogueSitesRecordsAreListedAndDropped) {
+  const std::string long_ago =
+      R"({"id":"0006123456789abc0000000000000007","tenant":"acme","model":"m",)"
+      R"("ingress_site":"cell-a","operation":"chat","class":"standard","started_us":1000,)"
+      R"("ended_us":2000,"completion_tokens":40,"outcome":"completed"})";
+  auto told =
+      call("POST", "usage", R"({"records":[)" + long_ago + R"(,{"nothing":1}]})", site_key_);
+  ASSERT_TRUE(told) << told.error().message;
+  EXPECT_EQ(*told, R"({"stored":0,"known":0,"aside":2,"refused":0})");
+  EXPECT_EQ(call("GET", "usage-aside", "", site_key_).error().code, Code::PermissionDenied);
+  auto listed = call("GET", "usage-aside?reason=time", "", operator_key_);
+  ASSERT_TRUE(listed) << listed.error().message;
+  EXPECT_NE(listed->find(R"("number":1,"site":"cell-a","reason":"time")"), std::string::npos);
+  EXPECT_NE(listed->find(long_ago), std::string::npos) << *listed;
+  auto unread = call("POST", "usage-take-in", R"({"reason":"unreadable"})", operator_key_);
+  ASSERT_TRUE(unread) << unread.error().message;
+  EXPECT_NE(unread->find(R"("taken":0,"unknown_tenant":0,"unreadable":1)"), std::string::npos);
+  auto dropped = call("POST", "usage-drop", R"({"numbers":[1,2]})", operator_key_);
+  ASSERT_TRUE(dropped) << dropped.error().message;
+  EXPECT_NE(dropped->find(R"("dropped":2)"), std::string::npos) << *dropped;
+  EXPECT_EQ(*call("GET", "usage-aside", "", operator_key_),
+            R"({"object":"list","data":[],"total":0})");
+  EXPECT_NE(sums().find(R"("data":[],"aside":0)"), std::string::npos) << sums();
+}
+
+// So that nothing genuine is lost: the site keeps its records, and what can be billed is.
+TEST_F(ShipperTest, ASiteWithTooMuchAsideIsSentBackAndOthersOfItsRecordsStillCount) {
+  {
+    auto store = UsageStore::open(folder_.file("grid.db"));
+    ASSERT_TRUE(store) << store.error().message;
+    std::vector<AsideRecord> full(kAsidePerSiteMax);
+    for (std::size_t i = 0; i < full.size(); ++i) {
+      full[i].site = SiteId{"cell-a"};
+      full[i].text = "{\"n\":" + std::to_string(i) + "}";
+    }
+    ASSERT_EQ((*store)->put_aside(full).value(), 0U);
+  }
+  settle(1, 5, "later");
+  settle(6, 10);
+  ship();
+  run_until([&] { return !shipper_->status().error.empty(); });
+  EXPECT_NE(shipper_->status().error.find("put aside"), std::string::npos);
+  EXPECT_EQ(shipper_->status().waiting, 10U);
+  EXPECT_NE(sums().find(R"("requests":5,)"), std::string::npos) << sums();
+  ASSERT_TRUE(call("POST", "usage-drop", R"({"numbers":[1,2,3,4,5]})", operator_key_));
+  run_until([&] { return shipper_->status().waiting == 0; });
+  EXPECT_NE(sums().find(R"("requests":5,)"), std::string::npos) << sums();
 }
 
 TEST_F(ShipperTest, RefusesWhoMayNot) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 #include <charconv>
 
 #include "directory/json_fields.h"
@@ -41,7 +42,7 @@ T required(JsonFields& fields, std::string_view name, std::optional<T> (*parse)(
   return value.value_or(T{});
 }
 
-Result<UsageRecord> parse_record(const boost::json::value& value, const SiteId& site) {
+Result<UsageRecord> parse_record(const boost::json::value& value) {
   const boost::json::object* object = value.if_object();
   if (object == nullptr) return Error{Code::InvalidArgument, "a record must be an object"};
   JsonFields fields{*object};
@@ -65,9 +66,42 @@ Result<UsageRecord> parse_record(const boost::json::value& value, const SiteId& 
   record.completion_tokens = tokens("completion_tokens");
   record.outcome = required<Outcome>(fields, "outcome", parse_outcome, "an outcome");
   if (!valid_name(record.tenant.str())) fields.refuse("tenant", "a tenant's name");
-  if (record.ingress_site != site) fields.refuse("ingress_site", "the site that delivers it");
+  if (!valid_name(record.ingress_site.str())) fields.refuse("ingress_site", "a site's name");
   PERIGEE_CHECK(fields.finish(UnknownFields::Ignore));
   return record;
+}
+
+// What it says of its tenant, as far as it can be believed to be a name.
+std::string tenant_of(const boost::json::value& value) {
+  const boost::json::object* object = value.if_object();
+  const boost::json::value* tenant = object == nullptr ? nullptr : object->if_contains("tenant");
+  if (tenant == nullptr || !tenant->is_string()) return {};
+  const std::string name{tenant->get_string()};
+  return valid_name(name) ? name : std::string{};
+}
+
+Result<AsideReason> reason_of(std::string_view text) {
+  const auto reason = parse_aside_reason(text);
+  if (reason) return *reason;
+  return Error{Code::InvalidArgument,
+               "`reason` must be unknown_tenant, time, counts, ingress_site or unreadable",
+               "reason"};
+}
+
+Result<std::vector<std::int64_t>> numbers_of(const boost::json::object& object) {
+  std::vector<std::int64_t> numbers;
+  const boost::json::value* list = object.if_contains("numbers");
+  if (list == nullptr) return numbers;
+  const Error wrong{
+      Code::InvalidArgument,
+      "`numbers` must be a list of at most " + std::to_string(kAsideListMax) + " numbers",
+      "numbers"};
+  if (!list->is_array() || list->get_array().size() > kAsideListMax) return wrong;
+  for (const boost::json::value& number : list->get_array()) {
+    if (!number.is_int64() || number.get_int64() < 1) return wrong;
+    numbers.push_back(number.get_int64());
+  }
+  return numbers;
 }
 
 Result<WallTime> time_of(std::string_view name, std::string_view text) {
@@ -104,7 +138,13 @@ std::string usage_batch_json(std::span<const UsageRecord> records) {
   return JsonObject{}.add_list("records", texts).take();
 }
 
-Result<UsageDelivery> parse_usage_batch(std::string_view text, const SiteId& site) {
+Result<UsageRecord> parse_usage_record(std::string_view text) {
+  PERIGEE_TRY(object, parse_json_object(text));
+  return parse_record(object);
+}
+
+Result<UsageDelivery> parse_usage_batch(std::string_view text, const SiteId& site, WallTime now,
+                                        const UsageJudge& judge) {
   PERIGEE_TRY(object, parse_json_object(text));
   const boost::json::value* records = object.if_contains("records");
   if (records == nullptr || !records->is_array() || records->get_array().size() > 1000) {
@@ -112,11 +152,24 @@ Result<UsageDelivery> parse_usage_batch(std::string_view text, const SiteId& sit
   }
   UsageDelivery delivery;
   for (const boost::json::value& value : records->get_array()) {
-    Result<UsageRecord> record = parse_record(value, site);
-    if (record)
+    Result<UsageRecord> record = parse_record(value);
+    std::optional<UsageFault> fault =
+        record ? judge(*record) : UsageFault{AsideReason::Unreadable, record.error().message};
+    if (!fault) {
       delivery.records.push_back(std::move(*record));
+      continue;
+    }
+    AsideRecord aside{0,
+                      site,
+                      fault->reason,
+                      std::move(fault->why),
+                      tenant_of(value),
+                      now,
+                      boost::json::serialize(value)};
+    if (aside.text.size() > kAsideBytesMax)
+      ++delivery.too_long;
     else
-      delivery.refused.push_back(record.error().message);
+      delivery.aside.push_back(std::move(aside));
   }
   return delivery;
 }
@@ -151,7 +204,8 @@ Result<UsageQuery> parse_usage_query(std::string_view query) {
   return asked;
 }
 
-std::string usage_sums_json(const UsageQuery& query, std::span<const UsageSum> sums) {
+std::string usage_sums_json(const UsageQuery& query, std::span<const UsageSum> sums,
+                            std::size_t aside) {
   std::vector<std::string> rows;
   for (const UsageSum& sum : sums) {
     JsonObject row;
@@ -165,7 +219,77 @@ std::string usage_sums_json(const UsageQuery& query, std::span<const UsageSum> s
         .add("completion_tokens", sum.completion_tokens);
     rows.push_back(row.take());
   }
-  return JsonObject{}.add("object", "list").add_list("data", rows).take();
+  return JsonObject{}.add("object", "list").add_list("data", rows).add("aside", aside).take();
+}
+
+Result<AsideQuery> parse_aside_query(std::string_view query) {
+  AsideQuery asked;
+  asked.rows_max = kAsideListMax;
+  while (!query.empty()) {
+    const std::string_view field = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(field.size() + 1, query.size()));
+    const std::size_t equals = std::min(field.find('='), field.size());
+    const std::string_view name = field.substr(0, equals);
+    const std::string_view value = field.substr(std::min(equals + 1, field.size()));
+    if (name == "after") {
+      const auto read = std::from_chars(value.data(), value.data() + value.size(), asked.after);
+      if (read.ec != std::errc{} || read.ptr != value.data() + value.size() || asked.after < 0) {
+        return Error{Code::InvalidArgument, "`after` must be the number of a record", "after"};
+      }
+    } else if (name == "reason") {
+      PERIGEE_TRY(reason, reason_of(value));
+      asked.reason = reason;
+    } else if ((name == "site" || name == "tenant") && valid_name(value)) {
+      if (name == "site")
+        asked.site = SiteId{std::string{value}};
+      else
+        asked.tenant = value;
+    } else {
+      return Error{Code::InvalidArgument,
+                   "what is aside is asked by site, tenant, reason and after",
+                   std::string{name.substr(0, kNameBytesMax)}};
+    }
+  }
+  return asked;
+}
+
+Result<AsideQuery> parse_aside_order(std::string_view body) {
+  PERIGEE_TRY(object, parse_json_object(body));
+  PERIGEE_TRY(numbers, numbers_of(object));
+  object.erase("numbers");
+  JsonFields fields{object};
+  AsideQuery asked;
+  asked.numbers = std::move(numbers);
+  asked.site = SiteId{fields.text("site", Need::Optional, kNameBytesMax)};
+  asked.tenant = fields.text("tenant", Need::Optional, kNameBytesMax);
+  const std::string reason = fields.text("reason", Need::Optional, kNameBytesMax);
+  asked.after = fields.integer("after", Need::Optional, 0, INT64_MAX);
+  if (!reason.empty()) {
+    PERIGEE_TRY(parsed, reason_of(reason));
+    asked.reason = parsed;
+  }
+  PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
+  if (asked.numbers.empty() && asked.site.empty() && asked.tenant.empty() && !asked.reason) {
+    return Error{Code::InvalidArgument, "say which: `numbers`, `site`, `tenant` or `reason`",
+                 "numbers"};
+  }
+  return asked;
+}
+
+std::string aside_json(std::span<const AsideRecord> records, std::size_t total) {
+  std::vector<std::string> rows;
+  for (const AsideRecord& record : records) {
+    JsonObject row;
+    row.add("number", record.number)
+        .add("site", record.site.str())
+        .add("reason", to_string(record.reason))
+        .add("why", record.why)
+        .add("tenant", record.tenant)
+        .add("received_us", record.received.micros)
+        .add_raw("record", record.text);
+    rows.push_back(row.take());
+  }
+  return JsonObject{}.add("object", "list").add_list("data", rows).add("total", total).take();
 }
 
 }  // namespace perigee::control

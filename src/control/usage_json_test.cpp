@@ -26,11 +26,21 @@ UsageRecord record() {
   return usage;
 }
 
+// What the site cell-a delivered, with no fault found but in records of the tenant "stranger".
+Result<UsageDelivery> delivered(std::string_view text) {
+  return parse_usage_batch(text, SiteId{"cell-a"}, WallTime{77},
+                           [](const UsageRecord& read) -> std::optional<UsageFault> {
+                             if (read.tenant != TenantId{"stranger"}) return std::nullopt;
+                             return UsageFault{AsideReason::UnknownTenant,
+                                               "the directory has no such tenant"};
+                           });
+}
+
 TEST(UsageJson, RoundTrips) {
   const std::vector<UsageRecord> sent{record()};
-  const auto delivery = parse_usage_batch(usage_batch_json(sent), SiteId{"cell-a"});
+  const auto delivery = delivered(usage_batch_json(sent));
   ASSERT_TRUE(delivery) << delivery.error().message;
-  EXPECT_TRUE(delivery->refused.empty());
+  EXPECT_TRUE(delivery->aside.empty());
   ASSERT_EQ(delivery->records.size(), 1U);
   const UsageRecord& got = delivery->records[0];
   EXPECT_EQ(got.id, record().id);
@@ -50,20 +60,19 @@ constexpr std::string_view kFirst =
     R"("cached_tokens":3,"completion_tokens":40,"outcome":"completed"}]})";
 
 TEST(UsageJson, ReadsWhatTheFirstVersionWrote) {
-  const auto delivery = parse_usage_batch(kFirst, SiteId{"cell-a"});
+  const auto delivery = delivered(kFirst);
   ASSERT_TRUE(delivery);
   ASSERT_EQ(delivery->records.size(), 1U);
   EXPECT_EQ(delivery->records[0].completion_tokens, 40U);
 }
 
 TEST(UsageJson, IgnoresFieldsOfANewerSiteAndDefaultsWhatIsMissing) {
-  const auto delivery = parse_usage_batch(
-      R"({"sent":1,"records":[{"id":"0006123456789abc0000000000000007","tenant":"acme",)"
-      R"("model":"m","ingress_site":"cell-a","operation":"chat","class":"standard",)"
-      R"("started_us":1,"ended_us":2,"outcome":"completed","price":{"micros":4}}]})",
-      SiteId{"cell-a"});
+  const auto delivery =
+      delivered(R"({"sent":1,"records":[{"id":"0006123456789abc0000000000000007","tenant":"acme",)"
+                R"("model":"m","ingress_site":"cell-a","operation":"chat","class":"standard",)"
+                R"("started_us":1,"ended_us":2,"outcome":"completed","price":{"micros":4}}]})");
   ASSERT_TRUE(delivery);
-  ASSERT_EQ(delivery->records.size(), 1U) << delivery->refused.at(0);
+  ASSERT_EQ(delivery->records.size(), 1U) << delivery->aside.at(0).why;
   EXPECT_EQ(delivery->records[0].prompt_tokens, 0U);
 }
 
@@ -72,23 +81,75 @@ std::string with(std::string_view from, std::string_view to) {
   return text.replace(text.find(from), from.size(), to);
 }
 
-TEST(UsageJson, RefusesARecordAloneAndSaysWhy) {
+TEST(UsageJson, PutsARecordThatCantBeReadAsideAloneAsItCameAndSaysWhy) {
   for (const auto& [from, to, why] : std::vector<std::array<std::string_view, 3>>{
-           {"cell-a", "cell-b", "ingress_site"},
+           {"cell-a", "Cell b", "ingress_site"},
            {"0006", "000g", "id"},
            {"acme", "A cme", "tenant"},
            {"chat", "dance", "operation"},
            {"\"prompt_tokens\":12", "\"prompt_tokens\":-1", "prompt_tokens"},
            {"\"completion_tokens\":40", "\"completion_tokens\":2147483648", "completion_tokens"},
            {"completed", "lost", "outcome"}}) {
-    const auto delivery = parse_usage_batch(with(from, to), SiteId{"cell-a"});
+    const std::string text = with(from, to);
+    const auto delivery = delivered(text);
     ASSERT_TRUE(delivery);
     EXPECT_TRUE(delivery->records.empty()) << from;
-    ASSERT_EQ(delivery->refused.size(), 1U);
-    EXPECT_NE(delivery->refused[0].find(why), std::string::npos) << delivery->refused[0];
+    ASSERT_EQ(delivery->aside.size(), 1U);
+    const AsideRecord& aside = delivery->aside[0];
+    EXPECT_EQ(aside.reason, AsideReason::Unreadable);
+    EXPECT_NE(aside.why.find(why), std::string::npos) << aside.why;
+    EXPECT_EQ(aside.site, SiteId{"cell-a"});
+    EXPECT_EQ(aside.tenant, from == "acme" ? "" : "acme");
+    EXPECT_EQ(aside.received.micros, 77);
+    EXPECT_NE(text.find(aside.text), std::string::npos) << aside.text;
+    EXPECT_FALSE(parse_usage_record(aside.text));
   }
   for (const std::string_view none : {"", "[]", "{}", R"({"records":1})"}) {
-    EXPECT_FALSE(parse_usage_batch(none, SiteId{"cell-a"})) << none;
+    EXPECT_FALSE(delivered(none)) << none;
+  }
+}
+
+TEST(UsageJson, PutsARecordWithAFaultAsideAndCanReadItLater) {
+  const auto delivery = delivered(with("acme", "stranger"));
+  ASSERT_TRUE(delivery);
+  EXPECT_TRUE(delivery->records.empty());
+  ASSERT_EQ(delivery->aside.size(), 1U);
+  EXPECT_EQ(delivery->aside[0].reason, AsideReason::UnknownTenant);
+  EXPECT_EQ(delivery->aside[0].tenant, "stranger");
+  const auto later = parse_usage_record(delivery->aside[0].text);
+  ASSERT_TRUE(later) << later.error().message;
+  EXPECT_EQ(later->tenant, TenantId{"stranger"});
+  EXPECT_EQ(later->completion_tokens, 40U);
+}
+
+TEST(UsageJson, KeepsNoRecordThatIsTooLong) {
+  const std::string filler = "\"class\":\"" + std::string(kAsideBytesMax, 'x');
+  const auto delivery = delivered(with("\"class\":\"standard", filler));
+  ASSERT_TRUE(delivery);
+  EXPECT_TRUE(delivery->records.empty());
+  EXPECT_TRUE(delivery->aside.empty());
+  EXPECT_EQ(delivery->too_long, 1U);
+}
+
+TEST(UsageJson, ReadsWhatIsAskedOfWhatIsAside) {
+  const auto query = parse_aside_query("site=cell-a&tenant=acme&reason=time&after=17");
+  ASSERT_TRUE(query) << query.error().message;
+  EXPECT_EQ(query->site, SiteId{"cell-a"});
+  EXPECT_EQ(query->tenant, "acme");
+  EXPECT_EQ(query->reason, AsideReason::Time);
+  EXPECT_EQ(query->after, 17);
+  for (const std::string_view wrong :
+       {"site=A b", "reason=mood", "after=-1", "after=x", "by=day"}) {
+    EXPECT_EQ(parse_aside_query(wrong).error().code, Code::InvalidArgument) << wrong;
+  }
+  const auto order = parse_aside_order(R"({"numbers":[3,4],"after":2})");
+  ASSERT_TRUE(order) << order.error().message;
+  EXPECT_EQ(order->numbers, (std::vector<std::int64_t>{3, 4}));
+  EXPECT_TRUE(parse_aside_order(R"({"reason":"counts"})"));
+  for (const std::string_view wrong :
+       {R"({})", R"({"after":1})", R"({"numbers":[]})", R"({"numbers":[0]})", R"({"numbers":7})",
+        R"({"reason":"mood"})", R"({"all":true})", R"([])"}) {
+    EXPECT_EQ(parse_aside_order(wrong).error().code, Code::InvalidArgument) << wrong;
   }
 }
 

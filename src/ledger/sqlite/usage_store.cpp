@@ -102,6 +102,7 @@ Result<std::unique_ptr<UsageStore>> UsageStore::open(const std::string& path) {
   PERIGEE_TRY(insert, UsageInsert::prepare(database, "INSERT INTO usage", kReplace));
   PERIGEE_TRY(changes, database.prepare("SELECT total_changes()"));
   PERIGEE_CHECK(database.execute(kKeyUseTable));
+  PERIGEE_CHECK(make_aside_table(database));
   PERIGEE_TRY(note_use, database.prepare(kNoteUse));
   auto store = std::make_unique<Store>(
       Store{std::move(database), std::move(insert), std::move(changes), std::move(note_use)});
@@ -139,6 +140,22 @@ Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
   }
   PERIGEE_CHECK(transaction.commit());
   return static_cast<std::size_t>(after - before);
+}
+
+Result<std::size_t> UsageStore::put_aside(std::span<const AsideRecord> records) {
+  return perigee::put_aside(store_->database, records);
+}
+Result<std::vector<AsideRecord>> UsageStore::list_aside(const AsideQuery& query) {
+  return perigee::list_aside(store_->database, query);
+}
+Result<std::size_t> UsageStore::count_aside(const AsideQuery& query) {
+  return perigee::count_aside(store_->database, query);
+}
+Result<std::map<AsideReason, std::size_t>> UsageStore::count_aside_by_reason() {
+  return perigee::count_aside_by_reason(store_->database);
+}
+Result<> UsageStore::forget_aside(std::span<const std::int64_t> numbers) {
+  return perigee::forget_aside(store_->database, numbers);
 }
 
 Result<std::vector<std::pair<std::string, WallTime>>> UsageStore::last_uses() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "ledger/ledger.h"
+#include "ledger/sqlite/usage_aside.h"
 
 namespace perigee {
 
@@ -50,6 +52,12 @@ class UsageStore {
   // All or none, on the disk when it returns. How many were new, or took the place of another.
   Result<std::size_t> add(std::span<const UsageRecord> records);
   Result<std::vector<UsageSum>> sum(const UsageQuery& query);
+  // What is not billed (ledger/sqlite/usage_aside.h).
+  Result<std::size_t> put_aside(std::span<const AsideRecord> records);
+  Result<std::vector<AsideRecord>> list_aside(const AsideQuery& query);
+  Result<std::size_t> count_aside(const AsideQuery& query);
+  Result<std::map<AsideReason, std::size_t>> count_aside_by_reason();
+  Result<> forget_aside(std::span<const std::int64_t> numbers);
   // When each key's last request ended, of keys that were used since this file knows of it.
   Result<std::vector<std::pair<std::string, WallTime>>> last_uses();
 
