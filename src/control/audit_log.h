@@ -30,8 +30,10 @@ namespace perigee::control {
 
 struct AuditEntry {
   WallTime time;
-  std::string actor;           // a key's id, or that of a join token
-  std::string from;            // the other end of the connection, as far as it is known
+  std::string actor;  // a key's id, or that of a join token
+  // The other end: "192.0.2.7:51234", "loopback" of what came in the clear, and behind it the
+  // member's SPIFFE id, if it is one. Lines from before addresses were known say "network".
+  std::string from;
   std::string action;          // "put tenant", "revoke key"
   std::string name;            // what it is done to
   std::uint64_t revision = 0;  // that the change makes

@@ -18,6 +18,7 @@
 #include "control/rate_desk.h"
 #include "control/usage_desk.h"
 #include "net/http_server.h"
+#include "net/tls_peer.h"
 #include "pki/spiffe_id.h"
 
 namespace perigee::control {
@@ -281,9 +282,13 @@ Task<Result<ApiAnswer>> usage(StatePtr state, const ControlApi::Permitted& permi
   }
 }
 
-// For the audit log: "loopback" or "network", and the member of the grid at the other end.
+// For the audit log: the address of the other end, and the member of the grid that it showed itself
+// to be. What comes in the clear is from this machine.
 std::string origin_of(const net::Request& request) {
   std::string origin = request.remote_is_loopback ? "loopback" : "network";
+  if (request.tls_peer != nullptr && !request.tls_peer->address.empty()) {
+    origin = request.tls_peer->address;
+  }
   if (!request.member().empty()) origin.append(" ").append(request.member());
   return origin;
 }

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -113,6 +114,30 @@ bool is_loopback(const SocketAddress& address) {
     }
     default: return true;
   }
+}
+
+std::string remote_address(int fd) {
+  SocketAddress peer;
+  peer.size = sizeof peer.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) return {};
+  Endpoint endpoint;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (peer.storage.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer.storage);
+    ::inet_ntop(AF_INET, &v4->sin_addr, text.data(), text.size());
+    endpoint.port = ntohs(v4->sin_port);
+  } else if (peer.storage.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer.storage);
+    const bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) != 0;
+    const void* from = mapped ? static_cast<const void*>(&v6->sin6_addr.s6_addr[12])
+                              : static_cast<const void*>(&v6->sin6_addr);
+    ::inet_ntop(mapped ? AF_INET : AF_INET6, from, text.data(), text.size());
+    endpoint.port = ntohs(v6->sin6_port);
+  } else {
+    return {};
+  }
+  endpoint.host = text.data();
+  return endpoint.to_string();
 }
 
 Result<int> listen_on(Endpoint& endpoint) {

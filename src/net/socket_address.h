@@ -21,6 +21,9 @@ struct SocketAddress {
 // A Unix path too long for the kernel is InvalidArgument.
 Result<std::optional<SocketAddress>> literal_address(const Endpoint& endpoint);
 bool is_loopback(const SocketAddress& address);
+// Who is at the other end of a connected TCP socket: "192.0.2.7:51234", "[2001:db8::7]:51234";
+// empty when that is not known any more.
+std::string remote_address(int fd);
 
 // A bound, listening, non-blocking socket; `endpoint` gets the port chosen for port 0. A Unix
 // socket gets mode 0600. FailedPrecondition when the address is in use; a Unix socket's stale file

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "base/assert.h"
+#include "net/socket_address.h"
 #include "net/stream_socket.h"
 #include "pki/certificate.h"
 #include "pki/certificate_check.h"
@@ -267,6 +268,7 @@ TlsStream::Step TlsStream::handshake() {
     if (!accept_peer(certificate)) return Step::Failed;
   }
   established_ = true;
+  if (server_ != nullptr) peer_.address = remote_address(descriptor_.fd());
   pending_ = SSL_has_pending(ssl_) == 1;
   expected_ = {};
   member_of_ = {};

@@ -15,6 +15,7 @@
 
 #include "net/poller.h"
 #include "net/tls.h"
+#include "net/tls_peer.h"
 
 struct ssl_st;
 struct ssl_session_st;
@@ -25,11 +26,6 @@ struct bio_method_st;
 namespace perigee::net {
 
 struct IoResult;
-
-// The verified other end of a connection.
-struct TlsPeer {
-  std::string spiffe_id;  // of a member of the grid; empty: no member
-};
 
 struct SessionFreed {
   void operator()(ssl_session_st* session) const;

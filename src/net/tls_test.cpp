@@ -12,6 +12,7 @@ namespace perigee::net {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 struct Answer {
   Result<> head = Error{};
@@ -38,11 +39,16 @@ Task<void> fetch(HttpClient& client, Endpoint endpoint, ClientRequest request, A
   out.done = true;
 }
 
-// Says who asks: "plain", "tls" or the member's id; echoes the body after it.
+// Says who asks: "plain", "tls" or the member's id; echoes the body after it. To "whence" says the
+// other end's address.
 Task<void> who_asks(Request& request, ResponseWriter& out) {
   std::string body = request.tls_peer == nullptr ? "plain" : "tls";
   if (!request.member().empty()) body = request.member();
-  body += request.body;
+  if (request.body == "whence") {
+    body = request.tls_peer == nullptr ? "nowhere" : request.tls_peer->address;
+  } else {
+    body += request.body;
+  }
   auto sent = co_await out.respond(200, {}, body);
   static_cast<void>(sent);
 }
@@ -87,6 +93,15 @@ class TlsTest : public testing::Test {
   TestServer server_{who_asks};
   const std::string metro_ = "spiffe://acme/site/metro";
 };
+
+TEST_F(TlsTest, KnowsTheAddressOfTheOtherEnd) {
+  HttpClient web{context_.get_executor(), clock_, limits(), web_client(grid_.authorities_pem())};
+  EXPECT_THAT(ask(web, "localhost", "whence").body, MatchesRegex("127\\.0\\.0\\.1:[0-9]+"));
+  HttpClient member{context_.get_executor(), clock_, limits(), client_of(grid_.site("edge"))};
+  EXPECT_THAT(ask(member, "spiffe://acme/site/metro", "whence").body,
+              MatchesRegex("127\\.0\\.0\\.1:[0-9]+"));
+  EXPECT_EQ(ask(web, "", "whence").body, "nowhere");
+}
 
 TEST_F(TlsTest, MembersKnowEachOther) {
   HttpClient client{context_.get_executor(), clock_, limits(), client_of(grid_.site("edge"))};

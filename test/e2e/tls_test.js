@@ -257,6 +257,20 @@ test('plain HTTP off loopback is told to use https', async (context) => {
   await stop(child);
 });
 
+test('the audit log names the address of who made a change, and the member that it was', async () => {
+  grid.perigee('tenants', 'create', 'audited');
+  const plain = await fetch(`http://127.0.0.1:${grid.port}/control/v1/tenants/plainly`, { method: 'PUT', body: '{}',
+    headers: { authorization: `Bearer ${readFileSync(join(grid.state, 'operator.key'), 'utf8').trim()}` } });
+  assert.equal(plain.status, 201);
+  const log = join(grid.state, 'audit.log');
+  const lines = grid.perigee('audit', 'list', log, '-o', 'json').trim().split('\n').map(JSON.parse);
+  const from = (name) => lines.find((line) => line.name === name).from;
+  assert.match(from('audited'), /^127\.0\.0\.1:\d+$/);
+  assert.equal(from('plainly'), 'loopback');
+  assert.match(grid.perigee('audit', 'list', log), /127\.0\.0\.1:\d+ +put tenant +audited/);
+  assert.match(grid.perigee('audit', 'verify', log), /Verified/);
+});
+
 test('a removed site is refused within a second and its connections end', async () => {
   const gone = await grid.addSite('gone');
   const ask = () => callSecurely(`${metro.secure}/grid/v1/digest`, { method: 'POST', body: digest('gone'),
