@@ -16,6 +16,7 @@
 #include "cli/output.h"
 #include "control/audit_log.h"
 #include "control/control_server.h"
+#include "control/jwks_client.h"
 #include "control/operator_key.h"
 #include "directory/sqlite/sqlite_directory.h"
 #include "identity/scrape_check.h"
@@ -34,6 +35,8 @@ struct ControlArguments {
   std::vector<std::string> hosts;
   std::string certificate_lifetime = "7d";
   std::string metrics_token_file;
+  std::string jwks_ca_file;
+  std::string jwks_refresh = "15m";
   std::string log_level = "info";
   std::string log_format = "text";
   bool restored = false;
@@ -68,6 +71,25 @@ Result<> check_grid(const control::GridAuthority* authority, const std::string& 
                    ": start with --grid " + authority->grid() + ", or use another --state-dir"};
 }
 
+constexpr std::size_t kCaFileBytesMax = 256 * 1024;
+
+Result<> fetch_issuer_keys(asio::io_context& io, const Clock& clock,
+                           const ControlArguments& arguments, control::ControlServer& server) {
+  PERIGEE_TRY(interval, parse_seconds(arguments.jwks_refresh, "--jwks-refresh"));
+  if (interval < 10) return Error{Code::InvalidArgument, "--jwks-refresh must be 10s or more"};
+  std::string authorities;
+  if (!arguments.jwks_ca_file.empty()) {
+    PERIGEE_TRY(pem, read_private_file(arguments.jwks_ca_file, kCaFileBytesMax));
+    authorities = std::move(pem);
+  }
+  auto client = control::JwksClient::make(io.get_executor(), clock, authorities);
+  if (!client) {
+    return Error{Code::FailedPrecondition, "--jwks-ca-file: " + client.error().message};
+  }
+  server.keep_issuer_keys(std::move(*client), seconds{interval});
+  return {};
+}
+
 // `lock` must outlive the server.
 Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io,
                                                             const Clock& clock,
@@ -92,6 +114,7 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   server->let_scrape(std::move(scrape));
   PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
   server->keep_audit(std::move(audit));
+  PERIGEE_CHECK(fetch_issuer_keys(io, clock, arguments, *server));
   const bool secure = authority != nullptr;
   if (secure) {
     PERIGEE_CHECK(server->keep_authority(std::move(authority), hosts_of(arguments, endpoint)));
@@ -153,6 +176,12 @@ void add_control_command(CLI::App& app, int& exit_code) {
   command
       ->add_option("--certificate-lifetime", arguments->certificate_lifetime,
                    "Of the certificates that are made here; renewed at half of it")
+      ->capture_default_str();
+  command->add_option("--jwks-ca-file", arguments->jwks_ca_file,
+                      "Authorities (PEM) believed beside the system's where issuers' keys are "
+                      "fetched");
+  command
+      ->add_option("--jwks-refresh", arguments->jwks_refresh, "How often issuers' keys are fetched")
       ->capture_default_str();
   command->add_option("--metrics-token-file", arguments->metrics_token_file,
                       "Holds a token that may read /metrics; beyond loopback operators' keys may, "

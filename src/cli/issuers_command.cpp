@@ -25,6 +25,7 @@ struct IssuerArguments : AdminOptions {
   std::string audience;
   std::vector<std::string> algorithms;
   std::string jwks_file;
+  std::string jwks_url;
   std::string tenant_claim;
   std::string tenant;
   std::int64_t clock_skew_s = 60;
@@ -51,13 +52,20 @@ Result<std::string> read_jwks(const std::string& path) {
 }
 
 int set_issuer(const IssuerArguments& arguments) {
-  auto jwks = read_jwks(arguments.jwks_file);
-  if (!jwks) return report(jwks.error());
   JsonObject body;
+  if (arguments.jwks_url.empty() && arguments.jwks_file.empty()) {
+    return report({Code::InvalidArgument, "name its keys: --jwks FILE or --jwks-url URL"});
+  }
+  if (arguments.jwks_url.empty()) {
+    auto jwks = read_jwks(arguments.jwks_file);
+    if (!jwks) return report(jwks.error());
+    body.add("jwks", *jwks);
+  } else {
+    body.add("jwks_url", arguments.jwks_url);
+  }
   body.add("issuer", arguments.issuer)
       .add("audience", arguments.audience)
       .add("algorithms", arguments.algorithms)
-      .add("jwks", *jwks)
       .add("tenant_claim", arguments.tenant_claim)
       .add("tenant", arguments.tenant)
       .add("clock_skew_s", arguments.clock_skew_s)
@@ -73,6 +81,12 @@ int replace_keys(const IssuerArguments& arguments) {
   if (!jwks) return report(jwks.error());
   auto stored = call_control(arguments, {"GET", arguments.path(), ""});
   if (!stored) return report(stored.error());
+  if (const std::string url = text_field(*stored, "jwks_url"); !url.empty()) {
+    return report({Code::FailedPrecondition, "the keys of " + arguments.name +
+                                                 " are fetched from " + url +
+                                                 ": perigee issuers refresh " + arguments.name +
+                                                 ", or `set` it with --jwks"});
+  }
   json::object body = stored->as_object();
   body.erase("name");
   body.erase("revision");
@@ -81,8 +95,16 @@ int replace_keys(const IssuerArguments& arguments) {
                     "The keys of " + arguments.name + " are replaced.");
 }
 
+// "brought", "fetched 2026-08-01 12:00", "fetched never: WHY".
+std::string keys_of(const json::value& issuer) {
+  if (text_field(issuer, "jwks_url").empty()) return "brought";
+  const std::string why = text_field(issuer, "keys_error");
+  return "fetched " + format_time(number_field(issuer, "keys_fetched_us")) +
+         (why.empty() ? "" : ": " + why);
+}
+
 void show_issuers(const json::value& answer) {
-  Table table{{{"NAME"}, {"ISSUER"}, {"AUDIENCE"}, {"ALGORITHMS"}, {"TENANT"}}};
+  Table table{{{"NAME"}, {"ISSUER"}, {"AUDIENCE"}, {"ALGORITHMS"}, {"TENANT"}, {"KEYS"}}};
   for (const json::value& issuer : list_field(answer, "data")) {
     std::string algorithms;
     for (const json::value& name : list_field(issuer, "algorithms")) {
@@ -92,7 +114,7 @@ void show_issuers(const json::value& answer) {
     const std::string claim = text_field(issuer, "tenant_claim");
     table.add({text_field(issuer, "name"), text_field(issuer, "issuer"),
                text_field(issuer, "audience"), algorithms,
-               claim.empty() ? text_field(issuer, "tenant") : "claim " + claim});
+               claim.empty() ? text_field(issuer, "tenant") : "claim " + claim, keys_of(issuer)});
   }
   print(table);
 }
@@ -107,9 +129,11 @@ void add_set_command(CLI::App& issuers, const std::shared_ptr<IssuerArguments>& 
   set->add_option("--algorithm", arguments->algorithms, "RS256, ES256 or EdDSA; repeat for several")
       ->allow_extra_args(false)
       ->required();
-  set->add_option("--jwks", arguments->jwks_file,
-                  "Its public keys: a JWK set in a file; - is stdin")
-      ->required();
+  auto* file = set->add_option("--jwks", arguments->jwks_file,
+                               "Its public keys: a JWK set in a file; - is stdin");
+  set->add_option("--jwks-url", arguments->jwks_url,
+                  "Or where control fetches them, now and every 15 minutes: https://...")
+      ->excludes(file);
   auto* claim =
       set->add_option("--tenant-claim", arguments->tenant_claim, "The claim that names the tenant");
   set->add_option("--tenant", arguments->tenant, "Or the tenant of all its tokens")
@@ -134,6 +158,13 @@ void add_issuers_command(CLI::App& app, int& exit_code) {
   keys->add_option("NAME", arguments->name, "Its name in this grid")->required();
   keys->add_option("--jwks", arguments->jwks_file, "A JWK set in a file; - is stdin")->required();
   keys->callback([arguments, &exit_code] { exit_code = replace_keys(*arguments); });
+  CLI::App* refresh = add_admin_command(
+      *issuers, "refresh", "Fetch an issuer's keys now, where it has a URL", *arguments);
+  refresh->add_option("NAME", arguments->name, "Its name in this grid")->required();
+  refresh->callback([arguments, &exit_code] {
+    exit_code = run_change(*arguments, {"POST", arguments->path() + "/refresh", ""},
+                           "The keys of " + arguments->name + " are as it publishes them.");
+  });
   CLI::App* list = add_admin_command(*issuers, "list", "List issuers", *arguments);
   list->callback([arguments, &exit_code] {
     exit_code = run_admin(*arguments, {"GET", "issuers", ""}, show_issuers);
@@ -149,7 +180,9 @@ void add_issuers_command(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  perigee issuers set corp --issuer https://id.example/realm --audience perigee \\\n"
       "    --algorithm ES256 --tenant-claim org --jwks keys.json\n"
-      "  curl -s https://id.example/realm/keys | perigee issuers keys corp --jwks -");
+      "  curl -s https://id.example/realm/keys | perigee issuers keys corp --jwks -\n"
+      "  perigee issuers set corp --issuer https://id.example/realm --audience perigee \\\n"
+      "    --algorithm ES256 --tenant-claim org --jwks-url https://id.example/realm/keys");
 }
 
 }  // namespace perigee::cli

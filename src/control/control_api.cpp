@@ -92,6 +92,7 @@ Result<ApiAnswer> ControlApi::answer(const ApiRequest& request, Permitted permit
   call.site = permitted.caller.site;
   call.actor_role = permitted.caller.operator_role;
   call.from = request.from;
+  call.fetched_jwks = request.fetched_jwks;
   PERIGEE_TRY(expected, expected_revision(request));
   call.expected = expected;
   return dispatch(permitted.route->call, call);
@@ -146,6 +147,7 @@ Result<ApiAnswer> ControlApi::change_tenants(ControlCallName name, const Call& c
     case ControlCallName::RotateKey: return rotate_key(call);
     case ControlCallName::ScopeKey: return scope_key(call);
     case ControlCallName::PutIssuer: return put_issuer(call);
+    case ControlCallName::RefreshIssuer: return refresh_issuer(call);
     case ControlCallName::RemoveIssuer: return remove_row(call, row_kind::kIssuer, call.name);
     default: return Error{Code::NotFound, "this control does not serve that"};
   }

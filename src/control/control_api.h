@@ -34,11 +34,12 @@ struct ApiRequest {
   std::string_view method;
   std::string_view path;  // begins with kPathPrefix, still percent-encoded
   std::string_view body;
-  std::string_view authorization;  // the whole header
-  std::string_view if_match;       // "\"12\"", "*" or empty
-  std::string_view if_none_match;  // "*" or empty
-  std::string_view from = {};      // the other end, for the audit log
-  std::string_view member = {};    // the verified member of the grid at the other end, or empty
+  std::string_view authorization;      // the whole header
+  std::string_view if_match;           // "\"12\"", "*" or empty
+  std::string_view if_none_match;      // "*" or empty
+  std::string_view from = {};          // the other end, for the audit log
+  std::string_view member = {};        // the verified member of the grid at the other end, or empty
+  std::string_view fetched_jwks = {};  // of an issuer that has a URL: what control found there
 };
 
 struct ApiAnswer {
@@ -50,12 +51,24 @@ struct ApiAnswer {
 // When a key was last used, as far as is known; micros 0: never.
 using LastUse = std::function<WallTime(const std::string& key_id)>;
 
+// How fetching an issuer's keys goes (control/issuer_keys.h).
+struct IssuerKeysState {
+  WallTime fetched;       // last; micros 0: not since control started
+  std::string error;      // of the last try; empty: it went well
+  unsigned failures = 0;  // in a row
+};
+using KnowIssuerKeys = std::function<IssuerKeysState(const std::string& issuer_id)>;
+
 // On the IO thread. The table must outlive this.
 class ControlApi {
  public:
   ControlApi(DirectoryTable& table, const Clock& clock) : table_(table), clock_(clock) {}
   // Shown with keys from now on; without it every key was never used.
   void know_last_use(LastUse last_use) { last_use_ = std::move(last_use); }
+  // Shown with issuers whose keys are fetched.
+  void know_issuer_keys(KnowIssuerKeys know) { issuer_keys_ = std::move(know); }
+  // The keys that control found at `url`; no change when they are the same.
+  Result<> refresh_issuer(const std::string& id, std::string_view jwks, const std::string& url);
 
   // A request past its door: what it asks for, and who asks.
   struct Permitted {
@@ -93,6 +106,7 @@ class ControlApi {
     std::string actor;                      // the key's id, for the audit log
     OperatorRole actor_role = OperatorRole::Viewer;
     std::string_view from;  // whence, for the audit log
+    std::string_view fetched_jwks;
     std::uint64_t expected_or_any() const { return expected.value_or(kAnyRevision); }
   };
   Result<ApiAnswer> dispatch(ControlCallName name, const Call& call);
@@ -132,6 +146,8 @@ class ControlApi {
   Result<ApiAnswer> list_issuers() const;
   Result<ApiAnswer> show_issuer(const Call& call) const;
   Result<ApiAnswer> put_issuer(const Call& call);
+  Result<ApiAnswer> refresh_issuer(const Call& call);
+  std::string view_of(const IssuerRecord& issuer) const;
 
   Result<ApiAnswer> list_join_tokens() const;
   Result<ApiAnswer> create_join_token(const Call& call);
@@ -153,6 +169,7 @@ class ControlApi {
   DirectoryTable& table_;
   const Clock& clock_;
   LastUse last_use_;
+  KnowIssuerKeys issuer_keys_;
   AuditLog* audit_ = nullptr;
   const GridAuthority* authority_ = nullptr;  // null: no certificates are made here
   std::vector<std::string> own_hosts_;

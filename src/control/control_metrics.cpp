@@ -18,7 +18,13 @@ ControlMetrics::ControlMetrics(std::string_view version)
       usage_full_(registry_.counter({"perigee_usage_aside_full_total",
                                      "Deliveries sent back: their site has too much aside"})),
       usage_aside_(registry_.gauge(
-          {"perigee_usage_aside_records", "Usage records that wait for an operator", {"reason"}})) {
+          {"perigee_usage_aside_records", "Usage records that wait for an operator", {"reason"}})),
+      keys_fetched_(registry_.gauge({"perigee_issuer_keys_fetched_timestamp_seconds",
+                                     "When an issuer's keys were last fetched, since 1970",
+                                     {"issuer"}})),
+      keys_failures_(registry_.gauge({"perigee_issuer_keys_failures",
+                                      "Fetches of an issuer's keys that failed in a row",
+                                      {"issuer"}})) {
   registry_.add_build_info(version, "");
 }
 
@@ -54,6 +60,13 @@ std::string ControlMetrics::exposition(const DirectorySnapshot& directory,
     const auto found = usage.aside_now.find(reason);
     const std::size_t count = found == usage.aside_now.end() ? 0 : found->second;
     usage_aside_.with({to_string(reason)}).set(static_cast<double>(count));
+  }
+  keys_fetched_.clear();
+  keys_failures_.clear();
+  for (const auto& [id, state] : figures.issuers) {
+    keys_failures_.with({id}).set(state.failures);
+    if (state.fetched.micros == 0) continue;
+    keys_fetched_.with({id}).set(static_cast<double>(state.fetched.micros) / 1e6);
   }
   return registry_.exposition();
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,7 @@ struct ControlFigures {
   std::size_t connections = 0;
   std::uint64_t audit_lines = 0;
   UsageCounts usage;
+  std::map<std::string, IssuerKeysState> issuers;
 };
 
 class ControlMetrics {
@@ -35,6 +37,8 @@ class ControlMetrics {
   metrics::Family<metrics::Counter>& usage_records_;
   metrics::Family<metrics::Counter>& usage_full_;
   metrics::Family<metrics::Gauge>& usage_aside_;
+  metrics::Family<metrics::Gauge>& keys_fetched_;
+  metrics::Family<metrics::Gauge>& keys_failures_;
 };
 
 }  // namespace perigee::control

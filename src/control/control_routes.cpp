@@ -64,6 +64,7 @@ constexpr std::array kRoutes{
     ControlRoute{Name::ShowIssuer, "GET", "issuers", Row, "", kEveryOperator},
     ControlRoute{Name::PutIssuer, "PUT", "issuers", Row, "", kAdmin},
     ControlRoute{Name::RemoveIssuer, "DELETE", "issuers", Row, "", kAdmin},
+    ControlRoute{Name::RefreshIssuer, "POST", "issuers", Action, "refresh", kGridKeepers},
 
     ControlRoute{Name::ListJoinTokens, "GET", "join-tokens", Whole, "", kEveryOperator},
     ControlRoute{Name::CreateJoinToken, "POST", "join-tokens", Whole, "", kGridKeepers},

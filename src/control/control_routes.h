@@ -91,6 +91,7 @@ enum class ControlCallName : std::uint8_t {
   ShowIssuer,
   PutIssuer,
   RemoveIssuer,
+  RefreshIssuer,
   ListJoinTokens,
   CreateJoinToken,
   RemoveJoinToken,

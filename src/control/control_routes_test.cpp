@@ -52,6 +52,7 @@ const std::map<std::string, std::string>& expected() {
       {"GET issuers/x", "VOFA"},
       {"PUT issuers/x", "A"},
       {"DELETE issuers/x", "A"},
+      {"POST issuers/x/refresh", "OA"},
       {"GET join-tokens", "VOFA"},
       {"POST join-tokens", "OA"},
       {"DELETE join-tokens/x", "OA"},

@@ -114,6 +114,7 @@ struct ControlServerState {
   ControlServerOptions options;
   std::unique_ptr<AuditLog> audit;
   std::optional<UsageDesk> usage;
+  std::optional<IssuerKeys> issuer_keys;
   ScrapeCheck scrape{false};
   ControlMetrics metrics{PERIGEE_VERSION};
   std::set<Timer*> watchers;
@@ -325,6 +326,13 @@ Task<void> answer_call(StatePtr state, net::Request& request, net::ResponseWrite
     case ControlCallName::LeaseRates:
       answer = state->rates.take(request.body, permitted->caller.site);
       break;
+    case ControlCallName::PutIssuer:
+    case ControlCallName::RefreshIssuer:
+      if (state->issuer_keys) {
+        answer = co_await state->issuer_keys->answer(asked, std::move(*permitted));
+        break;
+      }
+      [[fallthrough]];
     default: answer = state->api.answer(asked, std::move(*permitted));
   }
   if (!answer) {
@@ -347,6 +355,7 @@ Task<void> show_metrics(StatePtr state, net::Request& request, net::ResponseWrit
   figures.connections = state->server->connections();
   if (state->audit) figures.audit_lines = state->audit->end().lines;
   if (state->usage) figures.usage = state->usage->counts();
+  if (state->issuer_keys) figures.issuers = state->issuer_keys->states();
   const std::string body = state->metrics.exposition(state->table->snapshot(), figures);
   const std::array<net::Header, 1> headers{net::Header{"content-type", metrics::kContentType}};
   (void)co_await out.respond(200, headers, body);
@@ -407,6 +416,12 @@ void ControlServer::keep_audit(std::unique_ptr<AuditLog> audit) {
   state_->api.keep_audit(*audit);
   state_->audit = std::move(audit);
   if (state_->usage) state_->usage->keep_audit(*state_->audit);
+}
+
+void ControlServer::keep_issuer_keys(std::unique_ptr<JwksClient> client, Duration interval) {
+  state_->issuer_keys.emplace(state_->executor, state_->clock, *state_->table, state_->api,
+                              std::move(client), interval);
+  state_->issuer_keys->start();
 }
 
 void ControlServer::let_scrape(ScrapeCheck scrape) { state_->scrape = std::move(scrape); }

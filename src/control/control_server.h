@@ -11,6 +11,7 @@
 #include "control/audit_log.h"
 #include "control/directory_table.h"
 #include "control/grid_authority.h"
+#include "control/issuer_keys.h"
 #include "identity/scrape_check.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
@@ -42,6 +43,10 @@ class ControlServer {
 
   // Every change is written there first. Before listen().
   void keep_audit(std::unique_ptr<AuditLog> audit);
+
+  // Fetches the keys of issuers that have a URL, now and every `interval`. Before listen(), after
+  // keep_audit().
+  void keep_issuer_keys(std::unique_ptr<JwksClient> client, Duration interval = kJwksRefresh);
 
   // Who may read GET /metrics; operators until then. Before listen().
   void let_scrape(ScrapeCheck scrape);

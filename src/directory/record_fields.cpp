@@ -14,7 +14,6 @@ constexpr std::size_t kScopeModelsMax = 64;
 constexpr std::size_t kScopeClassesMax = 4;
 constexpr std::int64_t kPerMinuteMax = 1'000'000'000;
 constexpr std::size_t kAlgorithmsMax = 3;
-constexpr std::size_t kJwksBytesMax = 32 * 1024;
 constexpr std::int64_t kClockSkewMax = 600;
 constexpr std::int64_t kMicrosMax = std::int64_t{1} << 62;
 constexpr std::int64_t kContextTokensMax = 16'777'216;
@@ -285,7 +284,12 @@ void read(JsonFields& fields, Dialect dialect, IssuerRecord& record) {
     }
   }
   if (record.algorithms.empty()) fields.refuse("algorithms", "one or more of RS256, ES256, EdDSA");
-  record.jwks = fields.text("jwks", Need::Required, kJwksBytesMax);
+  record.jwks_url = fields.text("jwks_url", Need::Optional, kUrlBytesMax);
+  const bool fetched = dialect == Dialect::Request && !record.jwks_url.empty();
+  record.jwks = fields.text("jwks", fetched ? Need::Optional : Need::Required, kJwksBytesMax);
+  if (fetched && !record.jwks.empty()) {
+    fields.refuse("jwks", "left out where `jwks_url` says where control fetches it");
+  }
   record.tenant_claim = fields.text("tenant_claim", Need::Optional, kNameBytesMax);
   record.tenant = name_in<TenantTag>(fields, "tenant", Need::Optional);
   if (record.tenant_claim.empty() == record.tenant.empty()) {
@@ -306,6 +310,7 @@ std::string write(Dialect /*dialect*/, const IssuerRecord& record) {
       .add("tenant_claim", record.tenant_claim)
       .add("tenant", record.tenant.str())
       .add("clock_skew_s", record.clock_skew_s);
+  if (!record.jwks_url.empty()) object.add("jwks_url", record.jwks_url);
   add_scope(object, record.scope);
   return object.take();
 }

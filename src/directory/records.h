@@ -89,6 +89,8 @@ struct KeyRecord {
   bool revoked = false;
 };
 
+inline constexpr std::size_t kJwksBytesMax = 32 * 1024;  // of an issuer's keys
+
 // Whose signed tokens (JWT) are taken like keys: an OpenID provider, as docs/tenants.md says.
 struct IssuerRecord {
   std::string id;                       // its name in this grid
@@ -96,6 +98,7 @@ struct IssuerRecord {
   std::string audience;                 // what `aud` must be, or hold
   std::vector<std::string> algorithms;  // RS256, ES256, EdDSA: no other is taken
   std::string jwks;                     // its public keys, as the JSON of a JWK set
+  std::string jwks_url;                 // where control fetches them; empty: operators bring them
   std::string tenant_claim;             // the claim that names the tenant; empty: see `tenant`
   TenantId tenant;                      // whose all its tokens are, when no claim names it
   std::uint32_t clock_skew_s = 60;      // allowed between its clock and ours

@@ -41,6 +41,7 @@ DirectorySnapshot example() {
   issuer.audience = "grid";
   issuer.algorithms = {"ES256"};
   issuer.jwks = R"({"keys":[]})";
+  issuer.jwks_url = "https://id.example/keys";
   issuer.tenant = tenant.id;
   snapshot.issuers.emplace(issuer.id, issuer);
   return snapshot;
@@ -57,6 +58,7 @@ TEST(SnapshotJson, ReadsBackWhatItWrote) {
   EXPECT_EQ(again->placements.at(0).engines, 2U);
   EXPECT_EQ(again->keys.at("k1").scope, example().keys.at("k1").scope);
   EXPECT_EQ(again->issuers.at("corp").jwks, R"({"keys":[]})");
+  EXPECT_EQ(again->issuers.at("corp").jwks_url, "https://id.example/keys");
 }
 
 TEST(SnapshotJson, AnEventChangesAllItsRowsAndTheRevision) {
