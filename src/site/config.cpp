@@ -273,6 +273,12 @@ Result<> read_idempotency(TomlTable& table, SiteConfig& config) {
   return table.finish(kManual);
 }
 
+Result<> read_receipts(TomlTable& table, SiteConfig& config) {
+  PERIGEE_TRY(days, table.integer("keep_days", 400, 0, 36'500));
+  config.receipts_keep = seconds{days * 86'400};
+  return table.finish(kManual);
+}
+
 using Reader = Result<> (*)(TomlTable&, SiteConfig&);
 
 Result<> read_section(TomlTable& root, std::string_view name, bool required, Reader read,
@@ -300,6 +306,7 @@ Result<SiteConfig> parse_site_config(std::string_view text, const std::string& p
   PERIGEE_CHECK(read_section(root, "capacity", false, read_capacity, config));
   PERIGEE_CHECK(read_section(root, "prices", false, read_prices, config));
   PERIGEE_CHECK(read_section(root, "idempotency", false, read_idempotency, config));
+  PERIGEE_CHECK(read_section(root, "receipts", false, read_receipts, config));
   PERIGEE_TRY(engines, root.tables("engine"));
   for (TomlTable& engine : engines) PERIGEE_CHECK(read_engine(engine, config));
   PERIGEE_CHECK(root.finish(kManual));

@@ -83,6 +83,7 @@ struct SiteConfig {
   double power_share = 1;                 // that the power allows
   std::vector<TenantId> network_tenants;  // whose work is the network's own
   IdempotencyLimits idempotency;
+  Duration receipts_keep = seconds{400 * 86'400};  // their texts, at least; zero: for good
 };
 
 // Reads and validates. Every error says "FILE:LINE: KEY: what was expected". Unknown keys are

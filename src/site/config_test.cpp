@@ -131,6 +131,8 @@ idle_timeout_ms = 4000
 head_bytes_max = 2048
 headers_max = 20
 bodies_bytes_max = 1048576
+[receipts]
+keep_days = 30
 [idempotency]
 keys_max = 5
 bytes_max = 6
@@ -146,6 +148,7 @@ reader_patience_ms = 0
   EXPECT_EQ(config->http.head_bytes_max, 2048U);
   EXPECT_EQ(config->http.headers_max, 20U);
   EXPECT_EQ(config->http.bodies_bytes_max, 1048576U);
+  EXPECT_EQ(config->receipts_keep, seconds{30 * 86'400});
   EXPECT_EQ(config->idempotency.entries_max, 5U);
   EXPECT_EQ(config->idempotency.bytes_max, 6U);
   EXPECT_EQ(config->idempotency.answer_bytes_max, 7U);
@@ -153,6 +156,7 @@ reader_patience_ms = 0
   EXPECT_EQ(config->idempotency.reader_patience, Duration{});
   EXPECT_EQ(parse(kGood)->http.write_timeout, seconds{30});
   EXPECT_EQ(parse(kGood)->idempotency.reader_patience, seconds{10});
+  EXPECT_EQ(parse(kGood)->receipts_keep, seconds{400 * 86'400});
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ struct Site::Parts {
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
   RateGate rates{io.get_executor(), clock, random_seed()};
-  SiteReceipts receipts{config.state_dir, config.name, clock};
+  SiteReceipts receipts{config.state_dir, config.name, clock, config.receipts_keep};
   std::optional<Inference> inference;
   IdempotencyTable once{clock, config.idempotency};
   std::optional<Gateway> gateway;
@@ -370,6 +370,10 @@ SiteStatus Site::Parts::status() {
   status.control_fault = follower->link().connected ? std::string{} : follower->link().error;
   status.usage = shipper->status();
   status.certificate_until = identity.until();
+  if (const proof::ReceiptWriter* writer = receipts.writer()) {
+    status.receipts = writer->figures();
+    status.head_age = microseconds{clock.wall().micros - status.receipts->head_time.micros};
+  }
   return status;
 }
 

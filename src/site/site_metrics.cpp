@@ -59,7 +59,17 @@ SiteMetrics::SiteMetrics(std::string_view version)
       usage_waiting_(registry_.gauge(
           {"perigee_usage_records_waiting", "Usage records that control has not acknowledged"})),
       certificate_expiry_(registry_.gauge({"perigee_certificate_expiry_timestamp_seconds",
-                                           "When this site's certificate ends, since 1970"})) {
+                                           "When this site's certificate ends, since 1970"})),
+      receipt_leaves_(registry_.gauge(
+          {"perigee_receipt_log_leaves", "Receipts that this site's log holds, signed"})),
+      receipt_first_kept_(registry_.gauge(
+          {"perigee_receipt_log_first_kept", "The first leaf of the log whose text is kept"})),
+      receipt_bytes_(
+          registry_.gauge({"perigee_receipt_log_bytes", "Of the log of receipts on the disk"})),
+      receipt_heads_(registry_.counter(
+          {"perigee_receipt_heads_total", "Heads of the log signed since the site's start"})),
+      receipt_head_age_(registry_.gauge(
+          {"perigee_receipt_head_age_seconds", "Since the newest head was signed"})) {
   registry_.add_build_info(version, "");
 }
 
@@ -117,6 +127,14 @@ std::string SiteMetrics::exposition(const SiteStatus& status) {
   usage_waiting_.with({}).set(static_cast<double>(status.usage.waiting));
   if (status.certificate_until.micros != 0) {
     certificate_expiry_.with({}).set(static_cast<double>(status.certificate_until.micros) / 1e6);
+  }
+  if (status.receipts) {
+    receipt_leaves_.with({}).set(static_cast<double>(status.receipts->leaves));
+    receipt_first_kept_.with({}).set(static_cast<double>(status.receipts->first_kept));
+    receipt_bytes_.with({}).set(static_cast<double>(status.receipts->bytes));
+    metrics::Counter& heads = receipt_heads_.with({});
+    heads.add(status.receipts->heads - heads.value());
+    receipt_head_age_.with({}).set(to_seconds(status.head_age));
   }
   for (auto* family :
        {&engine_up_, &engine_restarts_, &engine_slots_busy_, &engine_queued_tokens_,

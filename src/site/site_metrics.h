@@ -63,6 +63,11 @@ class SiteMetrics final : public InferenceObserver {
   metrics::Family<metrics::Gauge>& draining_;
   metrics::Family<metrics::Gauge>& usage_waiting_;
   metrics::Family<metrics::Gauge>& certificate_expiry_;
+  metrics::Family<metrics::Gauge>& receipt_leaves_;
+  metrics::Family<metrics::Gauge>& receipt_first_kept_;
+  metrics::Family<metrics::Gauge>& receipt_bytes_;
+  metrics::Family<metrics::Counter>& receipt_heads_;
+  metrics::Family<metrics::Gauge>& receipt_head_age_;
   Recent recent_;
   std::uint64_t requests_ = 0;
 };

@@ -28,8 +28,8 @@ proof::PublishedHead SiteSigner::sign(std::string_view origin, const proof::Tree
           with->certificates, with->key_signature};
 }
 
-SiteReceipts::SiteReceipts(std::string state_dir, SiteId site, const Clock& clock)
-    : state_dir_(std::move(state_dir)), site_(std::move(site)), clock_(clock) {}
+SiteReceipts::SiteReceipts(std::string state_dir, SiteId site, const Clock& clock, Duration keep)
+    : state_dir_(std::move(state_dir)), site_(std::move(site)), clock_(clock), keep_(keep) {}
 
 Result<> SiteReceipts::use(const control::MemberIdentity& identity) {
   PERIGEE_TRY(credential, credential_of(identity));
@@ -81,8 +81,10 @@ Result<> SiteReceipts::open(const std::string& grid) {
     PERIGEE_TRY(key, own_key());
     signer_.use({std::move(key)});
   }
-  PERIGEE_TRY(writer,
-              proof::ReceiptWriter::open(state_dir_ + "/receipts", grid, site_, signer_, clock_));
+  proof::ReceiptWriterOptions options;
+  options.keep = keep_;
+  PERIGEE_TRY(writer, proof::ReceiptWriter::open(state_dir_ + "/receipts", grid, site_, signer_,
+                                                 clock_, options));
   writer_ = std::move(writer);
   log::info("receipts are logged",
             {{"leaves", writer_->given()}, {"recovered", writer_->recovered()}});

@@ -41,8 +41,8 @@ class SiteReceipts final : public proof::ReceiptBook {
  public:
   // `state_dir` will hold `receipts/` and, unless the site's certificate is for an Ed25519 key,
   // `receipt.key`.
-  // `clock` must outlive it.
-  SiteReceipts(std::string state_dir, SiteId site, const Clock& clock);
+  // `clock` must outlive it. `keep`: as ReceiptWriterOptions::keep.
+  SiteReceipts(std::string state_dir, SiteId site, const Clock& clock, Duration keep);
 
   // With the first directory that names the grid opens the log; later does nothing but take over
   // what receipts say of the directory. Errors as ReceiptLog::open.
@@ -73,6 +73,7 @@ class SiteReceipts final : public proof::ReceiptBook {
   std::string state_dir_;
   SiteId site_;
   const Clock& clock_;
+  Duration keep_;
   SiteSigner signer_;
   bool certified_ = false;
   std::map<ModelId, std::string> digests_;  // hex, of the directory

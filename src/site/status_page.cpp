@@ -106,6 +106,14 @@ json::object usage_json(const control::ShippingStatus& usage) {
   return object;
 }
 
+json::object receipts_json(const SiteStatus& status) {
+  const proof::ReceiptFigures& figures = *status.receipts;
+  return {{"leaves", figures.leaves},
+          {"first_kept", figures.first_kept},
+          {"bytes", figures.bytes},
+          {"head_age_s", rounded(to_seconds(status.head_age))}};
+}
+
 }  // namespace
 
 std::string status_body(const SiteStatus& status, Instant now) {
@@ -131,6 +139,7 @@ std::string status_body(const SiteStatus& status, Instant now) {
                     {"peers", std::move(peers)},
                     {"breakers", breakers_json(status, now)},
                     {"usage", usage_json(status.usage)}};
+  if (status.receipts) body["receipts"] = receipts_json(status);
   if (!status.control_fault.empty()) body["control_fault"] = status.control_fault;
   return api::print_json(body);
 }

@@ -1,6 +1,7 @@
 // GET /grid/v1/status: what a site is doing, as JSON (wire names are stable).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "control/usage_shipper.h"
 #include "directory/records.h"
 #include "peer/peer_exchange.h"
+#include "proof/file/receipt_writer.h"
 #include "site/breaker_watch.h"
 #include "site/local_engines.h"
 
@@ -27,10 +29,12 @@ struct SiteStatus {
   std::vector<EngineStatus> engines;
   std::vector<QueueStatus> queues;
   std::vector<PeerStatus> peers;
-  std::vector<BreakerReport> breakers;  // of all candidates
-  std::string control_fault;            // why control is not followed; empty while it is
-  control::ShippingStatus usage;        // records on their way to control
-  WallTime certificate_until;           // of this site's own; 0: it has none
+  std::vector<BreakerReport> breakers;            // of all candidates
+  std::string control_fault;                      // why control is not followed; empty while it is
+  control::ShippingStatus usage;                  // records on their way to control
+  WallTime certificate_until;                     // of this site's own; 0: it has none
+  std::optional<proof::ReceiptFigures> receipts;  // once their log is open
+  Duration head_age{};                            // of its newest head
 };
 
 std::string status_body(const SiteStatus& status, Instant now);

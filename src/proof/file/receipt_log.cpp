@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <utility>
 
@@ -78,6 +79,7 @@ Result<std::unique_ptr<ReceiptLog>> ReceiptLog::open(std::string folder, std::st
       new ReceiptLog{std::move(folder), std::move(hashes), std::move(ends), std::move(lock)}};
   PERIGEE_CHECK(log->load_head(grid, site));
   PERIGEE_CHECK(log->recover(grid, site));
+  PERIGEE_CHECK(log->measure());
   return log;
 }
 
@@ -215,12 +217,68 @@ Result<> ReceiptLog::write(std::span<const std::string> texts) {
   hash_bytes.reserve(hashes.size() * kHashBytes);
   for (const Sha256& hash : hashes) hash_bytes += characters(hash);
   texts_bytes_ += bytes.size();
+  const std::uint64_t written = bytes.size() + hash_bytes.size() + ends.size();
   PERIGEE_CHECK(texts_.write_at(offset, bytes));
   PERIGEE_CHECK(hashes_.write_at(hash_count(first) * kHashBytes, hash_bytes));
   PERIGEE_CHECK(ends_.write_at(first * kEndBytes, ends));
   PERIGEE_CHECK(texts_.sync());
   PERIGEE_CHECK(hashes_.sync());
-  return ends_.sync();
+  PERIGEE_CHECK(ends_.sync());
+  bytes_ += written;
+  return {};
+}
+
+// What there is on the disk, and from which leaf on texts are kept.
+Result<> ReceiptLog::measure() {
+  constexpr std::string_view kTexts = "leaves-";
+  first_kept_ = texts_first_;
+  bytes_ = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator file{folder_, error}, end; !error && file != end;
+       file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    const bool texts = name.starts_with(kTexts);
+    std::error_code unreadable;
+    const std::uintmax_t size = file->file_size(unreadable);
+    if (!unreadable && (texts || name == "hashes" || name == "ends")) bytes_ += size;
+    std::uint64_t first = 0;
+    if (!texts) continue;
+    const char* const digits = name.data() + kTexts.size();
+    const char* const last = name.data() + name.size();
+    const auto read = std::from_chars(digits, last, first);
+    if (read.ec == std::errc{} && read.ptr == last) first_kept_ = std::min(first_kept_, first);
+  }
+  if (!error) return {};
+  return Error{Code::Unavailable, folder_ + ": " + error.message()};
+}
+
+Result<bool> ReceiptLog::ended_before(std::uint64_t index, WallTime until) const {
+  PERIGEE_TRY(text, leaf(index));
+  PERIGEE_TRY(receipt, parse_receipt(text));
+  return receipt.ended < until;
+}
+
+Result<std::uint64_t> ReceiptLog::forget_before(WallTime until) {
+  std::uint64_t forgotten = 0;
+  while (first_kept_ < texts_first_ && first_kept_ + kLeavesPerFile <= signed_leaves_) {
+    const std::string path = leaves_path(first_kept_);
+    std::error_code missing;
+    const std::uintmax_t size = std::filesystem::file_size(path, missing);
+    if (!missing) {
+      for (const std::uint64_t index : {first_kept_, first_kept_ + kLeavesPerFile - 1}) {
+        PERIGEE_TRY(old, ended_before(index, until));
+        if (!old) return forgotten;
+      }
+      std::error_code error;
+      std::filesystem::remove(path, error);
+      if (error) return Error{Code::Unavailable, path + ": " + error.message()};
+      PERIGEE_CHECK(sync_folder(folder_));
+      bytes_ -= std::min<std::uint64_t>(bytes_, size);
+      forgotten += kLeavesPerFile;
+    }
+    first_kept_ += kLeavesPerFile;
+  }
+  return forgotten;
 }
 
 Result<> ReceiptLog::sign(HeadSigner& signer, WallTime now) {

@@ -61,6 +61,13 @@ class ReceiptLog final : public HashReader {
   const PublishedHead& head() const { return head_; }
   std::uint64_t signed_leaves() const { return signed_leaves_; }
 
+  // Removes the oldest texts, in whole files, as far as their receipts ended before `until`: a file
+  // goes when its first and its last did. Never the one that is written. Hashes stay: what is kept
+  // and every head ever signed can be proven as before. How many receipts went.
+  Result<std::uint64_t> forget_before(WallTime until);
+  std::uint64_t first_kept() const { return first_kept_; }  // leaves below have no text any more
+  std::uint64_t bytes() const { return bytes_; }            // of texts, ends and hashes
+
   // NotFound: beyond the signed end, or its file was removed.
   Result<std::string> leaf(std::uint64_t index) const;
   // Of the newest head. NotFound as above.
@@ -78,6 +85,8 @@ class ReceiptLog final : public HashReader {
   Result<std::uint64_t> end_of(std::uint64_t index) const;
   std::string leaves_path(std::uint64_t index) const;
   Result<> write(std::span<const std::string> texts);
+  Result<bool> ended_before(std::uint64_t index, WallTime until) const;
+  Result<> measure();
 
   std::string folder_;
   std::string log_id_;
@@ -92,6 +101,8 @@ class ReceiptLog final : public HashReader {
   PublishedHead head_;
   std::uint64_t signed_leaves_ = 0;
   std::uint64_t recovered_ = 0;
+  std::uint64_t first_kept_ = 0;
+  std::uint64_t bytes_ = 0;
 };
 
 }  // namespace perigee::proof

@@ -44,6 +44,40 @@ class ReceiptLogTest : public ::testing::Test {
   WallTime now{1790000002000000};
 };
 
+TEST_F(ReceiptLogTest, ForgetsOldTextsInWholeFilesAndProvesWhatIsKeptAsBefore) {
+  constexpr std::uint64_t kFile = ReceiptLog::kLeavesPerFile;
+  const WallTime ended = test_receipt(0).ended;
+  auto log = open().value();
+  add(*log, 100);
+  ASSERT_TRUE(log->sign(signer, now));
+  const PublishedHead kept = log->head();
+  add(*log, 2 * kFile - 100);
+  ASSERT_TRUE(log->sign(signer, now));
+  EXPECT_EQ(log->forget_before(ended).value(), 0U) << "none ended before that";
+  EXPECT_EQ(log->forget_before(WallTime{ended.micros + 1}).value(), kFile)
+      << "the file that is written stays, full or not";
+  add(*log, 10);
+  EXPECT_EQ(log->forget_before(WallTime{ended.micros + 1}).value(), kFile)
+      << "all of it is signed, although the newest are not";
+  ASSERT_TRUE(log->sign(signer, now));
+  EXPECT_EQ(log->first_kept(), 2 * kFile);
+  const std::uint64_t bytes = log->bytes();
+  log.reset();
+  log = open().value();
+  EXPECT_EQ(log->first_kept(), 2 * kFile);
+  EXPECT_EQ(log->bytes(), bytes);
+  EXPECT_EQ(log->evidence(0).error().code, Code::NotFound);
+  EXPECT_EQ(log->evidence(2 * kFile - 1).error().code, Code::NotFound);
+  const auto verified = verify(log->evidence(2 * kFile + 5).value(), signer.trust);
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(verified->receipt.leaf, 2 * kFile + 5);
+  const auto consistent = verify(kept, log->since(100).value(), signer.trust);
+  ASSERT_TRUE(consistent) << consistent.error().message;
+  add(*log, 5);
+  ASSERT_TRUE(log->sign(signer, now));
+  EXPECT_TRUE(verify(log->evidence(2 * kFile + 12).value(), signer.trust));
+}
+
 TEST_F(ReceiptLogTest, ShowsEveryReceiptThatItHolds) {
   auto log = open().value();
   for (const std::size_t count : {1UL, 7UL, 100UL, 1UL}) {

@@ -11,6 +11,7 @@ namespace perigee::proof {
 namespace {
 
 constexpr std::int64_t kRetryAfterMs = 1000;
+constexpr Duration kForgetInterval = seconds{3600};
 
 // Of the client's bytes, when an ingress has added some, which are left out.
 Sha256 hash_without(std::string_view body, const BodySpan& cut) {
@@ -27,9 +28,13 @@ Result<std::unique_ptr<ReceiptWriter>> ReceiptWriter::open(std::string folder, s
                                                            const Clock& clock,
                                                            ReceiptWriterOptions options) {
   PERIGEE_TRY(log, ReceiptLog::open(std::move(folder), grid, site));
-  PERIGEE_CHECK(log->sign(signer, clock.wall()));
-  return std::unique_ptr<ReceiptWriter>{
+  const WallTime now = clock.wall();
+  PERIGEE_CHECK(log->sign(signer, now));
+  std::unique_ptr<ReceiptWriter> writer{
       new ReceiptWriter{std::move(log), std::move(grid), std::move(site), signer, clock, options}};
+  std::int64_t never = 0;  // unless a batch was faster
+  writer->head_us_.compare_exchange_strong(never, now.micros, std::memory_order_relaxed);
+  return writer;
 }
 
 ReceiptWriter::ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, SiteId site,
@@ -106,9 +111,37 @@ void ReceiptWriter::sign_again() {
   PERIGEE_ASSERT(pushed);
 }
 
+// Old texts make room; a failure makes none and is tried again.
+void ReceiptWriter::forget_old() {
+  if (options_.keep <= Duration::zero() || clock_.now() < forgets_next_) return;
+  forgets_next_ = clock_.now() + kForgetInterval;
+  const auto keep_us = std::chrono::duration_cast<std::chrono::microseconds>(options_.keep).count();
+  const auto forgotten = log_->forget_before(WallTime{clock_.wall().micros - keep_us});
+  if (!forgotten) {
+    log::error("old receipts could not be removed", {{"error", forgotten.error().message}});
+  } else if (*forgotten > 0) {
+    log::info("old receipts are removed",
+              {{"receipts", *forgotten}, {"first_kept", log_->first_kept()}});
+  }
+}
+
+void ReceiptWriter::tell_figures() {
+  leaves_.store(log_->signed_leaves(), std::memory_order_relaxed);
+  first_kept_.store(log_->first_kept(), std::memory_order_relaxed);
+  bytes_.store(log_->bytes(), std::memory_order_relaxed);
+}
+
+ReceiptFigures ReceiptWriter::figures() const {
+  constexpr auto kAny = std::memory_order_relaxed;
+  return {leaves_.load(kAny), first_kept_.load(kAny), bytes_.load(kAny), signatures_.load(kAny),
+          WallTime{head_us_.load(kAny)}};
+}
+
 void ReceiptWriter::run() {
   bool closing = false;
   bool more = false;
+  forget_old();
+  tell_figures();
   while (more || queue_.wait_for_value()) {
     if (!more) closing = queue_.wait_for_close(options_.batch_time);
     more = take_batch();
@@ -124,6 +157,8 @@ void ReceiptWriter::run() {
     }
     places_left_.fetch_add(static_cast<std::int64_t>(texts_.size()), std::memory_order_relaxed);
     texts_.clear();
+    forget_old();
+    tell_figures();
     answer_questions();
   }
 }
@@ -197,7 +232,9 @@ std::string ReceiptWriter::text_of(Entry& entry, const BodyHashes& hashes) const
 Result<> ReceiptWriter::store(bool& appended) {
   if (!appended) PERIGEE_CHECK(log_->append(texts_));
   appended = true;
-  PERIGEE_CHECK(log_->sign(signer_, clock_.wall()));
+  const WallTime now = clock_.wall();
+  PERIGEE_CHECK(log_->sign(signer_, now));
+  head_us_.store(now.micros, std::memory_order_relaxed);
   signatures_.fetch_add(1, std::memory_order_relaxed);
   unsigned_ = false;
   return {};

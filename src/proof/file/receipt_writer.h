@@ -31,6 +31,19 @@ struct ReceiptWriterOptions {
   std::size_t batch = 1'000;  // receipts under one signature
   Duration batch_time = milliseconds{100};
   Duration retry_time = seconds{1};  // between two tries on a failing disk
+  // How long texts of receipts are kept at least, by the site's clock; zero: for good. What is
+  // older goes in files of ReceiptLog::kLeavesPerFile, when the log is opened and with new
+  // receipts, once an hour.
+  Duration keep{};
+};
+
+// How the log stands, as of the last batch.
+struct ReceiptFigures {
+  std::uint64_t leaves = 0;      // signed
+  std::uint64_t first_kept = 0;  // the first one whose text is kept
+  std::uint64_t bytes = 0;       // on the disk
+  std::uint64_t heads = 0;       // signed since the log was opened
+  WallTime head_time;            // when the newest one was signed
 };
 
 class ReceiptWriter final : public ReceiptBook {
@@ -61,6 +74,7 @@ class ReceiptWriter final : public ReceiptBook {
   std::uint64_t recovered() const { return recovered_; }
   std::uint64_t given() const { return next_leaf_; }  // IO thread
   std::uint64_t signatures() const { return signatures_.load(std::memory_order_relaxed); }
+  ReceiptFigures figures() const;  // any thread; each number by itself
 
  private:
   struct Entry {
@@ -92,6 +106,8 @@ class ReceiptWriter final : public ReceiptBook {
   void write_texts();
   std::string text_of(Entry& entry, const BodyHashes& hashes) const;
   Result<> store(bool& appended);
+  void forget_old();
+  void tell_figures();
   void answer_questions();
   Result<ReceiptEvidence> find(const ReceiptId& id) const;
 
@@ -111,12 +127,17 @@ class ReceiptWriter final : public ReceiptBook {
   std::vector<std::string> texts_;  // theirs
   std::vector<Work> questions_;
   bool unsigned_ = false;  // signs although there is nothing to append
+  Instant forgets_next_ = Instant::min();
 
   BoundedQueue<Work> queue_;
   std::atomic<std::int64_t> places_left_;
   std::atomic<std::int64_t> questions_left_;
   std::atomic<bool> new_key_{false};  // its place in the queue is taken
   std::atomic<std::uint64_t> signatures_{0};
+  std::atomic<std::uint64_t> leaves_{0};
+  std::atomic<std::uint64_t> first_kept_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::int64_t> head_us_{0};
   std::thread writer_;  // last: starts when all else is ready
 };
 

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "proof/file/test_folder.h"
+#include "proof/test_receipt.h"
 
 namespace perigee::proof {
 namespace {
@@ -47,6 +48,41 @@ class ReceiptWriterTest : public ::testing::Test {
   std::shared_ptr<const ReceiptFacts> facts = std::make_shared<ReceiptFacts>(
       ReceiptFacts{JurisdictionId{"de"}, ModelId{"m"}, sha256("weights"), 3});
 };
+
+TEST_F(ReceiptWriterTest, RemovesOldReceiptsAndTellsHowTheLogStands) {
+  constexpr std::uint64_t kFile = ReceiptLog::kLeavesPerFile;
+  {
+    auto log = ReceiptLog::open(folder.path(), "acme", SiteId{"metro-berlin"}).value();
+    std::vector<std::string> texts;
+    for (std::uint64_t leaf = 0; leaf < kFile + 3; ++leaf) {
+      Receipt receipt = test_receipt(leaf);
+      receipt.log = log->log_id();
+      texts.push_back(receipt_text(receipt));
+    }
+    ASSERT_TRUE(log->append(texts));
+    ASSERT_TRUE(log->sign(signer, clock.wall()));
+  }
+  const auto id_of_leaf = [](std::uint64_t leaf) { return to_string(id_of(test_receipt(leaf))); };
+  {
+    const auto writer = open();
+    EXPECT_TRUE(find(*writer, id_of_leaf(7))) << "unless it is told to, it removes nothing";
+    EXPECT_EQ(writer->figures().first_kept, 0U);
+  }
+  ReceiptWriterOptions options;
+  options.keep = seconds{1};
+  const auto writer = open(options);
+  const std::string fresh = give(*writer, draft());
+  EXPECT_TRUE(find(*writer, fresh));
+  EXPECT_EQ(find(*writer, id_of_leaf(7)).error().code, Code::NotFound);
+  EXPECT_TRUE(find(*writer, id_of_leaf(kFile + 1)));
+  const ReceiptFigures figures = writer->figures();
+  EXPECT_EQ(figures.leaves, kFile + 4);
+  EXPECT_EQ(figures.first_kept, kFile);
+  EXPECT_GE(figures.heads, 1U);
+  EXPECT_GT(figures.bytes, kFile * 72);
+  EXPECT_LT(figures.bytes, kFile * 72 + 100'000);
+  EXPECT_GT(figures.head_time.micros, test_receipt(0).ended.micros);
+}
 
 TEST_F(ReceiptWriterTest, GivesAReceiptThatCanBeShownAtOnce) {
   const auto writer = open();
