@@ -12,10 +12,6 @@ using Why = AdmissionRefusal::Why;
 constexpr std::uint32_t kNone = WaitingTable::kNone;
 // Fewer output tokens say little about the time per token.
 constexpr std::uint32_t kOutputTokensLeast = 4;
-// How long arrivals are remembered, as a load of the higher classes; and the least that these are
-// taken to leave, as their own late ones are refused.
-constexpr double kArrivalMemory_s = 5;
-constexpr double kLeftLeast = 0.1;
 // Nothing may run here until the capacity changes, which is not predicted: the breaker's first
 // time.
 constexpr Duration kNoCapacityRetry = seconds{5};
@@ -97,52 +93,6 @@ bool AdmissionQueue::State::may_release(std::uint8_t level, Instant now) const {
   return !slots_taken(level) && engine_ready(now);
 }
 
-// Mean time between two slots becoming free while all are taken.
-double AdmissionQueue::State::turnover_ms(std::uint8_t level, Instant now) const {
-  if (slots(level) == kSlotsUnbounded || slots(level) == 0) return 0;
-  const std::uint32_t running = running_ordinary + running_network;
-  const double mean_output =
-      running > 0 ? static_cast<double>(running_output_tokens) / running : output_tokens.mean(now);
-  return mean_output * tpot_ms(now) / slots(level);
-}
-
-void AdmissionQueue::State::arrived(const WaitingRequest& request, Instant now) {
-  Arrivals& own = arrivals[request.level];
-  const double kept = std::exp(-to_seconds(now - own.as_of) / kArrivalMemory_s);
-  own.requests_per_s = own.requests_per_s * kept + 1 / kArrivalMemory_s;
-  own.tokens_per_s = own.tokens_per_s * kept + request.prompt_tokens / kArrivalMemory_s;
-  own.as_of = now;
-}
-
-// The part of slots and engines that is left to a level by those above it that keep coming.
-double AdmissionQueue::State::left_by_above(std::uint8_t level, double slot_ms, Instant now) const {
-  double taken = 0;
-  const double token_ms = prefill.at(now).ms_per_token / engines;
-  for (std::uint8_t above = 0; above < level; ++above) {
-    const Arrivals& its = arrivals[above];
-    const double kept = std::exp(-to_seconds(now - its.as_of) / kArrivalMemory_s);
-    taken += kept * std::max(its.requests_per_s * slot_ms, its.tokens_per_s * token_ms) / 1000;
-  }
-  return std::max(kLeftLeast, 1 - taken);
-}
-
-// As the router predicts: prompts and slots are waited for beside each other. Who comes meanwhile
-// with a higher class goes first, too: in a queue of priorities a wait grows by 1 / (1 - the load
-// of the classes above) (Cobham, 1954).
-double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level,
-                                      Instant now) const {
-  const double tokens = left_tokens(least_engine(now), now) + ahead.prompt_tokens / engines;
-  const double prompts_ms = tokens * prefill.at(now).ms_per_token;
-  if (slots(level) == kSlotsUnbounded) return prompts_ms / left_by_above(level, 0, now);
-  const double running =
-      level == kNetworkLevel ? running_ordinary + running_network : running_ordinary;
-  double beyond = running + ahead.requests + 1 - slots(level);
-  if (options.preempts && level <= kRealtimeLevel) beyond -= table.level(kBatchLevel).stoppable;
-  const double slot_ms = turnover_ms(level, now);
-  const double wait = std::max(prompts_ms, std::max(0.0, beyond) * slot_ms);
-  return wait > 0 ? wait / left_by_above(level, slot_ms, now) : 0;
-}
-
 WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, Instant now) {
   WaitingRequest described;
   described.level = level_of(request);
@@ -170,14 +120,6 @@ WaitingRequest AdmissionQueue::State::describe(const AdmissionRequest& request, 
     described.due = std::min(described.due, now);
   }
   return described;
-}
-
-// The longest wait until release with which it is still in time.
-double AdmissionQueue::State::allowance_ms(const AdmissionRequest& request,
-                                           const WaitingRequest& described, Instant now) const {
-  const double left_ms = to_ms(described.due - now) - prefill_ms(described, now);
-  if (described.has_deadline) return left_ms;
-  return std::max(left_ms, kWaitShareLeast * targets_of(request.service_class).ttft_ms);
 }
 
 void AdmissionQueue::State::drop(std::uint32_t position, Why why, Duration retry) {
@@ -295,7 +237,9 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
       first ? WorkAhead{}
             : state.table.ahead(described.tenant, level, state.options.fair_slack_tokens);
   const double wait_ms = state.wait_ms(ahead, level, now);
-  const double late_ms = wait_ms - state.allowance_ms(request, described, now);
+  described.wait_predicted_ms = wait_ms;
+  const double late_ms =
+      wait_ms * state.wait_errors[level].stretch() - state.allowance_ms(request, described, now);
   if (late_ms > 0 && !(described.begun && !described.has_deadline)) {
     ++counts.refused;
     return refused(Why::TooLate, late_ms);
@@ -345,6 +289,7 @@ AdmissionTicket AdmissionQueue::next(Instant now) {
       continue;
     }
     if (!state.may_release(request.level, now)) return 0;
+    state.learn_wait(request, now);
     state.table.release(position);
     state.started(position, now);
     state.releases_in_order = overdue ? 0 : std::min(state.releases_in_order + 1, kOverdueEvery);

@@ -1,5 +1,6 @@
 // What an AdmissionQueue keeps, and the steps that its calls are made of. admission.cpp decides who
-// runs and who is late, admission_room.cpp who makes room, admission_pace.cpp how many may run.
+// runs, admission_wait.cpp who would be late, admission_room.cpp who makes room, admission_pace.cpp
+// how many may run.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "core/admission.h"
 #include "core/pace_limit.h"
 #include "core/rate_estimator.h"
+#include "core/wait_error.h"
 #include "core/waiting_table.h"
 
 namespace perigee {
@@ -61,6 +63,7 @@ struct AdmissionQueue::State {
   bool take_from_newest(const WaitingRequest& request, Duration retry);
   void drop(std::uint32_t position, AdmissionRefusal::Why why, Duration retry);
   void started(std::uint32_t position, Instant now);
+  void learn_wait(const WaitingRequest& request, Instant now);
   std::uint32_t longest_overdue(Instant now) const;
   bool expired(const WaitingRequest& request, Instant now) const;
   void stopped(const WaitingRequest& request, Instant now);
@@ -106,6 +109,7 @@ struct AdmissionQueue::State {
     Instant as_of{};
   };
   std::array<Arrivals, kAdmissionLevels> arrivals{};
+  std::array<WaitError, kAdmissionLevels> wait_errors{};
 };
 
 }  // namespace perigee

@@ -30,6 +30,7 @@ struct WaitingRequest {
   std::uint32_t choices = 1;        // answers
   double work = 0;                  // weighted tokens, charged as it is released
   double charged = 0;               // of those, for runs that were broken off
+  double wait_predicted_ms = 0;     // as it came
   double tokens_ahead = 0;          // left at that engine as it came
   Instant arrived{};
   Instant due{};             // first token wanted by then
