@@ -89,6 +89,22 @@ TEST(Simulation, AccountsForEveryRequest) {
   }
 }
 
+// An engine that still ran it would answer for whatever took its place.
+TEST(Simulation, WhatIsOnItsWayOverALinkThatIsCutDoesNotArrive) {
+  std::string cuts;
+  for (int at_s = 5; at_s < 50; at_s += 3) {
+    cuts += "[[fault]]\nkind = 'cut'\nbetween = ['paris', '*']\nat_s = " + std::to_string(at_s) +
+            "\nfor_s = 1\n";
+  }
+  const Scenario s = scenario("[network]\nrtt_base_ms = 400\n[[workload]]\nrate = 60\n" + cuts);
+  for (const PolicyEntry& policy : policies()) {
+    const PolicyResult r = run(s, policy.name);
+    EXPECT_EQ(r.requests, r.served + r.refused + r.failed + r.unlawful + r.unfinished)
+        << policy.name;
+    EXPECT_GT(r.served, r.requests / 3) << policy.name;
+  }
+}
+
 TEST(Simulation, ServesNobodyOutsideTheLaw) {
   const Scenario s = scenario(
       "[[tenant]]\nname = 'bank'\njurisdictions = ['de']\n"

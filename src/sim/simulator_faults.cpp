@@ -100,6 +100,7 @@ void Simulator::cut_streams(const Cut& cut) {
                                        (r.decider == cut.b && r.server == cut.a));
     if (!hit) continue;
     cancel(i);
+    r.attempt = ++attempts_;  // what is under way between the two does not arrive
     break_off(i, nanos_from_ms(scenario_.failure_notice_ms));
   }
 }

@@ -169,6 +169,7 @@ void Simulator::boundary(std::uint32_t index) {
   site.engine(engine.number).boundary(now_, notices_);
   for (const EngineNotice& notice : notices_) {
     Request& r = requests_[notice.request];
+    PERIGEE_ASSERT(r.engine == index);
     const bool first = notice.what == EngineNotice::What::FirstToken;
     if (first) r.outcome.cached_tokens = notice.cached_tokens;
     if (site.admission != nullptr) {
