@@ -238,8 +238,8 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
             : state.table.ahead(described.tenant, level, state.options.fair_slack_tokens);
   const double wait_ms = state.wait_ms(ahead, level, now);
   described.wait_predicted_ms = wait_ms;
-  const double late_ms =
-      wait_ms * state.wait_errors[level].stretch() - state.allowance_ms(request, described, now);
+  const double margin_ms = first ? 0 : state.wait_margin_ms(level);
+  const double late_ms = wait_ms + margin_ms - state.allowance_ms(request, described, now);
   if (late_ms > 0 && !(described.begun && !described.has_deadline)) {
     ++counts.refused;
     return refused(Why::TooLate, late_ms);

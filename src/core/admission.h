@@ -40,7 +40,8 @@
 //                           + those of waiting prompts ahead * ms per token / engines,
 //                         requests beyond the slots * output tokens * ms per token / slots)
 //                    / (1 - load of the classes above: they keep coming, and go first)
-//            stretched by what most waits of its level stayed within (core/wait_error.h).
+//            and, of what has to wait, a margin with which nine in ten waits of its level were not
+//            longer; for realtime every other one (core/wait_error.h).
 //            "Ahead" is what strict classes and the counters will let go first: of another tenant
 //            in the same class, only so much as its counter is behind. A flood delays its own
 //            tenant.

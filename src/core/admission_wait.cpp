@@ -12,8 +12,6 @@ namespace {
 // taken to leave, as their own late ones are refused.
 constexpr double kArrivalMemory_s = 5;
 constexpr double kLeftLeast = 0.1;
-// A wait below this part of the class's target says nothing about predictions.
-constexpr double kWaitLeast = 0.1;
 
 }  // namespace
 
@@ -63,12 +61,18 @@ double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level
   return wait > 0 ? wait / left_by_above(level, slot_ms, now) : 0;
 }
 
+// Realtime and above are let in at even odds: hardly anybody goes before them, and what more would
+// be kept for errors would be refused to them and taken by the classes below.
+double AdmissionQueue::State::wait_margin_ms(std::uint8_t level) const {
+  return wait_errors[level].margin_ms(level <= kRealtimeLevel);
+}
+
 // Of its first wait only: what was broken off stands before all others.
 void AdmissionQueue::State::learn_wait(const WaitingRequest& request, Instant now) {
   if (request.begun) return;
-  const double least_ms = kWaitLeast * to_ms(request.overdue - request.arrived);
+  const double target_ms = to_ms(request.overdue - request.arrived);
   wait_errors[request.level].observe(request.wait_predicted_ms, to_ms(now - request.arrived),
-                                     least_ms);
+                                     target_ms);
 }
 
 // The longest wait until release with which it is still in time.
