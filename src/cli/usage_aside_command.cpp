@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/admin_call.h"
@@ -102,7 +103,7 @@ int settle(const AsideArguments& arguments, const std::string& call, const std::
       sums["unknown_tenant"] = static_cast<std::int64_t>(unknown);
       sums["unreadable"] = static_cast<std::int64_t>(unreadable);
     }
-    print(json::value{sums});
+    print(json::value(std::move(sums)));  // braces would make a list
     return kExitOk;
   }
   print(done == "taken" ? fmt::format("Took in {:.0f} records.\n", settled)
