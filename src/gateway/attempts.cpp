@@ -224,7 +224,10 @@ void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Du
     attempt->stream.on_error(Error{Code::Unavailable, "The engine has gone; repeat the request."});
     return;
   }
-  if (attempt->resumes) job_.delivered = std::make_shared<const Delivered>(delivered_);
+  // What a peer told of it stands in the body, too; whoever adds to it needs all of it.
+  if (attempt->resumes || !delivered_.empty()) {
+    job_.delivered = std::make_shared<const Delivered>(delivered_);
+  }
   attempt->generation = engine->start(job_, attempt->stream);
   job_.delivered.reset();
 }

@@ -261,7 +261,8 @@ TEST_F(FailoverOfStreams, AForwardedStreamKeepsWhatAResumerNeeds) {
             "perigee: choice=1 end=1\ndata: d\n\n"
             "perigee: usage=prompt=5,cached=0,completion=3\ndata: [DONE]\n\n");
   EXPECT_EQ(answer.first_head.resumed, 2U);
-  EXPECT_EQ(here.jobs.at(0).delivered, nullptr) << "the body says it already";
+  ASSERT_NE(here.jobs.at(0).delivered, nullptr);
+  EXPECT_EQ(api::resume_json(*here.jobs.at(0).delivered), R"([{"ids":"1,2"}])");
   EXPECT_GT(here.jobs.at(0).resume_span.size, 0U);
 }
 
