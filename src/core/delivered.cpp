@@ -1,6 +1,7 @@
 #include "core/delivered.h"
 
 #include <charconv>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -19,8 +20,25 @@ void TokenList::forget(std::uint32_t more) {
   size_ += more;
 }
 
+Delivered::Delivered(const Delivered& other)
+    : choices_(other.choices_),
+      text_(other.text_ != nullptr ? std::make_unique<Text>(*other.text_) : nullptr),
+      tokens_(other.tokens_),
+      complete_(other.complete_) {}
+
+Delivered& Delivered::operator=(const Delivered& other) {
+  Delivered copy{other};
+  *this = std::move(copy);
+  return *this;
+}
+
+void Delivered::lose_track() {
+  complete_ = false;
+  text_.reset();
+}
+
 Delivered::Choice* Delivered::at(std::uint32_t choice) {
-  if (!complete_ || choice >= kChoicesMax) return nullptr;
+  if (!complete_ || text_ != nullptr || choice >= kChoicesMax) return nullptr;
   if (choice >= choices_.size()) choices_.resize(choice + std::size_t{1});
   Choice& found = choices_[choice];
   return found.finished ? nullptr : &found;
@@ -45,7 +63,34 @@ bool Delivered::add(std::uint32_t choice, std::string_view token_ids) {
   return good;
 }
 
+bool Delivered::add_text(std::string_view text, std::uint32_t tokens) {
+  if (text_ == nullptr && choices_.empty() && complete_) text_ = std::make_unique<Text>();
+  const bool nothing = text.empty() && tokens == 0;  // what comes behind the end: usage
+  const bool good = text_ != nullptr && (nothing || !text_->finished) &&
+                    text.size() <= kTextBytesMax - text_->text.size() &&
+                    tokens <= kTokensMax - tokens_;
+  if (!good) {
+    lose_track();
+    return false;
+  }
+  text_->text += text;
+  text_->tokens += tokens;
+  tokens_ += tokens;
+  return true;
+}
+
+void Delivered::name_text(std::string_view id, std::string_view created) {
+  if (text_ == nullptr || !text_->id.empty() || !text_->created.empty()) return;
+  if (id.size() > kNameBytesMax || created.size() > kNameBytesMax) return;
+  text_->id = id;
+  text_->created = created;
+}
+
 bool Delivered::finish(std::uint32_t choice, std::uint32_t tokens) {
+  if (text_ != nullptr && choice == 0 && tokens == 0) {
+    text_->told = std::exchange(text_->finished, true);
+    return true;
+  }
   Choice* at_end = at(choice);
   if (at_end == nullptr || tokens > kTokensMax - tokens_) {
     lose_track();

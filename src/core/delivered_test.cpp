@@ -50,5 +50,64 @@ TEST(Delivered, SaysWhenItLostTrack) {
   EXPECT_FALSE(long_one.finish(0, Delivered::kTokensMax + 1));
 }
 
+TEST(Delivered, KeepsTheTextOfAnAnswerWhoseTokensNobodyTells) {
+  Delivered delivered;
+  EXPECT_TRUE(delivered.add_text("", 0)) << "the role";
+  delivered.name_text("\"chatcmpl-1\"", "170");
+  EXPECT_FALSE(delivered.empty());
+  EXPECT_TRUE(delivered.add_text("Hel", 1));
+  EXPECT_TRUE(delivered.add_text("lo\\n", 2));
+  delivered.name_text("\"chatcmpl-2\"", "180");
+  ASSERT_NE(delivered.text(), nullptr);
+  EXPECT_EQ(delivered.text()->text, "Hello\\n");
+  EXPECT_EQ(delivered.text()->tokens, 3U);
+  EXPECT_EQ(delivered.text()->id, "\"chatcmpl-1\"") << "the first one stays";
+  EXPECT_EQ(delivered.text()->created, "170");
+  EXPECT_EQ(delivered.tokens(), 3U);
+  EXPECT_TRUE(delivered.complete());
+  const Delivered copy = delivered;
+  EXPECT_TRUE(delivered.add_text("!", 1));
+  EXPECT_EQ(copy.text()->text, "Hello\\n") << "a copy does not grow";
+}
+
+TEST(Delivered, KnowsWhatWasToldBehindTheEndOfATextToo) {
+  Delivered delivered;
+  delivered.add_text("a", 1);
+  EXPECT_TRUE(delivered.finish(0));
+  EXPECT_TRUE(delivered.text()->finished);
+  EXPECT_FALSE(delivered.text()->told);
+  EXPECT_TRUE(delivered.add_text("", 0));
+  EXPECT_TRUE(delivered.finish(0));
+  EXPECT_TRUE(delivered.text()->told);
+  EXPECT_FALSE(delivered.add_text("b", 1)) << "after its end";
+  EXPECT_FALSE(delivered.complete());
+  EXPECT_EQ(delivered.text(), nullptr) << "of no use any more";
+}
+
+TEST(Delivered, IsKnownByTokensOrByTextAndNotByBoth) {
+  Delivered tokens_first;
+  tokens_first.add(0, "1");
+  EXPECT_FALSE(tokens_first.add_text("a", 1));
+  EXPECT_FALSE(tokens_first.complete());
+  Delivered text_first;
+  text_first.add_text("a", 1);
+  EXPECT_FALSE(text_first.add(0, "1"));
+  EXPECT_FALSE(text_first.complete());
+}
+
+TEST(Delivered, KeepsNoMoreTextThanItMay) {
+  Delivered delivered;
+  EXPECT_TRUE(delivered.add_text(std::string(Delivered::kTextBytesMax, 'a'), 1));
+  EXPECT_TRUE(delivered.add_text("", 1));
+  EXPECT_FALSE(delivered.add_text("a", 1));
+  EXPECT_FALSE(delivered.complete());
+  Delivered many;
+  EXPECT_FALSE(many.add_text("a", Delivered::kTokensMax + 1));
+  Delivered named;
+  named.add_text("a", 1);
+  named.name_text(std::string(Delivered::kNameBytesMax + 1, 'x'), "1");
+  EXPECT_EQ(named.text()->id, "");
+}
+
 }  // namespace
 }  // namespace perigee

@@ -43,7 +43,9 @@ struct RequestContext {
 //
 // Resuming: the engine goes on after `delivered` as if it had made those tokens itself. It repeats
 // neither the role nor a finished choice, counts them in max_tokens and in the usage, and ends as
-// always. An engine that can't (no token ids) answers FailedPrecondition: try another.
+// always. What is known by its text alone it goes on with by that text; its chunks then have the id
+// and the date of the answer's first ones. An engine that can't answers FailedPrecondition: try
+// another.
 struct Job {
   Operation operation = Operation::Chat;
   ModelId model;
@@ -92,7 +94,7 @@ struct Head {
   Refused refused = Refused::No;
 };
 // One `data:` payload of a stream, without framing: JSON to be relayed as it is. Views are valid
-// during the call only. Text without ids (tokens > 0) can't be resumed by tokens.
+// during the call only. One with tokens, and neither ids nor text, can't be resumed.
 struct Chunk {
   std::string_view json;
   std::uint32_t tokens = 0;    // completion tokens in it
@@ -101,6 +103,9 @@ struct Chunk {
   bool ends = false;  // it has the choice's finish reason
   bool more = false;  // belongs together with what comes next (another chunk, or the end): who
                       // can't hand on both hands on none
+  // What it adds to the answer's only choice, as JSON writes it between quotes; may be empty. Of an
+  // answer that can be resumed by its text: it counts then, whether there are ids or not.
+  std::optional<std::string_view> text = {};
 };
 // The end of an answer. `body` is the whole JSON of a non-streaming answer, else empty.
 struct Finished {

@@ -34,8 +34,8 @@ class FakeGeneration final : public Generation {
   // False when the script stops here.
   bool step(const FakeEngine::Step& step) {
     if (const auto* say = std::get_if<FakeEngine::Say>(&step)) {
-      return sink_->on_chunk(
-          Chunk{say->json, say->tokens, say->token_ids, say->choice, say->ends, say->more});
+      return sink_->on_chunk(Chunk{say->json, say->tokens, say->token_ids, say->choice, say->ends,
+                                   say->more, say->text});
     }
     if (std::holds_alternative<FakeEngine::Hang>(step)) return false;
     ended_ = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,6 +24,7 @@ class FakeEngine final : public Engine {
     std::uint32_t choice = 0;
     bool ends = false;
     bool more = false;
+    std::optional<std::string> text = {};  // as an engine that can be resumed by it tells
   };
   struct Finish {
     Finished finished;
