@@ -1,5 +1,6 @@
 #include "api/json_text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -41,7 +42,77 @@ void append_escape(std::string& out, char c) {
   out += kHex[static_cast<unsigned char>(c) & 15];
 }
 
+// The four hexadecimal digits of an escape.
+unsigned code_unit(std::string_view digits) {
+  unsigned code = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+  return code;
+}
+
+void append_utf8(std::string& out, unsigned code) {
+  const auto tail = [&](unsigned shift) {
+    out += static_cast<char>(0x80U | ((code >> shift) & 0x3FU));
+  };
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0U | (code >> 6U));
+    tail(0);
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0U | (code >> 12U));
+    tail(6);
+    tail(0);
+  } else {
+    out += static_cast<char>(0xF0U | (code >> 18U));
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+char short_escape(char c) {
+  switch (c) {
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    default: return c;
+  }
+}
+
 }  // namespace
+
+std::optional<std::string> unescaped_json(std::string_view raw) {
+  constexpr std::size_t kEscape = 6;  // \u00e9
+  const auto is_surrogate = [](unsigned code, unsigned from) {
+    return code >= from && code < from + 0x400;
+  };
+  std::string out;
+  out.reserve(raw.size());
+  while (!raw.empty()) {
+    const std::size_t plain = std::min(raw.find('\\'), raw.size());
+    out += raw.substr(0, plain);
+    raw.remove_prefix(plain);
+    if (raw.size() < 2) break;
+    if (raw[1] != 'u') {
+      out += short_escape(raw[1]);
+      raw.remove_prefix(2);
+      continue;
+    }
+    unsigned code = code_unit(raw.substr(2, 4));
+    raw.remove_prefix(std::min(kEscape, raw.size()));
+    if (is_surrogate(code, 0xDC00)) return std::nullopt;
+    if (is_surrogate(code, 0xD800)) {
+      const unsigned low = raw.starts_with("\\u") ? code_unit(raw.substr(2, 4)) : 0;
+      if (!is_surrogate(low, 0xDC00)) return std::nullopt;
+      raw.remove_prefix(std::min(kEscape, raw.size()));
+      code = 0x10000 + ((code - 0xD800) << 10U) + (low - 0xDC00);
+    }
+    append_utf8(out, code);
+  }
+  return out;
+}
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';

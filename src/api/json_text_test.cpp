@@ -31,6 +31,17 @@ TEST(JsonText, ReplacesBytesThatAreNotUtf8) {
   EXPECT_EQ(json_of("\xC3\"x"), '"' + r + "\\\"x\"");
 }
 
+TEST(JsonText, ReadsBackWhatAnyServerWrites) {
+  EXPECT_EQ(unescaped_json(R"(a\"b\\c\/\b\f\n\r\t)"), "a\"b\\c/\b\f\n\r\t");
+  EXPECT_EQ(unescaped_json(R"(\u0041\u00e9\u20AC\ud83D\uDE00!)"),
+            "A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80!");
+  EXPECT_EQ(unescaped_json("\xC3\xA9"), "\xC3\xA9");
+  EXPECT_EQ(unescaped_json(""), "");
+  for (const char* half : {R"(\ud83d)", R"(\ud83dx)", R"(\ude00)", R"(\ud83d\u0041)"}) {
+    EXPECT_FALSE(unescaped_json(half)) << half;
+  }
+}
+
 TEST(JsonText, WritesNumbers) {
   std::string out;
   append_json_number(out, INT64_MIN);

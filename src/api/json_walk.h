@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/inference.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -77,9 +79,23 @@ class JsonWalk {
     if (escaped && at != nullptr) out = unescaped(out);
     return at;
   }
+  // A string, as it stands between its quotes.
+  Place read_raw(Place at, std::string_view& out) const {
+    bool escaped = false;
+    return take_string(at, out, escaped);
+  }
   // A number from 0 to 2^31 - 1, its fraction cut off; `out` keeps its value at any other value.
   Place read_count(Place at, std::uint32_t& out);
   Place skip(Place at);  // any value
+  // A value that was passed, from where it was met to the place behind it.
+  std::string_view view(Place at, Place behind) const {
+    at = skip_spaces(at);
+    return {at, static_cast<std::size_t>(behind - at)};
+  }
+  BodySpan span(Place at, Place behind) const {
+    at = skip_spaces(at);
+    return {static_cast<std::size_t>(at - begin_), static_cast<std::size_t>(behind - at)};
+  }
 
  private:
   Place skip_spaces(Place at) const {

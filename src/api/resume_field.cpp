@@ -1,5 +1,6 @@
 #include "api/resume_field.h"
 
+#include <optional>
 #include <utility>
 
 #include "api/json_text.h"
@@ -31,10 +32,48 @@ Place read_choice(JsonWalk& walk, Place at, std::uint32_t choice, Delivered& del
   return at != nullptr && (!ended || delivered.finish(choice, tokens)) ? at : nullptr;
 }
 
+std::string text_json(const Delivered::Text& text) {
+  std::string out = R"({"text":")";
+  out.append(text.text).append(R"(","tokens":)");
+  append_json_number(out, text.tokens);
+  if (!text.id.empty()) out.append(R"(,"id":)").append(text.id);
+  if (!text.created.empty()) out.append(R"(,"created":)").append(text.created);
+  if (text.finished) out += R"(,"end":true)";
+  return out + "}";
+}
+
+Place read_text(JsonWalk& walk, Place at, Delivered& delivered) {
+  std::optional<std::string_view> text;
+  std::string_view id;
+  std::string_view created;
+  std::uint32_t tokens = 0;
+  bool ended = false;
+  // Another value names nothing that a chunk would have.
+  const auto name = [&](Place value, std::string_view& out) {
+    const char type = walk.peek(value);
+    const Place end = walk.skip(value);
+    const bool scalar = type == '"' || (type >= '0' && type <= '9');
+    if (end != nullptr && scalar) out = walk.view(value, end);
+    return end;
+  };
+  at = walk.members(at, [&](std::string_view key, Place value) -> Place {
+    if (key == "text") return walk.read_raw(value, text.emplace());
+    if (key == "tokens") return walk.read_count(value, tokens);
+    if (key == "id") return name(value, id);
+    if (key == "created") return name(value, created);
+    if (key == "end") ended = walk.peek(value) == 't';
+    return walk.skip(value);
+  });
+  if (at == nullptr || !text || !delivered.add_text(*text, tokens)) return nullptr;
+  delivered.name_text(id, created);
+  return !ended || delivered.finish(0) ? at : nullptr;
+}
+
 }  // namespace
 
 std::string resume_json(const Delivered& delivered) {
   PERIGEE_ASSERT(delivered.complete());
+  if (delivered.text() != nullptr) return text_json(*delivered.text());
   std::string out = "[";
   for (const Delivered::Choice& choice : delivered.choices()) {
     if (out.size() > 1) out += ',';
@@ -65,11 +104,13 @@ Result<Delivered> parse_resume(std::string_view json) {
   if (walk.peek(walk.begin()) == '[') {
     end = walk.items(walk.begin(),
                      [&](Place at) { return read_choice(walk, at, choice++, delivered); });
+  } else if (walk.peek(walk.begin()) == '{') {
+    end = read_text(walk, walk.begin(), delivered);
   }
   if (walk.ends(end)) return delivered;
   return Error{Code::InvalidArgument,
                "'perigee_resume' must be an array of {\"ids\":\"12,345\"} or "
-               "{\"tokens\":57,\"end\":true}, one per choice",
+               "{\"tokens\":57,\"end\":true}, one per choice, or {\"text\":\"...\",\"tokens\":57}",
                std::string{kResumeField}};
 }
 

@@ -46,6 +46,43 @@ TEST(ResumeField, RefusesWhatIsMalformed) {
   EXPECT_FALSE(parse_resume(many + "]"));
 }
 
+TEST(ResumeField, ReadsBackAText) {
+  Delivered delivered;
+  delivered.add_text(R"(Hello,\n\"w)", 4);
+  delivered.name_text(R"("chatcmpl-7")", "1700");
+  const std::string json = resume_json(delivered);
+  EXPECT_EQ(json, R"({"text":"Hello,\n\"w","tokens":4,"id":"chatcmpl-7","created":1700})");
+  const auto back = parse_resume(json);
+  ASSERT_TRUE(back && back->text() != nullptr);
+  EXPECT_EQ(resume_json(*back), json);
+  EXPECT_EQ(back->tokens(), 4U);
+  delivered.finish(0);
+  EXPECT_TRUE(parse_resume(resume_json(delivered))->text()->finished);
+  const auto bare = parse_resume(R"( {"new":[{}],"tokens":1,"text":""} )");
+  ASSERT_TRUE(bare && bare->text() != nullptr) << "what a newer site adds is ignored";
+  EXPECT_EQ(bare->text()->id, "");
+  EXPECT_EQ(parse_resume(R"({"text":"a","id":null,"created":{}})")->text()->created, "");
+}
+
+TEST(ResumeField, IsNoArrayWhenItIsATextSoThatTheVersionBeforeRefusesIt) {
+  // That version takes an array of objects, and passes over members of them that it does not know.
+  Delivered delivered;
+  delivered.add_text("a", 1);
+  EXPECT_TRUE(resume_json(delivered).starts_with('{'));
+}
+
+TEST(ResumeField, RefusesATextThatIsMalformed) {
+  for (const char* bad :
+       {R"({"tokens":1})", R"({"text":1})", R"({"text":"a"} x)", R"({"text":"a","tokens":2000000})",
+        R"({"text":"a)", R"({"text":"a","tokens":1,"end":true}])"}) {
+    const auto parsed = parse_resume(bad);
+    ASSERT_FALSE(parsed) << bad;
+    EXPECT_EQ(parsed.error().param, "perigee_resume");
+  }
+  EXPECT_FALSE(
+      parse_resume(R"({"text":")" + std::string(Delivered::kTextBytesMax + 1, 'a') + "\"}"));
+}
+
 TEST(ResumeField, SurvivesRandomText) {
   constexpr std::string_view kBytes = "[]{}\"ids tokens end:true,0123456789-\\u\xC3\xA9";
   Random random{9};

@@ -39,8 +39,8 @@ bool read_item(std::string_view name, std::string_view value, StreamField& field
     return field.tokens != 0;
   }
   if (name == "choice") return read_number(value, field.choice);
-  if (name == "end" || name == "more") {
-    (name == "end" ? field.ends : field.more) = value == "1";
+  if (name == "end" || name == "more" || name == "text") {
+    (name == "end" ? field.ends : name == "more" ? field.more : field.text) = value == "1";
     return value == "1";
   }
   if (name == "usage") {
@@ -73,6 +73,7 @@ void append_items(std::string& out, const StreamField& field) {
   if (!field.token_ids.empty()) out.append(" ids=").append(field.token_ids);
   if (field.ends) out += " end=1";
   if (field.more) out += " more=1";
+  if (field.text) out += " text=1";
 }
 
 void append_items(std::string& out, const Usage& usage, const EngineLoad* load,
@@ -126,7 +127,7 @@ std::optional<StreamField> parse_stream_field(std::string_view value) {
 }
 
 void append_event_line(std::string& out, const StreamField& field) {
-  if (field.token_ids.empty() && !field.ends && !field.more) return;
+  if (field.token_ids.empty() && !field.ends && !field.more && !field.text) return;
   begin_line(out);
   append_items(out, field);
   out += '\n';

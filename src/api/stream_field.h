@@ -11,6 +11,7 @@
 //   choice  the choice that the rest of the line is about; left out when it is 0
 //   ids     the tokens whose text the event completes
 //   end     the event has the choice's finish reason: nothing of it follows
+//   text    the event is text of an answer that can go on by its text: its engine tells no tokens
 //   receipt the receipt of the whole answer (docs/receipts.md), with its end
 //   more    the event and the next one belong together: who can't hand on both hands on none. So a
 //           role, the first text, the last text and the finish reason are never torn apart
@@ -41,6 +42,7 @@ struct StreamField {
   std::optional<std::uint32_t> sum = {};  // always the last item
   std::string_view summed = {};           // what stands before it
   std::string_view receipt = {};          // points into the parsed text
+  bool text = false;                      // can go on by its text
 };
 
 inline constexpr std::uint32_t kTokenIdsMax = 4096;  // in one event
@@ -51,7 +53,7 @@ inline constexpr std::uint32_t kChoicesMax = 4096;   // of one request: prompts 
 std::optional<StreamField> parse_stream_field(std::string_view value);
 
 // Append a whole line, "perigee: ...\n"; nothing when there is nothing to say.
-// Of `field`: choice, token_ids, ends and more.
+// Of `field`: choice, token_ids, ends, more and text.
 void append_event_line(std::string& out, const StreamField& field);
 void append_end_line(std::string& out, const Usage& usage, const EngineLoad* load);
 

@@ -142,5 +142,19 @@ TEST(StreamField, SaysWhyAnErrorIsARefusal) {
   EXPECT_TRUE(is_whole(*field, "{}"));
 }
 
+TEST(StreamField, SaysThatAnAnswerCanGoOnByItsText) {
+  std::string line;
+  StreamField field;
+  field.text = true;
+  append_event_line(line, field);
+  EXPECT_EQ(line, "perigee: text=1\n");
+  const auto parsed = parse_stream_field("text=1 end=1");
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(parsed->text);
+  EXPECT_TRUE(parsed->ends);
+  EXPECT_FALSE(parse_stream_field("text=2"));
+  EXPECT_FALSE(parse_stream_field("ids=1")->text);
+}
+
 }  // namespace
 }  // namespace perigee::api

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "base/random.h"
@@ -93,6 +94,60 @@ TEST(ChunkScan, KnowsAnErrorInAStream) {
   EXPECT_EQ(facts->error->message, "out of memory");
   EXPECT_TRUE(scan_chunk(R"({"object":"error","message":"m"})")->error);
   EXPECT_FALSE(scan_chunk(R"({"error":null,"choices":[]})")->error);
+}
+
+std::optional<std::string> text_of(const std::string& choices) {
+  const auto facts = scan_chunk(R"({"id":"x","choices":[)" + choices + "]}");
+  EXPECT_TRUE(facts) << choices;
+  if (!facts || !facts->text) return std::nullopt;
+  return std::string{*facts->text};
+}
+
+TEST(ChunkScan, TellsTheTextOfAChunkThatIsNothingElse) {
+  EXPECT_EQ(text_of(R"({"index":0,"delta":{"role":"assistant","content":""}})"), "");
+  EXPECT_EQ(text_of(R"({"index":0,"delta":{"role":"assistant","content":null}})"), "");
+  EXPECT_EQ(text_of(R"({"index":0,"delta":{"content":"a\n\"b"},"finish_reason":null})"),
+            R"(a\n\"b)");
+  EXPECT_EQ(text_of(R"({"delta":{"content":"a","tool_calls":[],"refusal":null}})"), "a");
+  EXPECT_EQ(text_of(R"({"index":0,"text":" b","logprobs":null})"), " b");
+  EXPECT_EQ(text_of(""), "") << "usage, or nothing";
+}
+
+TEST(ChunkScan, TellsNoTextOfAChunkThatHasMore) {
+  for (const char* choices :
+       {R"({"delta":{"reasoning_content":"hm"}})", R"({"delta":{"content":"a","refusal":"no"}})",
+        R"({"delta":{"tool_calls":[{"index":0}]}})", R"({"index":1,"delta":{"content":"a"}})",
+        R"({"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}})",
+        R"({"delta":{"content":[{"type":"text"}]}})", R"({"delta":{"content":"a"},"text":"b"})",
+        R"({"delta":{"content":"a","content":"b"}})", R"({"delta":{"audio":{"id":"a"}}})", "7"}) {
+    EXPECT_EQ(text_of(choices), std::nullopt) << choices;
+  }
+  EXPECT_FALSE(scan_chunk(R"({"a":1})")->text);
+}
+
+TEST(ChunkScan, KnowsTheEndOfTheText) {
+  EXPECT_TRUE(scan_chunk(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})")->ends);
+  EXPECT_FALSE(scan_chunk(R"({"choices":[{"delta":{},"finish_reason":null}]})")->ends);
+}
+
+TEST(ChunkScan, SaysWhereTheValuesStand) {
+  const std::string json =
+      R"({"id": "c-1" ,"created":17,"choices":[{"index":0,"delta":{"role":"a","content":"b"}}],)" +
+      kUsage + "}";
+  ChunkPlaces places;
+  ASSERT_TRUE(scan_chunk(json, &places));
+  const auto at = [&](BodySpan span) { return json.substr(span.offset, span.size); };
+  EXPECT_EQ(at(places.id), R"("c-1")");
+  EXPECT_EQ(at(places.created), "17");
+  EXPECT_EQ(at(places.delta), R"({"role":"a","content":"b"})");
+  EXPECT_TRUE(places.role);
+  EXPECT_EQ(at(places.prompt_tokens), "12");
+  EXPECT_EQ(at(places.completion_tokens), "40");
+  EXPECT_EQ(at(places.total_tokens), "52");
+  EXPECT_EQ(at(places.cached_tokens), "3");
+  const std::string completion = R"({"choices":[{"text":"a","index":0}]})";
+  ASSERT_TRUE(scan_chunk(completion, &places));
+  EXPECT_EQ(completion.substr(places.text.offset, places.text.size), R"("a")");
 }
 
 TEST(ChunkScan, SurvivesRandomDamage) {

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <string>
+#include <vector>
 
+#include "api/body_edit.h"
 #include "api/error_body.h"
 #include "api/usage_scan.h"
 #include "fuzz/fuzz.h"
@@ -33,12 +35,31 @@ bool deep(std::string_view text) {
                                                 [](char c) { return c == '[' || c == '{'; })) > 16;
 }
 
+// What may be changed of a chunk stands apart, so that the changes leave a chunk.
+void go_on(std::string_view text, const api::ChunkFacts& facts, const api::ChunkPlaces& places) {
+  std::vector<api::BodyEdit> edits;
+  for (const BodySpan span :
+       {places.id, places.created, places.text, places.prompt_tokens, places.completion_tokens,
+        places.total_tokens, places.cached_tokens}) {
+    PERIGEE_PROPERTY(span.offset + span.size <= text.size());
+    if (span.size > 0) edits.push_back({span, "1"});
+  }
+  if (places.delta.size > 0) edits.push_back({places.delta, "{}"});
+  const auto changed = api::scan_chunk(api::edit_text(text, std::move(edits)));
+  PERIGEE_PROPERTY(changed.has_value());
+  PERIGEE_PROPERTY(changed->ends == facts.ends);
+}
+
 }  // namespace
 
 void take_input(std::string_view text) {
   const Piece piece = exact(text);
   const auto chunk = api::scan_chunk(piece.view());
   const auto usage = api::scan_answer_usage(piece.view());
+  api::ChunkPlaces places;
+  const auto placed = api::scan_chunk(piece.view(), &places);
+  PERIGEE_PROPERTY(placed.has_value() == chunk.has_value());
+  if (placed && placed->text) go_on(piece.view(), *placed, places);
   PERIGEE_PROPERTY(chunk.has_value() == usage.has_value());
   const Kind kind = kind_of(text);
   if (chunk) PERIGEE_PROPERTY(kind == Kind::Object || kind == Kind::Unknown);

@@ -1,6 +1,7 @@
 // What was delivered of an answer that goes on elsewhere.
 #include <string>
 
+#include "api/json_text.h"
 #include "api/resume_field.h"
 #include "fuzz/fuzz.h"
 
@@ -18,6 +19,14 @@ void take_input(std::string_view text) {
   PERIGEE_PROPERTY(delivered->choices().size() <= Delivered::kChoicesMax);
   PERIGEE_PROPERTY(delivered->tokens() <= Delivered::kTokensMax);
   std::uint64_t tokens = 0;
+  if (const Delivered::Text* by_text = delivered->text()) {
+    tokens = by_text->tokens;
+    PERIGEE_PROPERTY(delivered->choices().empty());
+    PERIGEE_PROPERTY(by_text->text.size() <= Delivered::kTextBytesMax);
+    PERIGEE_PROPERTY(by_text->id.size() <= Delivered::kNameBytesMax);
+    const auto plain = api::unescaped_json(by_text->text);
+    PERIGEE_PROPERTY(!plain || plain->size() <= by_text->text.size());
+  }
   for (const Delivered::Choice& choice : delivered->choices()) tokens += choice.tokens.size();
   PERIGEE_PROPERTY(tokens == delivered->tokens());
   const std::string written = api::resume_json(*delivered);
