@@ -1,8 +1,8 @@
 #include "api/body_edit.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
+#include <utility>
 
 #include "api/json_reader.h"
 #include "api/json_text.h"
@@ -15,10 +15,7 @@ namespace {
 
 constexpr std::string_view kWhole = R"({"include_usage":true})";
 
-struct Edit {
-  BodySpan span;  // size 0: an insertion
-  std::string text;
-};
+using Edit = BodyEdit;
 
 // Where the value of include_usage stands in `options`, an object already read once.
 std::optional<BodySpan> find_include_usage(std::string_view options, bool& empty) {
@@ -44,13 +41,6 @@ std::optional<BodySpan> find_include_usage(std::string_view options, bool& empty
     }
   }
   return std::nullopt;
-}
-
-// Behind the brace: where a new field may stand. A body has a model, so it is never empty.
-std::size_t front_of(std::string_view body) {
-  const std::size_t brace = body.find('{');
-  PERIGEE_ASSERT(brace != std::string_view::npos);
-  return brace + 1;
 }
 
 Edit usage_edit(std::string_view body, BodySpan stream_options) {
@@ -82,35 +72,45 @@ Edit salt_edit(std::string_view body, std::string_view salt) {
 
 }  // namespace
 
-std::string edit_body(std::string_view body, const BodyEdits& wanted) {
-  std::array<Edit, 4> edits;
-  std::size_t count = 0;
-  if (!wanted.model.empty()) {
-    Edit& edit = edits.at(count++);
-    edit.span = wanted.model_span;
-    append_json_string(edit.text, wanted.model);
-  }
-  if (wanted.ask_usage) edits.at(count++) = usage_edit(body, wanted.stream_options_span);
-  if (!wanted.resume.empty()) {
-    edits.at(count++) = resume_edit(body, wanted.resume_span, wanted.resume);
-  }
-  if (!wanted.cache_salt.empty()) edits.at(count++) = salt_edit(body, wanted.cache_salt);
-  std::sort(edits.begin(), edits.begin() + static_cast<std::ptrdiff_t>(count),
-            [](const Edit& a, const Edit& b) { return a.span.offset < b.span.offset; });
+std::size_t front_of(std::string_view body) {
+  const std::size_t brace = body.find('{');
+  PERIGEE_ASSERT(brace != std::string_view::npos);
+  return brace + 1;
+}
+
+std::string edit_text(std::string_view text, std::vector<BodyEdit> edits) {
+  std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) {
+    return a.span.offset != b.span.offset ? a.span.offset < b.span.offset
+                                          : a.span.size < b.span.size;
+  });
   std::string out;
   std::size_t added = 0;
   for (const Edit& edit : edits) added += edit.text.size();
-  out.reserve(body.size() + added);
+  out.reserve(text.size() + added);
   std::size_t copied = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Edit& edit = edits.at(i);
-    PERIGEE_ASSERT(edit.span.offset >= copied && edit.span.offset + edit.span.size <= body.size());
-    out += body.substr(copied, edit.span.offset - copied);
+  for (const Edit& edit : edits) {
+    PERIGEE_ASSERT(edit.span.offset >= copied && edit.span.offset + edit.span.size <= text.size());
+    out += text.substr(copied, edit.span.offset - copied);
     out += edit.text;
     copied = edit.span.offset + edit.span.size;
   }
-  out += body.substr(copied);
+  out += text.substr(copied);
   return out;
+}
+
+std::string edit_body(std::string_view body, const BodyEdits& wanted) {
+  std::vector<Edit> edits = wanted.others;
+  if (!wanted.model.empty()) {
+    Edit edit{wanted.model_span, {}};
+    append_json_string(edit.text, wanted.model);
+    edits.push_back(std::move(edit));
+  }
+  if (wanted.ask_usage) edits.push_back(usage_edit(body, wanted.stream_options_span));
+  if (!wanted.resume.empty()) {
+    edits.push_back(resume_edit(body, wanted.resume_span, wanted.resume));
+  }
+  if (!wanted.cache_salt.empty()) edits.push_back(salt_edit(body, wanted.cache_salt));
+  return edit_text(body, std::move(edits));
 }
 
 }  // namespace perigee::api

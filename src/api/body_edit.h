@@ -5,10 +5,16 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/inference.h"
 
 namespace perigee::api {
+
+struct BodyEdit {
+  BodySpan span;  // what is replaced; size 0: an insertion before the offset
+  std::string text;
+};
 
 // The spans are those of a RequestSummary of the same body.
 struct BodyEdits {
@@ -24,8 +30,14 @@ struct BodyEdits {
   // JSON that replaces the value at the span, or becomes a new field `perigee_resume` (size 0).
   std::string_view resume;  // empty: what is there stays
   BodySpan resume_span;
+  std::vector<BodyEdit> others = {};  // that touch none of the above
 };
 // A copy of `body` with the edits made.
 std::string edit_body(std::string_view body, const BodyEdits& edits);
+
+// Where a new field of `body`, an object that is not empty, may be inserted; a comma ends it.
+std::size_t front_of(std::string_view body);
+// A copy of `text` with the edits made, none of which overlaps another.
+std::string edit_text(std::string_view text, std::vector<BodyEdit> edits);
 
 }  // namespace perigee::api

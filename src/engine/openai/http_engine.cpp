@@ -1,13 +1,17 @@
 #include "engine/openai/http_engine.h"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <exception>
 #include <utility>
 
 #include "api/error_body.h"
 #include "api/headers.h"
+#include "api/json_text.h"
 #include "api/message_sum.h"
+#include "api/resume_field.h"
 #include "base/log.h"
+#include "engine/openai/continued_stream.h"
 #include "engine/openai/http_request.h"
 #include "engine/openai/stream_reader.h"
 #include "net/notifier.h"
@@ -31,7 +35,7 @@ struct HttpJob {
         resumed(executor),
         streaming(job.stream),
         include_usage(job.include_usage),
-        resumes(goes_on(job)) {}
+        must_say_resumed(goes_on(job) && options->trusted) {}
 
   void cancel() {
     sink = nullptr;
@@ -50,7 +54,8 @@ struct HttpJob {
   net::Notifier resumed;
   bool streaming;
   bool include_usage;
-  bool resumes;
+  bool must_say_resumed;  // that it goes on where it is told: engines and sites of ours do
+  std::unique_ptr<ContinuedStream> continued;  // until its stream is read
 };
 
 class HttpGeneration final : public Generation {
@@ -81,6 +86,14 @@ Error upstream_error(const HttpEngineOptions& options, int status, std::string_v
                                         "credential or model name"};
   }
   return error;
+}
+
+// A server that does not take the text as it was told to, or a site that knows no such field.
+Error cannot_go_on(const HttpEngineOptions& options, Error error) {
+  const bool means_that = !options.trusted || error.param == api::kResumeField;
+  if (error.code != Code::InvalidArgument || !means_that) return error;
+  return Error{Code::FailedPrecondition,
+               "the engine does not go on by the text of an answer: " + error.message};
 }
 
 Error damaged() { return Error{Code::Protocol, "the answer was damaged on its way"}; }
@@ -141,7 +154,9 @@ PERIGEE_OUT_OF_FRAME Step hand_on(HttpJob& job, StreamReader& reader,
 // A coroutine keeps room for each of its temporaries, and this one lasts as long as its stream: it
 // only waits.
 Task<> read_stream(HttpJob& job, net::ClientResponse& response) {
-  StreamReader reader{job.options->trusted, job.include_usage, is_summed(job, response)};
+  StreamReader reader{job.options->trusted, job.include_usage, is_summed(job, response),
+                      job.options->resume_by_text != api::TextResume::Off};
+  reader.go_on(std::move(job.continued));
   Step step = Step::Read;
   while (step != Step::End) {
     if (step == Step::Pause) co_await job.resumed.wait();
@@ -180,8 +195,10 @@ Task<> read_refusal(HttpJob& job, net::ClientResponse& response) {
     co_return;
   }
   if (job.sink != nullptr) job.sink->on_head(head);
-  job.fail(upstream_error(*job.options, response.status() < 400 ? 502 : response.status(),
-                          body ? std::string_view{*body} : std::string_view{}, retry_after_ms));
+  Error error = upstream_error(*job.options, response.status() < 400 ? 502 : response.status(),
+                               body ? std::string_view{*body} : std::string_view{}, retry_after_ms);
+  if (job.continued != nullptr) error = cannot_go_on(*job.options, std::move(error));
+  job.fail(std::move(error));
 }
 
 enum class Reading : std::uint8_t { Nothing, Refusal, Whole, Stream };
@@ -196,7 +213,7 @@ PERIGEE_OUT_OF_FRAME Reading begin(HttpJob& job, Result<net::ClientResponse>& se
   }
   const net::ClientResponse& response = *sent;
   if (response.status() != 200) return Reading::Refusal;
-  if (job.resumes && response.header(api::headers::kResumed).empty()) {
+  if (job.must_say_resumed && response.header(api::headers::kResumed).empty()) {
     job.fail(Error{Code::FailedPrecondition, "the engine can't go on with another one's answer"});
     return Reading::Nothing;
   }
@@ -220,6 +237,52 @@ Task<> run(std::shared_ptr<HttpJob> job, Task<Result<net::ClientResponse>> sendi
   if (what != Reading::Nothing) co_await read(what, *job, *sent);
 }
 
+// What ends an answer by text of which nothing is left to make: the finish reason unless the client
+// has one, and the usage that it asked for.
+std::vector<std::string> last_chunks(const Job& job, const Delivered::Text& text,
+                                     std::string_view finish_reason) {
+  const bool chat = job.operation == Operation::Chat;
+  std::string head = R"({"id":)";
+  if (text.id.empty()) {
+    api::append_json_string(head, (chat ? "chatcmpl-" : "cmpl-") + job.context.request_id);
+  } else {
+    head += text.id;
+  }
+  head += chat ? R"(,"object":"chat.completion.chunk","created":)"
+               : R"(,"object":"text_completion","created":)";
+  head += text.created.empty() ? std::to_string(job.context.created) : text.created;
+  head += R"(,"model":)";
+  api::append_json_string(head, job.model.str());
+  std::vector<std::string> last;
+  if (!finish_reason.empty()) {
+    last.push_back(head + R"(,"choices":[{"index":0,)" +
+                   (chat ? R"("delta":{},"finish_reason":")" : R"("text":"","finish_reason":")") +
+                   std::string{finish_reason} + "\"}]}");
+  }
+  if (job.include_usage && !text.told) {
+    last.push_back(head + R"(,"choices":[],"usage":{"prompt_tokens":)" +
+                   std::to_string(job.prompt_tokens) + R"(,"completion_tokens":)" +
+                   std::to_string(text.tokens) + R"(,"total_tokens":)" +
+                   std::to_string(job.prompt_tokens + text.tokens) + "}}");
+  }
+  return last;
+}
+
+void end_at_once(HttpJob& job, const std::vector<std::string>& last, const Usage& usage) {
+  for (const std::string& json : last) {
+    if (job.sink == nullptr) return;
+    Chunk chunk;
+    chunk.json = json;
+    chunk.ends = true;
+    chunk.text = "";
+    job.sink->on_chunk(chunk);
+  }
+  if (job.sink == nullptr) return;
+  Finished finished;
+  finished.usage = usage;
+  std::exchange(job.sink, nullptr)->on_finished(std::move(finished));
+}
+
 }  // namespace
 
 HttpEngine::HttpEngine(Executor executor, const Clock& clock, net::HttpClient& client,
@@ -229,25 +292,72 @@ HttpEngine::HttpEngine(Executor executor, const Clock& clock, net::HttpClient& c
       client_(client),
       options_(std::make_shared<const HttpEngineOptions>(std::move(options))) {}
 
+// How a job begins: with what is sent, or with what ends it at once.
+struct HttpEngine::Start {
+  std::vector<api::BodyEdit> changes;          // of an external server's body
+  std::unique_ptr<ContinuedStream> continued;  // of an answer by text
+  std::vector<std::string> last;               // chunks that end it; nobody is asked
+  bool ended = false;
+};
+
 // Whether this engine can go on where the job says.
 Result<> HttpEngine::check(const Job& job) const {
   if (!goes_on(job)) return {};
-  if (!options_->trusted) {
+  const bool by_text = job.delivered != nullptr && job.delivered->text() != nullptr;
+  if (!options_->trusted && !by_text) {
     return Error{Code::FailedPrecondition, "an external engine can't go on from token ids"};
   }
   if (job.delivered != nullptr && !job.delivered->complete()) {
-    return Error{Code::FailedPrecondition, "the tokens delivered so far are not known"};
+    return Error{Code::FailedPrecondition, "what was delivered so far is not known"};
   }
   return {};
 }
 
+Result<HttpEngine::Start> HttpEngine::prepare(const Job& job) const {
+  PERIGEE_CHECK(check(job));
+  Start start;
+  const Delivered::Text* text = job.delivered != nullptr ? job.delivered->text() : nullptr;
+  if (text == nullptr) return start;
+  if (text->finished) {
+    start.last = last_chunks(job, *text, "");
+    start.ended = true;
+    return start;
+  }
+  if (options_->trusted) {
+    start.continued = std::make_unique<ContinuedStream>(*text, nullptr);
+    return start;
+  }
+  PERIGEE_TRY(by_text, api::continue_by_text(job.operation, *job.body, job.resume_span, *text,
+                                             options_->resume_by_text));
+  if (by_text.at_limit) {
+    start.last = last_chunks(job, *text, "length");
+    start.ended = true;
+    return start;
+  }
+  const bool sent = !by_text.sent.empty();
+  start.continued = std::make_unique<ContinuedStream>(
+      *text, std::make_unique<TextSeam>(std::move(by_text.sent), std::move(by_text.space)));
+  if (!sent) start.continued->count_as_answer(0);
+  start.changes = std::move(by_text.edits);
+  return start;
+}
+
 std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
-  if (auto able = check(job); !able) {
-    sink.on_error(std::move(able).error());
+  auto ready = prepare(job);
+  if (!ready) {
+    sink.on_error(std::move(ready).error());
     return nullptr;
   }
   auto running = std::make_shared<HttpJob>(executor_, options_, has_summed_, job, sink);
-  const HttpRequest request{*options_, job, clock_.now()};
+  if (ready->ended) {
+    const Usage usage{job.prompt_tokens, job.delivered->tokens(), 0};
+    asio::post(executor_, [running, usage, last = std::move(ready->last)] {
+      end_at_once(*running, last, usage);
+    });
+    return std::make_unique<HttpGeneration>(std::move(running));
+  }
+  running->continued = std::move(ready->continued);
+  const HttpRequest request{*options_, job, clock_.now(), std::move(ready->changes)};
   running->body = request.body();
   auto sending = client_.send(options_->endpoint, request.view(), &running->abort);
   asio::co_spawn(executor_, run(running, std::move(sending)),

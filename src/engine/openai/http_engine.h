@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "api/text_resume.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "net/http_client.h"
@@ -23,6 +24,9 @@ struct HttpEngineOptions {
   bool trusted = true;
   // Tell an external server the tenant's cache salt, as the field `cache_salt` of the body.
   bool salts_cache = false;
+  // How an external server goes on with an answer that another began and whose text alone is known.
+  // Off: it does not, nor do others with its own.
+  api::TextResume resume_by_text = api::TextResume::Off;
   std::size_t answer_bytes_max = std::size_t{32} * 1024 * 1024;  // of a non-streaming answer
   // What passes a network between sites is summed (api/message_sum.h).
   bool sums() const { return trusted && !endpoint.is_unix(); }
@@ -36,7 +40,9 @@ class HttpEngine final : public Engine {
   std::unique_ptr<Generation> start(const Job& job, EventSink& sink) override;
 
  private:
+  struct Start;
   Result<> check(const Job& job) const;
+  Result<Start> prepare(const Job& job) const;
 
   Executor executor_;
   const Clock& clock_;

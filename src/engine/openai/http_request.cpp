@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "api/body_edit.h"
 #include "api/headers.h"
@@ -44,7 +45,8 @@ std::string_view operation_path(Operation operation) {
   PERIGEE_ASSERT(false);
 }
 
-HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now)
+HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now,
+                         std::vector<api::BodyEdit> changes)
     : target_(options.base_path), body_(job.body) {
   target_ += operation_path(job.operation);
   const RequestContext& context = job.context;
@@ -80,8 +82,9 @@ HttpRequest::HttpRequest(const HttpEngineOptions& options, const Job& job, Insta
   // An external engine: its own name for the model, and the usage that metering needs.
   const bool rename = !options.upstream_model.empty() && options.upstream_model != job.model.str();
   const bool ask_usage = job.stream && !job.include_usage;
-  if (rename || ask_usage || options.salts_cache) {
+  if (rename || ask_usage || options.salts_cache || !changes.empty()) {
     api::BodyEdits edits;
+    edits.others = std::move(changes);
     if (options.salts_cache) edits.cache_salt = context.cache_salt;
     if (rename) edits.model = options.upstream_model;
     edits.model_span = job.model_span;

@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "api/body_edit.h"
 #include "base/instant.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -18,8 +20,10 @@ namespace perigee {
 // Owns the texts that a ClientRequest points to. Not copyable or movable: view() points inside.
 class HttpRequest {
  public:
-  // `options` and `job` must outlive it; body() needs neither.
-  HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now);
+  // `options` and `job` must outlive it; body() needs neither. `changes`: of the body, what asks an
+  // external server to go on with an answer.
+  HttpRequest(const HttpEngineOptions& options, const Job& job, Instant now,
+              std::vector<api::BodyEdit> changes = {});
   HttpRequest(const HttpRequest&) = delete;
   HttpRequest& operator=(const HttpRequest&) = delete;
   net::ClientRequest view() const;

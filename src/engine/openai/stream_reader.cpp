@@ -2,14 +2,16 @@
 
 #include <utility>
 
-#include "api/stream_field.h"
 #include "api/usage_scan.h"
 #include "engine/openai/http_request.h"
 
 namespace perigee {
 
-StreamReader::StreamReader(bool trusted, bool include_usage, bool summed)
-    : trusted_(trusted), include_usage_(include_usage), summed_(summed) {}
+StreamReader::StreamReader(bool trusted, bool include_usage, bool summed, bool follows_text)
+    : trusted_(trusted),
+      include_usage_(include_usage),
+      summed_(summed),
+      follows_text_(follows_text) {}
 
 StreamReader::State StreamReader::feed(std::string_view bytes, EventSink*& sink) {
   paused_ = false;
@@ -38,25 +40,48 @@ StreamReader::State StreamReader::on_event(const net::SseEvent& event, EventSink
   if (field.usage) usage_ = *field.usage;
   if (field.load) told().load = *field.load;
   if (!field.receipt.empty()) told().receipt = field.receipt;
-  if (event.data == "[DONE]") return State::Done;
-  if (event.data.empty()) return State::More;
-  Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more};
-  if (!trusted_) {
-    const auto facts = api::scan_chunk(event.data);
-    if (!facts) return fail(Code::Protocol, "the engine sent a chunk that is not a JSON object");
-    if (facts->error) return fail(*facts->error);
-    if (facts->usage) usage_ = *facts->usage;
-    if (facts->usage_only && !include_usage_) return State::More;
-    chunk.tokens = facts->tokens;
-  } else if (field.token_ids.empty()) {  // an error, or of an external engine behind a peer
-    const auto facts = api::scan_chunk(event.data);
-    if (facts && facts->error) {
-      const Refused why = parse_refused(field.refused);
-      if (why != Refused::No) sink->on_head(Head{.site = {}, .refused = why});
-      return fail(*facts->error);
-    }
-    if (facts) chunk.tokens = facts->tokens;
+  if (event.data == "[DONE]") {
+    if (continued_ == nullptr || !continued_->holds()) return State::Done;
+    return fail(Code::Protocol, "the engine ended an answer without its finish reason");
   }
+  if (event.data.empty()) return State::More;
+  Chunk chunk{event.data, field.tokens, field.token_ids, field.choice, field.ends, field.more, {}};
+  const bool known = trusted_ && !field.token_ids.empty() && !field.text && continued_ == nullptr;
+  return known ? hand_on(chunk, sink) : on_scanned(chunk, field, sink);
+}
+
+// A chunk whose JSON has to be looked at: an error, or of an engine that tells no tokens.
+StreamReader::State StreamReader::on_scanned(Chunk& chunk, const api::StreamField& field,
+                                             EventSink*& sink) {
+  api::ChunkPlaces places;
+  const auto facts = api::scan_chunk(chunk.json, &places);
+  if (!facts) {
+    if (trusted_) return hand_on(chunk, sink);
+    return fail(Code::Protocol, "the engine sent a chunk that is not a JSON object");
+  }
+  if (facts->error) {
+    const Refused why = trusted_ ? parse_refused(field.refused) : Refused::No;
+    if (why != Refused::No) sink->on_head(Head{.site = {}, .refused = why});
+    return fail(*facts->error);
+  }
+  if (!trusted_) {
+    if (facts->usage) usage_ = continued_ ? continued_->whole(*facts->usage) : *facts->usage;
+    if (facts->usage_only && !include_usage_) return State::More;
+  }
+  if (chunk.token_ids.empty()) chunk.tokens = facts->tokens;
+  if (trusted_ ? field.text : follows_text_) chunk.text = facts->text;
+  if (continued_ != nullptr) {
+    const auto verdict = continued_->take(chunk, *facts, places);
+    if (verdict == ContinuedStream::Verdict::Drop) return State::More;
+    if (verdict == ContinuedStream::Verdict::Broken) {
+      return fail(Code::Protocol, "the engine broke off in the middle of a text");
+    }
+  }
+  if (chunk.text) chunk.ends = chunk.ends || facts->ends || facts->usage_only;
+  return hand_on(chunk, sink);
+}
+
+StreamReader::State StreamReader::hand_on(const Chunk& chunk, EventSink*& sink) {
   if (!sink->on_chunk(chunk)) paused_ = true;
   return State::More;
 }
