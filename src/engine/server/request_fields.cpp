@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "api/json_text.h"
 #include "api/resume_field.h"
 #include "base/secret.h"
 #include "engine/llama/batcher.h"
@@ -170,13 +172,40 @@ Result<llama::ResumedChoice> resumed_choice(const ServedModel& served,
                std::string{api::kResumeField}};
 }
 
+// An answer that an engine began which tells no tokens: its text becomes tokens of this model. What
+// is shown would then depend on more than the text where a grammar or a stop string reaches over
+// the seam.
+Result<> resume_text(const ServedModel& served, const Delivered::Text& delivered,
+                     TextRequest& request) {
+  const auto text = api::unescaped_json(delivered.text);
+  llama::GenerationRequest& generation = request.generations.front();
+  const bool plain = text && request.choices() == 1 && generation.stop.empty() &&
+                     generation.grammar.empty() && !request.echo &&
+                     !hopelessly_long(served, text->size());
+  if (!plain) {
+    return Error{
+        Code::FailedPrecondition,
+        "this engine goes on by text only with one choice that fits, without grammar, stop "
+        "strings or echo",
+        std::string{api::kResumeField}};
+  }
+  llama::ResumedChoice resumed;
+  resumed.tokens = served.model.tokenize(*text, false, false);
+  // Another model's tokens may be longer: what is as long as was allowed has ended.
+  generation.tokens_max =
+      std::max(generation.tokens_max, static_cast<std::uint32_t>(resumed.tokens.size()));
+  request.resumed = static_cast<std::uint32_t>(resumed.tokens.size());
+  generation.resume.push_back(std::move(resumed));
+  return {};
+}
+
 }  // namespace
 
 Result<> read_resume(const ServedModel& served, FieldReader& fields, TextRequest& request) {
-  const json::array* field = fields.array(api::kResumeField);
-  if (fields.fault()) return *fields.fault();
+  const json::value* field = fields.any(api::kResumeField);
   if (field == nullptr) return {};
   PERIGEE_TRY(delivered, api::parse_resume(json::serialize(*field)));
+  if (delivered.text() != nullptr) return resume_text(served, *delivered.text(), request);
   if (delivered.choices().size() > request.choices()) {
     return Error{Code::InvalidArgument, "'perigee_resume' has more choices than are asked for",
                  std::string{api::kResumeField}};

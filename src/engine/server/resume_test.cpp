@@ -199,5 +199,57 @@ TEST_F(Resume, RefusesTokensThatDoNotFit) {
               HasSubstr("more tokens to resume from"));
 }
 
+TEST_F(Resume, ByTheTextOfAnEngineThatToldNoTokens) {
+  const std::string body = chat(R"("temperature":0)");
+  const std::vector<Event> whole = stream(body);
+  Shown undisturbed;
+  for (const Event& event : whole) undisturbed.take(event);
+  const std::string text = undisturbed.texts.at(0);
+  Shown so_far;
+  int cuts = 0;
+  int same = 0;
+  for (const Event& event : whole) {
+    so_far.take(event);
+    const std::string had = so_far.texts[0];
+    if (had.empty() || had == text) continue;
+    ++cuts;
+    Delivered delivered;
+    const std::string quoted = json::serialize(json::string(had));
+    delivered.add_text(quoted.substr(1, quoted.size() - 2), 3);
+    Shown rest;
+    for (const Event& more : stream(with_field(body, api::resume_json(delivered)))) rest.take(more);
+    EXPECT_THAT(response_, HasSubstr("perigee-resumed: "));
+    EXPECT_EQ(rest.roles.count(0), 0U);
+    EXPECT_EQ(rest.finishes.size(), 1U);
+    if (had + rest.texts[0] == text) ++same;
+  }
+  EXPECT_GT(cuts, 3);
+  EXPECT_GT(same, cuts / 2)
+      << "where the text becomes the same tokens again, it goes on as it would";
+}
+
+TEST_F(Resume, RefusesATextThatStopStringsOrGrammarsReachInto) {
+  const std::string text = R"({"text":"A","tokens":1})";
+  for (const char* more :
+       {R"("stop":["x"])", R"("n":2)", R"("response_format":{"type":"json_object"})"}) {
+    EXPECT_THAT(engine_->post(path_, with_field(chat(more), text), ""), StartsWith("HTTP/1.1 412"))
+        << more;
+  }
+  path_ = "/v1/completions";
+  const std::string echo = R"({"model":"m","stream":true,"prompt":"A site","echo":true})";
+  EXPECT_THAT(engine_->post(path_, with_field(echo, text), ""), StartsWith("HTTP/1.1 412"));
+}
+
+TEST_F(Resume, EndsATextThatIsAsLongAsWasAllowed) {
+  const std::string text =
+      R"({"text":"An AI grid is one grid of many sites, and more.","tokens":9})";
+  const std::string body =
+      R"({"model":"m","stream":true,"max_tokens":3,"messages":[{"role":"user","content":"Hi"}]})";
+  Shown shown;
+  for (const Event& event : stream(with_field(body, text))) shown.take(event);
+  EXPECT_EQ(shown.texts[0], "");
+  EXPECT_EQ(shown.finishes[0], "\"length\"");
+}
+
 }  // namespace
 }  // namespace perigee::engine_server
