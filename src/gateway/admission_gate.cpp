@@ -130,8 +130,9 @@ class GatedGeneration final : public Generation, public EventSink {
   }
   void follow(const Chunk& chunk) {
     more_ = chunk.more;
-    // An external engine's role, or any text without ids, would come twice.
-    if (chunk.token_ids.empty() && !chunk.more) delivered_->lose_track();
+    // An external engine's role, or any text without ids, would come twice. What can go on by its
+    // text is not stopped either: that is for failures, since it does not go on as it would have.
+    if (chunk.text || (chunk.token_ids.empty() && !chunk.more)) delivered_->lose_track();
     if (!chunk.token_ids.empty()) delivered_->add(chunk.choice, chunk.token_ids);
     if (chunk.ends) delivered_->finish(chunk.choice);
     if (!delivered_->complete()) {

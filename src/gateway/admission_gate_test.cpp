@@ -286,6 +286,17 @@ TEST_F(AdmissionGateTest, AStreamThatNobodyCouldResumeRunsToItsEnd) {
   EXPECT_EQ(fake.jobs.size(), 2U);
 }
 
+TEST_F(AdmissionGateTest, AStreamThatOnlyItsTextCouldResumeIsNotStoppedForOthers) {
+  const FakeEngine::Step text = FakeEngine::Say{"{}", 1, "", 0, false, false, "a"};
+  FakeEngine& fake =
+      add(kEngine, 1, engine_, {text, FakeEngine::Hang{}, FakeEngine::Finish{Finished{}}});
+  auto batch = start();
+  auto realtime = start(ServiceClass::Realtime);
+  EXPECT_EQ(fake.cancelled, 0) << "it would not go on as it would have";
+  fake.advance();
+  EXPECT_TRUE(batch->told.finished);
+}
+
 TEST_F(AdmissionGateTest, DoesNotStopBetweenChunksThatBelongTogether) {
   FakeEngine& fake = add(kEngine, 1, engine_, stream_of("1,2", true));
   auto batch = start();

@@ -179,7 +179,10 @@ void Attempts::drop(Side side, Error error, bool blamed) {
     second_.reset();
     return;
   }
-  error_ = std::make_unique<Error>(std::move(error));
+  // That somebody can't go on with a stream says less than why it had to.
+  if (error_ == nullptr || error.code != Code::FailedPrecondition) {
+    error_ = std::make_unique<Error>(std::move(error));
+  }
   refused_ = refused;
   first_ = std::move(second_);
 }
@@ -236,6 +239,9 @@ std::string Attempts::take(std::uint32_t& tokens) {
   const bool paused = first_->stream.paused();
   std::string bytes = first_->stream.take_bytes(tokens, delivered_);
   resume_ = paused;
+  // An answer that is bound to a form, or may call a tool, is more than its text; so are several.
+  const bool more = (route_.needs & (kGuidedOutput | kTools)) != 0 || route_.choices > 1;
+  if (delivered_.text() != nullptr && more) delivered_.lose_track();
   if (!delivered_.complete()) failover_.lost_track();
   return bytes;
 }

@@ -3,9 +3,10 @@
 // resume needs.
 //
 // What counts as delivered: bytes become the client's when take() hands them out, and at the same
-// moment their tokens are noted. What an engine has sent and nobody has taken is dropped with its
-// attempt, and made anew by the next one. So no token is lost and none is repeated: a write that
-// fails later ends the request, and nothing is resumed then.
+// moment their tokens are noted, or their text where their engine tells no tokens. What an engine
+// has sent and nobody has taken is dropped with its attempt, and made anew by the next one. So no
+// token is lost and none is repeated: a write that fails later ends the request, and nothing is
+// resumed then.
 #pragma once
 
 #include <memory>

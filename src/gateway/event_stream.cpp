@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/stream_field.h"
+#include "api/usage_scan.h"
 
 namespace perigee {
 namespace {
@@ -20,6 +21,7 @@ void EventStream::Batch::add(const Chunk& chunk, bool relay_field) {
     field.token_ids = chunk.token_ids;
     field.ends = chunk.ends;
     field.more = chunk.more;
+    field.text = chunk.text.has_value();
     api::append_summed_event_line(bytes, field, chunk.json);
   }
   std::string_view rest = chunk.json;
@@ -28,13 +30,29 @@ void EventStream::Batch::add(const Chunk& chunk, bool relay_field) {
   }
   bytes.append("data: ").append(rest).append("\n\n");
   tokens += chunk.tokens;
-  const bool unknown = chunk.token_ids.empty() && chunk.tokens > 0;
-  if (chunk.token_ids.empty() && !chunk.ends && !unknown) return;
-  ids += chunk.token_ids;
-  marks.push_back({.choice = chunk.choice,
-                   .ids_bytes = static_cast<std::uint32_t>(chunk.token_ids.size()),
-                   .ends = chunk.ends,
-                   .unknown = unknown});
+  using What = Mark::What;
+  if (chunk.text) {
+    note({.tokens = chunk.tokens, .what = What::Text, .ends = chunk.ends}, *chunk.text);
+  } else if (chunk.token_ids.empty() && chunk.tokens > 0) {
+    note({.what = What::Unknown}, {});
+  } else if (!chunk.token_ids.empty() || chunk.ends) {
+    note({.choice = chunk.choice, .what = What::Ids, .ends = chunk.ends}, chunk.token_ids);
+  }
+}
+
+void EventStream::Batch::note(Mark mark, std::string_view with) {
+  noted += with;
+  mark.bytes = static_cast<std::uint32_t>(with.size());
+  marks.push_back(mark);
+}
+
+// What all chunks of an answer by text say of it, as its first one does.
+void EventStream::Batch::name(const Chunk& chunk) {
+  api::ChunkPlaces places;
+  if (!api::scan_chunk(chunk.json, &places)) return;
+  const auto value = [&](BodySpan span) { return chunk.json.substr(span.offset, span.size); };
+  note({.what = Mark::What::Id}, value(places.id));
+  note({.what = Mark::What::Created}, value(places.created));
 }
 
 void EventStream::Batch::add(Batch&& later) {
@@ -43,7 +61,7 @@ void EventStream::Batch::add(Batch&& later) {
     return;
   }
   bytes += later.bytes;
-  ids += later.ids;
+  noted += later.noted;
   marks.insert(marks.end(), later.marks.begin(), later.marks.end());
   tokens += later.tokens;
 }
@@ -59,7 +77,9 @@ void EventStream::on_head(const Head& head) {
 bool EventStream::on_chunk(const Chunk& chunk) {
   const bool grouped = group_ != nullptr || chunk.more;
   if (grouped && group_ == nullptr) group_ = std::make_unique<Batch>();
-  (grouped ? *group_ : ready_).add(chunk, relay_field_);
+  Batch& batch = grouped ? *group_ : ready_;
+  batch.add(chunk, relay_field_);
+  if (chunk.text && !std::exchange(named_, true)) batch.name(chunk);
   if (grouped && (!chunk.more || group_->bytes.size() >= kBufferBytesMax)) {
     ready_.add(std::move(*group_));
     group_.reset();
@@ -84,19 +104,28 @@ void EventStream::on_error(Error error) {
 }
 
 std::string EventStream::take_bytes(std::uint32_t& tokens, Delivered& delivered) {
-  std::string_view ids = ready_.ids;
+  std::string_view noted = ready_.noted;
+  std::string_view id;
   for (const Mark& mark : ready_.marks) {
-    if (mark.unknown) delivered.lose_track();
-    if (mark.ids_bytes > 0) delivered.add(mark.choice, ids.substr(0, mark.ids_bytes));
+    const std::string_view with = noted.substr(0, mark.bytes);
+    noted.remove_prefix(mark.bytes);
+    switch (mark.what) {
+      case Mark::What::Ids:
+        if (!with.empty()) delivered.add(mark.choice, with);
+        break;
+      case Mark::What::Text: delivered.add_text(with, mark.tokens); break;
+      case Mark::What::Id: id = with; break;
+      case Mark::What::Created: delivered.name_text(id, with); break;
+      case Mark::What::Unknown: delivered.lose_track(); break;
+    }
     if (mark.ends) delivered.finish(mark.choice);
-    ids.remove_prefix(mark.ids_bytes);
   }
   tokens += std::exchange(ready_.tokens, 0);
   paused_ = false;
   constexpr std::size_t kMarksKept = 2;  // a stream that waits holds little
   if (ready_.marks.capacity() > kMarksKept) ready_.marks = {};
   ready_.marks.clear();
-  ready_.ids = {};
+  ready_.noted = {};
   return std::exchange(ready_.bytes, {});
 }
 

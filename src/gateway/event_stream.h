@@ -46,16 +46,26 @@ class EventStream final : public EventSink {
  private:
   // What is delivered with some bytes, in order.
   struct Mark {
+    enum class What : std::uint8_t {
+      Ids,   // "12,345"
+      Text,  // as JSON writes it
+      Id,    // of an answer by text: its id, then its date
+      Created,
+      Unknown,  // something that is known neither by tokens nor by text
+    };
     std::uint32_t choice = 0;
-    std::uint32_t ids_bytes = 0;  // its part of `ids`
+    std::uint32_t bytes = 0;   // its part of `noted`
+    std::uint32_t tokens = 0;  // of a text
+    What what = What::Ids;
     bool ends = false;
-    bool unknown = false;  // text whose tokens are not known
   };
   struct Batch {
     void add(const Chunk& chunk, bool relay_field);
     void add(Batch&& later);
+    void note(Mark mark, std::string_view bytes);
+    void name(const Chunk& chunk);
     std::string bytes;
-    std::string ids;  // "12,345" of each mark, one after the other
+    std::string noted;  // of each mark, one after the other
     std::vector<Mark> marks;
     std::uint32_t tokens = 0;
   };
@@ -67,6 +77,7 @@ class EventStream final : public EventSink {
   std::unique_ptr<Finished> finished_;  // one of the two: the first end that came
   std::unique_ptr<Error> error_;
   bool relay_field_;
+  bool named_ = false;  // an answer by text: its id and date were noted
   bool paused_ = false;
 };
 

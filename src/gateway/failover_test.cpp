@@ -289,5 +289,93 @@ TEST_F(FailoverOfStreams, NoClientMaySayWhatWasDelivered) {
   EXPECT_TRUE(near.jobs.empty());
 }
 
+// What an engine says that tells no tokens, and whose streams may go on by their text.
+Step tell(const std::string& json, const std::string& text, bool ends = false) {
+  return FakeEngine::Say{json, text.empty() ? 0U : 1U, "", 0, ends, false, text};
+}
+const Step kCannot = FakeEngine::Fail{Error{Code::FailedPrecondition, "not by text"}};
+constexpr const char* kNamed = R"({"id":"c-1","created":7,"choices":[]})";
+
+TEST_F(FailoverOfStreams, GoesOnByTheTextWhereNobodyTellsTokens) {
+  FakeEngine& near = add(
+      "near", 1, {tell(kNamed, ""), tell("a", "Hel"), tell("b", "l"), FakeEngine::Hang{}, kDies});
+  FakeEngine& middle = add("middle", 40, {kCannot});
+  FakeEngine& far = add("far", 90, {tell("c", "o"), FakeEngine::Finish{finished("", 3)}});
+  answer_.after_write = [&] { near.advance(); };
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_EQ(answer.text,
+            framed(kNamed) + framed("a") + framed("b") + framed("c") + framed("[DONE]"));
+  EXPECT_FALSE(answer.failure);
+  EXPECT_EQ(middle.jobs.size(), 1U) << "it was asked, and could not";
+  ASSERT_EQ(far.jobs.size(), 1U);
+  ASSERT_NE(far.jobs[0].delivered, nullptr);
+  EXPECT_EQ(api::resume_json(*far.jobs[0].delivered),
+            R"({"text":"Hell","tokens":2,"id":"c-1","created":7})");
+  EXPECT_EQ(observer_.resumed, 1);
+  ASSERT_EQ(ledger_.records().size(), 1U) << "one request";
+  EXPECT_EQ(ledger_.records()[0].outcome, Outcome::Completed);
+  EXPECT_EQ(ledger_.records()[0].completion_tokens, 3U);
+}
+
+TEST_F(FailoverOfStreams, SaysWhyAStreamFailedAndNotWhoCouldNotGoOnWithIt) {
+  FakeEngine& near = add("near", 1, {tell("a", "Hel"), FakeEngine::Hang{}, kDies});
+  add("far", 90, {kCannot});
+  answer_.after_write = [&] { near.advance(); };
+  let_time_pass(milliseconds{200});
+  const RecordedAnswer& answer = serve(kStream);
+  ASSERT_TRUE(answer.failure);
+  EXPECT_FALSE(answer.finished);
+  EXPECT_NE(answer.failure->code, Code::FailedPrecondition);
+}
+
+TEST_F(FailoverOfStreams, DoesNotGoOnByTheTextOfWhatIsMoreThanText) {
+  const auto fails_at_once = [&](const std::string& body) {
+    FakeEngine& near = add("near", 1, {tell("a", "Hel"), FakeEngine::Hang{}, kDies});
+    FakeEngine& far = add("far", 90, {tell("b", "lo"), FakeEngine::Finish{finished("", 2)}});
+    answer_ = RecordedAnswer{};
+    answer_.after_write = [&] { near.advance(); };
+    EXPECT_TRUE(serve(body).failure) << body;
+    EXPECT_TRUE(far.jobs.empty()) << body;
+  };
+  const std::string begin =
+      R"({"model":"m","stream":true,"messages":[{"role":"user","content":"h"}],)";
+  fails_at_once(begin + R"("n":2})");
+  fails_at_once(begin + R"("tools":[{"type":"function"}]})");
+  fails_at_once(begin + R"("response_format":{"type":"json_object"}})");
+}
+
+TEST_F(FailoverOfStreams, ATextThatIsFollowedByWhatIsNoTextCannotGoOn) {
+  const Step call = FakeEngine::Say{"call", 1};
+  FakeEngine& near = add("near", 1, {tell("a", "Hel"), call, FakeEngine::Hang{}, kDies});
+  FakeEngine& far = add("far", 90, {tell("b", "lo"), FakeEngine::Finish{finished("", 2)}});
+  answer_.after_write = [&] { near.advance(); };
+  EXPECT_TRUE(serve(kStream).failure);
+  EXPECT_TRUE(far.jobs.empty());
+}
+
+TEST_F(FailoverOfStreams, TellsAPeerThatAStreamCanGoOnByItsText) {
+  caller_.role = Role::Site;
+  local_ = true;
+  add("here", 0, {tell("a", "Hel"), tell("b", "", true), FakeEngine::Finish{finished("", 1)}});
+  EXPECT_EQ(without_sums(serve(kStream).text),
+            "perigee: text=1\ndata: a\n\nperigee: end=1 text=1\ndata: b\n\n"
+            "perigee: usage=prompt=5,cached=0,completion=1\ndata: [DONE]\n\n");
+}
+
+TEST_F(FailoverOfStreams, GoesOnWithATextThatAPeerTells) {
+  caller_.role = Role::Site;
+  local_ = true;
+  FakeEngine& one = add("here", 0, {tell("c", "l"), FakeEngine::Hang{}, kDies});
+  FakeEngine& two = add("also-here", 3, {tell("d", "o"), FakeEngine::Finish{finished("", 4)}});
+  answer_.after_write = [&] { one.advance(); };
+  const RecordedAnswer& answer =
+      serve(R"({"perigee_resume":{"text":"Hel","tokens":2},"model":"m","stream":true,)"
+            R"("messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_TRUE(answer.finished);
+  EXPECT_EQ(answer.first_head.resumed, 2U);
+  EXPECT_EQ(api::resume_json(*one.jobs.at(0).delivered), R"({"text":"Hel","tokens":2})");
+  EXPECT_EQ(api::resume_json(*two.jobs.at(0).delivered), R"({"text":"Hell","tokens":3})");
+}
+
 }  // namespace
 }  // namespace perigee
