@@ -177,6 +177,10 @@ Result<> read_engine(TomlTable& table, SiteConfig& config) {
   engine.context_tokens = static_cast<std::uint32_t>(context);
   PERIGEE_TRY(cache_salt, table.boolean("cache_salt", true));
   engine.cache_salt = cache_salt;
+  PERIGEE_TRY(by_text, table.string("resume_by_text", "off"));
+  const auto resume = api::parse_text_resume(by_text);
+  if (!resume) return table.error("resume_by_text", std::string{api::kTextResumeNames});
+  engine.resume_by_text = *resume;
   PERIGEE_TRY(names, table.strings("capabilities"));
   if (!names.empty()) {
     PERIGEE_TRY(capabilities, capabilities_of(table, names));

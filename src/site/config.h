@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/text_resume.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -30,6 +31,8 @@ struct ExternalEngine {
   std::uint32_t context_tokens = 0;         // longest prompt; 0: not known
   Capabilities capabilities = kEverything;  // what it can do, where it is told
   bool cache_salt = true;                   // it is told the tenant's, to keep prefix caches apart
+  // How it goes on with an answer that another began; Off: its streams end with their engine.
+  api::TextResume resume_by_text = api::TextResume::Off;
 };
 
 // [tls]: PEM files, read again when they change. All empty: everything stays on loopback, in the

@@ -60,6 +60,18 @@ TEST(SiteConfig, FindsTheKeyOfModelsBesideTheFile) {
   EXPECT_EQ(parse(kGood)->model_public_key, "");
 }
 
+TEST(SiteConfig, ReadsHowAnEngineGoesOnByText) {
+  EXPECT_EQ(parse(kGood)->engines[0].resume_by_text, api::TextResume::Off);
+  for (const auto& [name, how] :
+       {std::pair{"off", api::TextResume::Off}, std::pair{"prefill", api::TextResume::Prefill},
+        std::pair{"final_message", api::TextResume::FinalMessage}}) {
+    const auto config =
+        parse(std::string{kGood} + "resume_by_text = \"" + std::string{name} + "\"\n");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->engines[0].resume_by_text, how);
+  }
+}
+
 struct Bad {
   std::string text;
   std::string message;
@@ -77,6 +89,8 @@ TEST(SiteConfig, SaysFileLineKeyAndWhatWasExpected) {
       {with("exchange_interval_ms = 500", "exchange_interval_ms = 5"), "from 200 to 60000"},
       {with("exchange_interval_ms = 500", "exchange_intervall_ms = 500"), "no such key"},
       {with("[[engine]]\nname = \"vllm\"", "[[engine]]\nname = \"\""), "engine.name"},
+      {std::string{kGood} + "resume_by_text = \"yes\"\n",
+       "site.toml:19: engine.resume_by_text: expected off, final_message or prefill"},
       {with("[control]", "[controls]"), "control"},
       {with("[site]", "[site"), "site.toml:1"},
       {with("core-paris = \"127.0.0.1:9001\"", "core-paris = 9001"), "peers.addresses.core-paris"},

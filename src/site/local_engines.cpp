@@ -262,6 +262,7 @@ void LocalEngines::publish(const External& external) {
     options.upstream_model = engine.upstream_model;
     options.trusted = false;
     options.salts_cache = engine.cache_salt;
+    options.resume_by_text = engine.resume_by_text;
     parts_.engines.set(*index, make_engine(engine.name, engine.model, gated, std::move(options)));
     if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
   }

@@ -43,7 +43,7 @@ export class Grid {
     return call(`${this.url}/control/v1${path}`, { method, key: this.operatorKey, body });
   }
 
-  // `engines`: [{name, url, model, slots}], servers outside; `slots`: of an own engine with the shipped
+  // `engines`: [{name, url, model, slots, resume_by_text}], servers outside; `slots`: of an own engine with the shipped
   // model, 0: none; `law`: its file's jurisdiction; `descriptors`: how many the site may have open.
   async addSite(name, { engines = [], slots = 0, jurisdiction = 'de', limits = {}, idempotency = {}, log = {}, law, descriptors } = {}) {
     const url = `http://127.0.0.1:${await freePort()}`;
@@ -99,9 +99,10 @@ function siteFile(name, url, control, engines, sections, law) {
   for (const [section, values] of Object.entries(sections)) {
     lines.push(`[${section}]`, ...Object.entries(values).map(([key, value]) => `${key} = ${value}`));
   }
-  for (const { name: engine, url: address, model, slots, cache_salt = false } of engines) {
+  for (const { name: engine, url: address, model, slots, cache_salt = false, resume_by_text: by_text } of engines) {
     lines.push('[[engine]]', `name = "${engine}"`, `url = "${address}"`, `model = "${model}"`, `cache_salt = ${cache_salt}`);
     if (slots) lines.push(`slots = ${slots}`);
+    if (by_text) lines.push(`resume_by_text = "${by_text}"`);
   }
   return `${lines.join('\n')}\n`;
 }
