@@ -66,8 +66,10 @@ class AdmissionGateTest : public testing::Test {
 
   std::unique_ptr<Client> start(ServiceClass service_class = ServiceClass::Batch,
                                 std::optional<Duration> time_left = std::nullopt,
-                                const std::string& tenant = "acme") {
+                                const std::string& tenant = "acme",
+                                std::shared_ptr<const Delivered> delivered = nullptr) {
     Job job;
+    job.delivered = std::move(delivered);
     job.model = ModelId{"m"};
     job.stream = true;
     job.body = std::make_shared<const std::string>("{}");
@@ -274,6 +276,17 @@ TEST_F(AdmissionGateTest, RealtimePreEmptsABatchStreamWhichGoesOnByItself) {
   fake.advance();
   EXPECT_TRUE(batch->told.finished);
   EXPECT_EQ(gate_->stats().running, 0U);
+}
+
+TEST_F(AdmissionGateTest, WhatBeganElsewhereKeepsThatWhenItIsStopped) {
+  auto before = std::make_shared<Delivered>();
+  before->add(0, "7,8");
+  FakeEngine& fake = add(kEngine, 1, engine_, stream_of("1,2"));
+  auto batch = start(ServiceClass::Batch, std::nullopt, "acme", before);
+  auto realtime = start(ServiceClass::Realtime);
+  fake.advance();
+  ASSERT_EQ(fake.jobs.size(), 3U);
+  EXPECT_EQ(fake.jobs[2].delivered->tokens(), 4U);
 }
 
 TEST_F(AdmissionGateTest, AStreamThatNobodyCouldResumeRunsToItsEnd) {
