@@ -97,7 +97,8 @@ TEST(ChunkScan, KnowsAnErrorInAStream) {
 }
 
 std::optional<std::string> text_of(const std::string& choices) {
-  const auto facts = scan_chunk(R"({"id":"x","choices":[)" + choices + "]}");
+  const std::string json = R"({"id":"x","choices":[)" + choices + "]}";
+  const auto facts = scan_chunk(json);  // its text stands in `json`
   EXPECT_TRUE(facts) << choices;
   if (!facts || !facts->text) return std::nullopt;
   return std::string{*facts->text};
