@@ -18,6 +18,7 @@
 #include "control/rate_desk.h"
 #include "control/usage_desk.h"
 #include "net/http_server.h"
+#include "net/query.h"
 #include "net/tls_peer.h"
 #include "pki/spiffe_id.h"
 
@@ -42,11 +43,8 @@ net::ServerLimits server_limits(const ControlServerOptions& options) {
 // The value of a query's field; empty when absent.
 std::string_view query_field(std::string_view query, std::string_view name) {
   while (!query.empty()) {
-    const std::string_view field = query.substr(0, query.find('&'));
-    if (field.starts_with(name) && field.substr(name.size()).starts_with('=')) {
-      return field.substr(name.size() + 1);
-    }
-    query.remove_prefix(std::min(field.size() + 1, query.size()));
+    const net::QueryField field = net::take_query_field(query);
+    if (field.name == name) return field.value;
   }
   return {};
 }

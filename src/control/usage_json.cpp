@@ -7,6 +7,7 @@
 
 #include "directory/json_fields.h"
 #include "directory/json_text.h"
+#include "net/query.h"
 
 namespace perigee::control {
 namespace {
@@ -177,11 +178,7 @@ Result<UsageDelivery> parse_usage_batch(std::string_view text, const SiteId& sit
 Result<UsageQuery> parse_usage_query(std::string_view query) {
   UsageQuery asked;
   while (!query.empty()) {
-    const std::string_view field = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(field.size() + 1, query.size()));
-    const std::size_t equals = std::min(field.find('='), field.size());
-    const std::string_view name = field.substr(0, equals);
-    const std::string_view value = field.substr(std::min(equals + 1, field.size()));
+    const auto [name, value] = net::take_query_field(query);
     if (name == "by") {
       PERIGEE_TRY(keys, keys_of(value));
       asked.by = std::move(keys);
@@ -226,11 +223,7 @@ Result<AsideQuery> parse_aside_query(std::string_view query) {
   AsideQuery asked;
   asked.rows_max = kAsideListMax;
   while (!query.empty()) {
-    const std::string_view field = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(field.size() + 1, query.size()));
-    const std::size_t equals = std::min(field.find('='), field.size());
-    const std::string_view name = field.substr(0, equals);
-    const std::string_view value = field.substr(std::min(equals + 1, field.size()));
+    const auto [name, value] = net::take_query_field(query);
     if (name == "after") {
       const auto read = std::from_chars(value.data(), value.data() + value.size(), asked.after);
       if (read.ec != std::errc{} || read.ptr != value.data() + value.size() || asked.after < 0) {

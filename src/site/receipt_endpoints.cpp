@@ -11,6 +11,7 @@
 #include "api/headers.h"
 #include "gateway/http_answer.h"
 #include "net/notifier.h"
+#include "net/query.h"
 
 namespace perigee {
 namespace {
@@ -159,10 +160,7 @@ struct LogQuestion {
 Result<LogQuestion> read_question(std::string_view query, const SiteId& self) {
   LogQuestion question{self};
   while (!query.empty()) {
-    const std::string_view field = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(field.size() + 1, query.size()));
-    const std::string_view name = field.substr(0, field.find('='));
-    const std::string_view value = field.substr(std::min(name.size() + 1, field.size()));
+    const auto [name, value] = net::take_query_field(query);
     if (name == "site" && valid_name(value)) {
       question.site = SiteId{std::string{value}};
     } else if (name == "since") {
