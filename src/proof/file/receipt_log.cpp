@@ -1,12 +1,12 @@
 #include "proof/file/receipt_log.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
 #include <utility>
+
+#include "base/private_file.h"
 
 namespace perigee::proof {
 namespace {
@@ -37,14 +37,6 @@ Error lost(const std::string& folder, std::string_view what) {
               "then a new log is begun"};
 }
 
-Result<> make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return Error{Code::FailedPrecondition, folder + ": " + error.message()};
-  ::chmod(folder.c_str(), S_IRWXU);
-  return {};
-}
-
 Result<std::string> read_all(const std::string& path) {
   PERIGEE_TRY(file, LogFile::open_existing(path));
   PERIGEE_TRY(size, file.size());
@@ -70,7 +62,7 @@ ReceiptLog::~ReceiptLog() = default;
 
 Result<std::unique_ptr<ReceiptLog>> ReceiptLog::open(std::string folder, std::string_view grid,
                                                      const SiteId& site) {
-  PERIGEE_CHECK(make_folder(folder));
+  PERIGEE_CHECK(make_private_folder(folder));
   PERIGEE_TRY(lock, LogFile::open(folder + "/lock"));
   PERIGEE_CHECK(lock.lock_file());
   PERIGEE_TRY(hashes, LogFile::open(folder + "/hashes"));
@@ -185,17 +177,24 @@ Result<std::uint64_t> ReceiptLog::end_of(std::uint64_t index) const {
 }
 
 Result<> ReceiptLog::append(std::span<const std::string> texts) {
+  const MerkleFrontier before = frontier_;
+  const std::uint64_t bytes_before = bytes_;
+  auto written = write_files(texts);
+  if (written) return {};
+  // Also what went whole into a file that it filled.
+  frontier_ = before;
+  bytes_ = bytes_before;
+  texts_ = LogFile{};  // opened again, where it ends, by the next try
+  return written;
+}
+
+// Each text into the file of its leaf.
+Result<> ReceiptLog::write_files(std::span<const std::string> texts) {
   while (!texts.empty()) {
     PERIGEE_CHECK(open_leaves(leaves()));
     const std::uint64_t room = texts_first_ + kLeavesPerFile - leaves();
     const auto part = texts.first(std::min<std::size_t>(texts.size(), room));
-    const MerkleFrontier before = frontier_;
-    const std::uint64_t bytes_before = texts_bytes_;
-    if (auto written = write(part); !written) {
-      frontier_ = before;
-      texts_bytes_ = bytes_before;
-      return written;
-    }
+    PERIGEE_CHECK(write(part));
     texts = texts.subspan(part.size());
   }
   return {};

@@ -84,6 +84,7 @@ class ReceiptLog final : public HashReader {
   Result<> open_leaves(std::uint64_t index);
   Result<std::uint64_t> end_of(std::uint64_t index) const;
   std::string leaves_path(std::uint64_t index) const;
+  Result<> write_files(std::span<const std::string> texts);
   Result<> write(std::span<const std::string> texts);
   Result<bool> ended_before(std::uint64_t index, WallTime until) const;
   Result<> measure();

@@ -209,6 +209,38 @@ TEST_F(ReceiptLogTest, FillsMoreThanOneFile) {
   }
 }
 
+// A disk that is full just where one file ends and the next begins: what is tried again must not be
+// there twice, else every later receipt stands in another place than it says.
+TEST_F(ReceiptLogTest, AppendsNothingWhereTheNextFileCanNotBeMade) {
+  constexpr std::uint64_t kFirst = ReceiptLog::kLeavesPerFile;
+  const std::string next = folder.file("leaves-" + std::to_string(kFirst));
+  auto log = open().value();
+  add(*log, kFirst - 3);
+  ASSERT_TRUE(log->sign(signer, now));
+  const std::uint64_t bytes = log->bytes();
+  std::filesystem::create_directory(next);  // in the way of the file
+  std::vector<std::string> texts;
+  for (std::uint64_t i = 0; i < 10; ++i) texts.push_back(text(*log, log->leaves() + i));
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_FALSE(log->append(texts));
+    EXPECT_EQ(log->leaves(), kFirst - 3);
+    EXPECT_EQ(log->bytes(), bytes);
+  }
+  std::filesystem::remove(next);
+  ASSERT_TRUE(log->append(texts));
+  ASSERT_TRUE(log->sign(signer, now));
+  EXPECT_EQ(log->leaves(), kFirst + 7);
+  add(*log, 2);
+  ASSERT_TRUE(log->sign(signer, now));
+  log.reset();
+  log = open().value();
+  for (std::uint64_t leaf = kFirst - 4; leaf < kFirst + 9; ++leaf) {
+    const auto verified = verify(log->evidence(leaf).value(), signer.trust);
+    ASSERT_TRUE(verified) << verified.error().message;
+    EXPECT_EQ(verified->receipt.leaf, leaf);
+  }
+}
+
 // A process writes and tells every head that it has signed; SIGKILL at any moment. What it told
 // last must be the beginning of the log that is found.
 TEST_F(ReceiptLogTest, NeverContradictsAHeadWhereverItIsKilled) {
