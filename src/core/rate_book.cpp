@@ -48,13 +48,27 @@ void RateBook::sweep(Instant now) {
   }
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     cool_down(entry->second, now);
-    const bool empty = entry->second.cooling.empty() && entry->second.held.empty();
-    entry = empty ? entries_.erase(entry) : std::next(entry);
+    entry = entry->second.empty() ? entries_.erase(entry) : std::next(entry);
   }
 }
 
 void RateBook::cool_down(Entry& entry, Instant now) {
   std::erase_if(entry.cooling, [now](const Cooling& each) { return each.until <= now; });
+}
+
+// A site that lies must not fill the book.
+Result<> RateBook::replace_process(SiteState& state, Instant now) {
+  if (now >= state.replaced + kRateWindow) {
+    state.replaced = now;
+    state.cooling = 0;
+  }
+  if (state.cooling + state.holds.size() > kCoolingMax) {
+    return Error{Code::ResourceExhausted,
+                 "this site's process was replaced too often within a minute: report later", "life",
+                 1000};
+  }
+  state.cooling += state.holds.size();
+  return {};
 }
 
 bool RateBook::knows_all(Instant now) {
@@ -69,12 +83,17 @@ Result<std::vector<RateGrant>> RateBook::take(const SiteId& site, const RateRepo
   }
   sweep(now);
   SiteState& state = sites_[site];
-  if (state.life == report.life && report.number <= state.number) {
+  const bool late = state.life == report.life && report.number <= state.number;
+  if (late || report.life == state.former) {  // or of the process before this one
     return Error{Code::FailedPrecondition, "this report of rates came late: report again",
                  "number"};
   }
   // The process before this one can spend nothing any more, but may just have.
-  if (state.life != report.life) drop_site(site, state, now);
+  if (state.life != report.life) {
+    PERIGEE_CHECK(replace_process(state, now));
+    drop_site(site, state, now);
+    state.former = state.life;
+  }
   const std::set<RateLimitId> before = std::exchange(state.holds, {});
   state.life = report.life;
   state.number = report.number;
@@ -102,6 +121,10 @@ Result<std::vector<RateGrant>> RateBook::take(const SiteId& site, const RateRepo
       state.holds.insert(claim.id);
     }
     grants.push_back({claim.id, granted, free - granted});
+  }
+  for (const RateLimitId& id : before) {  // what nobody holds any more, at once: it may be many
+    const auto entry = entries_.find(id);
+    if (entry != entries_.end() && entry->second.empty()) entries_.erase(entry);
   }
   return grants;
 }

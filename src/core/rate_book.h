@@ -57,6 +57,8 @@ struct RateGrant {
 class RateBook {
  public:
   static constexpr std::size_t kClaimsMax = 4096;  // of one report
+  // Of the processes of one site that were replaced within a window: what they held is remembered.
+  static constexpr std::size_t kCoolingMax = 4 * kClaimsMax;
 
   // Units per minute of the whole grid; 0: no such limit, or no such account.
   struct Limit {
@@ -70,6 +72,7 @@ class RateBook {
   RateBook(std::set<SiteId> sites, Instant opened) : unheard_(std::move(sites)), opened_(opened) {}
 
   // FailedPrecondition: a report that came late or twice; the site reports again.
+  // ResourceExhausted: its process was replaced too often, while it held too much.
   Result<std::vector<RateGrant>> take(const SiteId& site, const RateReport& report,
                                       const Limits& limits, Instant now);
   std::int64_t held(const RateLimitId& id) const;  // by all sites, and what may still be spent
@@ -84,13 +87,18 @@ class RateBook {
     std::map<SiteId, std::int64_t> held;
     std::vector<Cooling> cooling;
     std::int64_t total() const;
+    bool empty() const { return held.empty() && cooling.empty(); }
   };
   struct SiteState {
     std::uint64_t life = 0;
+    std::uint64_t former = 0;  // the life before this one
     std::uint64_t number = 0;
     Instant heard;
     std::set<RateLimitId> holds;
+    Instant replaced;         // when its process was, first within the window
+    std::size_t cooling = 0;  // since then
   };
+  static Result<> replace_process(SiteState& state, Instant now);
   void drop_site(const SiteId& site, SiteState& state, Instant until);
   void sweep(Instant now);
   static void cool_down(Entry& entry, Instant now);

@@ -102,6 +102,50 @@ TEST_F(RateBookTest, ALateReportIsRefusedSinceItWouldForgetAGrant) {
   EXPECT_EQ(book_.held(id()), 5);
 }
 
+// Else what the new process was granted would be taken for spent, and given to others while it may
+// spend it still.
+TEST_F(RateBookTest, AReportOfTheProcessBeforeThisOneIsRefused) {
+  EXPECT_EQ(granted("a", 0, 2, kStart), 2);
+  EXPECT_EQ(granted("a", 0, 5, kStart + seconds{1}, 2), 5);
+  EXPECT_EQ(report("a", 2, 0, kStart + seconds{1}, 1).error().code, Code::FailedPrecondition);
+  const Instant later = kStart + seconds{1} + kRateWindow;
+  EXPECT_EQ(granted("b", 0, 9, later), 5) << "the new process holds the others for its term";
+}
+
+TEST_F(RateBookTest, ASiteThatSaysItRestartsWithoutEndFillsNothing) {
+  std::size_t refused = 0;
+  for (std::uint64_t life = 1; life <= 40; ++life) {
+    RateReport lie{life, 1, {}};
+    for (std::size_t i = 0; i < 1000; ++i) {
+      lie.claims.push_back({{std::to_string(life * 1000 + i), RateUnit::Requests}, 1, 0});
+    }
+    const auto taken = book_.take(
+        SiteId{"liar"}, lie, [](const RateLimitId&) { return RateBook::Limit{}; }, kStart);
+    if (taken) continue;
+    ++refused;
+    EXPECT_EQ(taken.error().code, Code::ResourceExhausted);
+  }
+  EXPECT_GT(refused, 0U);
+  EXPECT_LE(book_.accounts(), RateBook::kCoolingMax + RateBook::kClaimsMax);
+  EXPECT_EQ(granted("a", 0, 7, kStart), 7) << "others are served";
+  const RateReport honest{99, 1, {}};
+  EXPECT_TRUE(book_.take(
+      SiteId{"liar"}, honest, [](const RateLimitId&) { return RateBook::Limit{}; },
+      kStart + kRateWindow));
+}
+
+TEST_F(RateBookTest, WhatNobodyHoldsAnyMoreIsForgottenAtOnce) {
+  const auto none = [](const RateLimitId&) { return RateBook::Limit{}; };
+  for (std::uint64_t number = 1; number <= 20; ++number) {
+    RateReport report{1, number, {}};
+    for (std::size_t i = 0; i < 100; ++i) {
+      report.claims.push_back({{std::to_string(number * 1000 + i), RateUnit::Tokens}, 1, 0});
+    }
+    ASSERT_TRUE(book_.take(SiteId{"a"}, report, none, kStart));
+    EXPECT_EQ(book_.accounts(), 100U);
+  }
+}
+
 TEST_F(RateBookTest, WhatARestartedSiteMayHaveSpentIsFreeAWindowLater) {
   EXPECT_EQ(granted("a", 0, 8, kStart), 8);
   EXPECT_EQ(granted("a", 0, 8, kStart + seconds{10}, 2), 2);
