@@ -55,15 +55,17 @@ struct IssuerKeys::State {
     due[id] = clock.now() + std::min(interval, kJwksRetry);
   }
 
-  // An issuer whose turn has come; empty: none. Forgets those that have no URL any more.
+  // The issuer whose turn came first; empty: none's has. Forgets those that have no URL any more.
   std::string next_due() {
     std::erase_if(due, [this](const auto& entry) { return url_of(entry.first).empty(); });
     std::erase_if(states, [this](const auto& entry) { return url_of(entry.first).empty(); });
+    const Instant now = clock.now();
     for (const auto& [id, issuer] : table.snapshot().issuers) {
-      if (issuer.jwks_url.empty()) continue;
-      if (due.try_emplace(id, clock.now()).first->second <= clock.now()) return id;
+      if (!issuer.jwks_url.empty()) due.try_emplace(id, now);
     }
-    return {};
+    const auto first =
+        std::ranges::min_element(due, {}, [](const auto& entry) { return entry.second; });
+    return first != due.end() && first->second <= now ? first->first : std::string{};
   }
 
   Task<void> refresh(std::string id) {
@@ -132,12 +134,16 @@ Task<Result<ApiAnswer>> IssuerKeys::answer(ApiRequest request, ControlApi::Permi
   if (url.empty()) co_return state->api.answer(request, std::move(permitted));
   auto keys = co_await state->client->fetch(url);
   if (state->stopped) co_return Error{Code::Cancelled, "control stops"};
+  if (!put && state->url_of(id) != url) {
+    co_return Error{Code::FailedPrecondition,
+                    "the issuer was changed while its keys were fetched: repeat", "jwks_url"};
+  }
   if (!keys) {
     if (!put) state->note_failure(id, keys.error());
     co_return keys.error();
   }
   request.fetched_jwks = *keys;
-  auto answer = state->api.answer(request, std::move(permitted));
+  auto answer = state->api.answer(request);  // who asked may have lost the right to it meanwhile
   if (answer) state->note_fetched(id);
   co_return answer;
 }

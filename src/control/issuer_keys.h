@@ -32,7 +32,9 @@ class IssuerKeys {
   // From now on keys are fetched, at once and then every interval.
   void start();
   // A PUT of an issuer, or the call to refresh one: fetches first where there is a URL, so that
-  // whoever asks is told what is wrong with it. The views of `request` must outlive it.
+  // whoever asks is told what is wrong with it. Whether it is permitted is looked at again once the
+  // keys are there. FailedPrecondition: the URL was changed meanwhile. The views of `request` must
+  // outlive it.
   Task<Result<ApiAnswer>> answer(ApiRequest request, ControlApi::Permitted permitted);
   // Of issuers with a URL.
   const std::map<std::string, IssuerKeysState>& states() const;

@@ -6,6 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <optional>
 
 #include "control/control_client.h"
@@ -19,6 +20,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using Timer = asio::steady_timer::rebind_executor<Executor>::other;
 
 // The public key of RFC 8037, appendix A.2, under a name.
 std::string keys_named(const std::string& kid, const std::string& more = "") {
@@ -53,11 +55,16 @@ class IssuerKeysTest : public testing::Test {
     io_.poll();
   }
 
+  // Every path below /keys is a provider's, with keys of its own or those that all have.
   Task<> publish(net::Request& request, net::ResponseWriter& out) {
-    EXPECT_EQ(request.path, "/keys");
+    const std::string path{request.path};
+    EXPECT_TRUE(path.starts_with("/keys")) << path;
     ++asked_;
+    ++asked_of_[path];
+    if (path == held_path_) (void)co_await held_.async_wait(kAwait);
     const std::array<net::Header, 1> headers{net::Header{"location", url_}};
-    const std::string body = published_;
+    const auto own = published_of_.find(path);
+    const std::string body = own == published_of_.end() ? published_ : own->second;
     auto sent = co_await out.respond(status_, headers, body);
     static_cast<void>(sent);
   }
@@ -78,16 +85,28 @@ class IssuerKeysTest : public testing::Test {
     io_.poll();
     return !late;
   }
+  // A call under way.
+  struct Call {
+    ControlClient client;
+    std::optional<Result<std::string>> outcome;
+  };
+  std::unique_ptr<Call> begin(const std::string& method, const std::string& path,
+                              const std::string& body, const std::string& key) {
+    auto begun = std::make_unique<Call>(
+        Call{ControlClient{io_.get_executor(), clock_, {{"127.0.0.1", port_, ""}, ""}, key}, {}});
+    asio::co_spawn(io_, begun->client.call({method, "/control/v1/" + path, body, ""}),
+                   [call = begun.get()](const std::exception_ptr&, Result<std::string> result) {
+                     call->outcome = std::move(result);
+                   });
+    return begun;
+  }
+  Result<std::string> end(Call& call) {
+    run_until([&] { return call.outcome.has_value(); });
+    return call.outcome ? std::move(*call.outcome) : Error{Code::Internal, "no outcome"};
+  }
   Result<std::string> call(const std::string& method, const std::string& path,
                            const std::string& body = "") {
-    ControlClient client{io_.get_executor(), clock_, {{"127.0.0.1", port_, ""}, ""}, operator_key_};
-    std::optional<Result<std::string>> outcome;
-    asio::co_spawn(io_, client.call({method, "/control/v1/" + path, body, ""}),
-                   [&](const std::exception_ptr&, Result<std::string> result) {
-                     outcome = std::move(result);
-                   });
-    run_until([&] { return outcome.has_value(); });
-    return outcome ? std::move(*outcome) : Error{Code::Internal, "no outcome"};
+    return end(*begin(method, path, body, operator_key_));
   }
   void put(const std::string& method, const std::string& path, const std::string& body) {
     auto done = call(method, path, body);
@@ -114,6 +133,10 @@ class IssuerKeysTest : public testing::Test {
   std::string published_ = keys_named("first", R"(,"x5c":["MIIB"])");
   int status_ = 200;
   int asked_ = 0;
+  std::map<std::string, int> asked_of_;
+  std::map<std::string, std::string> published_of_;
+  std::string held_path_;  // whoever asks for it waits for held_
+  Timer held_{io_.get_executor(), Timer::time_point::max()};
 };
 
 TEST_F(IssuerKeysTest, AnIssuerWithAUrlHasTheKeysThatItPublishes) {
@@ -189,6 +212,51 @@ TEST_F(IssuerKeysTest, RefusesAUrlThatCantBeTrustedOrFetched) {
   EXPECT_EQ(call("PUT", "issuers/corp", both).error().param, "jwks");
   EXPECT_EQ(call("PUT", "issuers/corp", issuer(R"("jwks_url":"")")).error().param, "jwks");
   EXPECT_EQ(call("POST", "issuers/corp/refresh").error().code, Code::NotFound);
+}
+
+// Else the provider that an admin has just replaced would have the last word, for an interval.
+TEST_F(IssuerKeysTest, KeysOfAUrlThatWasReplacedWhileTheyWereFetchedAreNotTaken) {
+  fetch_every(seconds{900});
+  ASSERT_TRUE(set_issuer(url_));
+  published_of_["/keys/new"] = keys_named("second");
+  held_path_ = "/keys";
+  const auto refresh = begin("POST", "issuers/corp/refresh", "", operator_key_);
+  run_until([&] { return asked_of_["/keys"] == 2; });
+  ASSERT_TRUE(set_issuer(url_ + "/new"));
+  held_.cancel();
+  const auto refreshed = end(*refresh);
+  ASSERT_FALSE(refreshed);
+  EXPECT_EQ(refreshed.error().code, Code::FailedPrecondition);
+  EXPECT_THAT(refreshed.error().message, HasSubstr("was changed while its keys were fetched"));
+  EXPECT_THAT(keys(), HasSubstr("second"));
+  EXPECT_THAT(*call("GET", "issuers/corp"), HasSubstr(R"("keys_error":"")"));
+}
+
+TEST_F(IssuerKeysTest, WhoLostTheRightMeanwhileChangesNothing) {
+  fetch_every(seconds{900});
+  const auto made = call("POST", "keys", R"({"role":"operator"})");
+  ASSERT_TRUE(made) << made.error().message;
+  held_path_ = "/keys";
+  const auto set = begin("PUT", "issuers/corp", issuer(R"("jwks_url":")" + url_ + R"(")"),
+                         json_text(*made, "key"));
+  run_until([&] { return asked_ == 1; });
+  ASSERT_TRUE(call("DELETE", "keys/" + json_text(*made, "id")));
+  held_.cancel();
+  EXPECT_EQ(end(*set).error().code, Code::Unauthenticated);
+  EXPECT_TRUE(server_->table().snapshot().issuers.empty());
+}
+
+// As where a fetch takes long: whose turn it is again must not come before whose it still is.
+TEST_F(IssuerKeysTest, NoIssuerTakesTheTurnOfAnother) {
+  fetch_every(microseconds{1});
+  for (const std::string name : {"a", "z"}) {
+    put("PUT", "issuers/" + name,
+        R"({"issuer":"https://)" + name +
+            R"(","audience":"grid","algorithms":["EdDSA"],)"
+            R"("tenant":"acme","jwks_url":")" +
+            url_ + "/" + name + R"("})");
+  }
+  run_until([&] { return asked_of_["/keys/z"] >= 4; });
 }
 
 TEST_F(IssuerKeysTest, TheProvidersCertificateIsChecked) {
