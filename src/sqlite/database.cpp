@@ -37,6 +37,9 @@ Error error_of(sqlite3* handle, int status, const std::string& path) {
   }
 }
 
+// Empty text is text: of a null pointer SQLite makes NULL.
+const char* text_of(std::string_view value) { return value.data() == nullptr ? "" : value.data(); }
+
 std::string pragma_with(const char* name, std::int64_t value) {
   return std::string{"PRAGMA "} + name + " = " + std::to_string(value);
 }
@@ -57,14 +60,14 @@ Statement& Statement::bind(int position, std::int64_t value) {
 }
 
 Statement& Statement::bind(int position, std::string_view value) {
-  const int status = sqlite3_bind_text64(statement_.get(), position, value.data(), value.size(),
+  const int status = sqlite3_bind_text64(statement_.get(), position, text_of(value), value.size(),
                                          SQLITE_TRANSIENT, SQLITE_UTF8);
   PERIGEE_ASSERT(status == SQLITE_OK);
   return *this;
 }
 
 Statement& Statement::bind_in_place(int position, std::string_view value) {
-  const int status = sqlite3_bind_text64(statement_.get(), position, value.data(), value.size(),
+  const int status = sqlite3_bind_text64(statement_.get(), position, text_of(value), value.size(),
                                          SQLITE_STATIC, SQLITE_UTF8);
   PERIGEE_ASSERT(status == SQLITE_OK);
   return *this;

@@ -50,6 +50,17 @@ TEST_F(DatabaseTest, KeepsRowsOverAReopenInAPrivateFile) {
   EXPECT_EQ(facts.st_mode & 0777U, 0600U);
 }
 
+TEST_F(DatabaseTest, EmptyTextIsTextAndNotNull) {
+  auto database = open();
+  ASSERT_TRUE(database);
+  auto select = database->prepare("SELECT ?1 IS NULL, ?2 IS NULL");
+  ASSERT_TRUE(select);
+  select->bind(1, std::string_view{}).bind_in_place(2, std::string_view{});
+  ASSERT_TRUE(select->step().value());
+  EXPECT_EQ(select->column_int64(0), 0);
+  EXPECT_EQ(select->column_int64(1), 0);
+}
+
 TEST_F(DatabaseTest, ATransactionThatIsNotCommittedLeavesNothing) {
   auto database = open();
   ASSERT_TRUE(database);
