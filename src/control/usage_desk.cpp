@@ -290,9 +290,7 @@ Task<Result<ApiAnswer>> UsageDesk::settle_aside(std::string body, AsideEnd end, 
   if (state_->audit != nullptr) PERIGEE_CO_CHECK(state_->audit->record(entry));
   auto now = std::make_shared<std::map<AsideReason, std::size_t>>();
   Job settle = [sorted, now](UsageStore& store) -> Result<> {
-    // In this order a crash in between leaves a record aside that is known already.
-    PERIGEE_CHECK(store.add(sorted->records));
-    PERIGEE_CHECK(store.forget_aside(numbers_of(sorted->good)));
+    PERIGEE_CHECK(store.settle_aside(numbers_of(sorted->good), sorted->records));
     PERIGEE_TRY(counts, store.count_aside_by_reason());
     *now = std::move(counts);
     return {};

@@ -45,7 +45,7 @@ void bind(Statement& rows, const AsideQuery& query) {
   rows.bind(1, query.after)
       .bind(2, query.site.str())
       .bind(3, query.tenant)
-      .bind(4, query.reason ? to_string(*query.reason) : std::string_view{""});
+      .bind(4, query.reason ? to_string(*query.reason) : std::string_view{});
 }
 
 }  // namespace
@@ -137,13 +137,18 @@ Result<std::map<AsideReason, std::size_t>> count_aside_by_reason(Database& datab
 }
 
 Result<> forget_aside(Database& database, std::span<const std::int64_t> numbers) {
-  PERIGEE_TRY(remove, database.prepare("DELETE FROM aside WHERE number = ?1"));
-  PERIGEE_TRY(transaction, sqlite::Transaction::begin(database));
+  PERIGEE_TRY(remove, database.prepare("DELETE FROM aside WHERE number = ?1 RETURNING 1"));
   for (const std::int64_t number : numbers) {
     remove.bind(1, number);
-    PERIGEE_CHECK(remove.run());
+    const Result<bool> there = remove.step();
+    remove.reset();
+    if (!there) return there.error();
+    if (*there) continue;
+    return Error{Code::FailedPrecondition,
+                 "record " + std::to_string(number) +
+                     " is not aside any more: another call settled it; look again"};
   }
-  return transaction.commit();
+  return {};
 }
 
 }  // namespace perigee

@@ -62,6 +62,7 @@ Result<std::size_t> put_aside(sqlite::Database& database, std::span<const AsideR
 Result<std::vector<AsideRecord>> list_aside(sqlite::Database& database, const AsideQuery& query);
 Result<std::size_t> count_aside(sqlite::Database& database, const AsideQuery& query);
 Result<std::map<AsideReason, std::size_t>> count_aside_by_reason(sqlite::Database& database);
+// Within a transaction of the caller's. FailedPrecondition: one of them is not aside any more.
 Result<> forget_aside(sqlite::Database& database, std::span<const std::int64_t> numbers);
 
 }  // namespace perigee

@@ -112,13 +112,33 @@ TEST_F(UsageAside, TakesNoMoreOfASiteThanItMayHoldAndForgetsNothingForIt) {
   EXPECT_EQ(store_->count_aside({}).value(), kAsidePerSiteMax);
   EXPECT_EQ(store_->put_aside(many(1, 5)).value(), 0U) << "those are there";
   EXPECT_EQ(store_->put_aside(many(1, 5, "cell-b")).value(), 0U) << "others are not touched";
-  ASSERT_TRUE(store_->forget_aside(std::vector<std::int64_t>{1, 2}));
+  ASSERT_TRUE(store_->settle_aside(std::vector<std::int64_t>{1, 2}, {}));
   EXPECT_EQ(store_->put_aside(many(kAsidePerSiteMax + 1, kAsidePerSiteMax + 2)).value(), 0U);
+}
+
+// Two who settle the same at once: what one has dropped the other must not bill, nor say it did.
+TEST_F(UsageAside, IsSettledWholeAndOnce) {
+  ASSERT_TRUE(store_->put_aside(many(1, 3)));
+  std::vector<UsageRecord> records(1);
+  records.front().tenant = TenantId{"acme"};
+  records.front().key_id = "key_1";
+  const auto billed = [this] { return store_->sum({}).value().size(); };
+  ASSERT_TRUE(store_->settle_aside(std::vector<std::int64_t>{2}, {}));
+  const auto late = store_->settle_aside(std::vector<std::int64_t>{1, 2}, records);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Code::FailedPrecondition);
+  EXPECT_NE(late.error().message.find("record 2 is not aside any more"), std::string::npos);
+  EXPECT_EQ(billed(), 0U);
+  EXPECT_TRUE(store_->last_uses().value().empty());
+  EXPECT_EQ(numbers({}), (std::vector<std::int64_t>{1, 3}));
+  ASSERT_TRUE(store_->settle_aside(std::vector<std::int64_t>{1, 3}, records));
+  EXPECT_EQ(billed(), 1U);
+  EXPECT_TRUE(numbers({}).empty());
 }
 
 TEST_F(UsageAside, NeverGivesANumberTwice) {
   ASSERT_TRUE(store_->put_aside(many(1, 3)));
-  ASSERT_TRUE(store_->forget_aside(std::vector<std::int64_t>{3}));
+  ASSERT_TRUE(store_->settle_aside(std::vector<std::int64_t>{3}, {}));
   ASSERT_TRUE(store_->put_aside(many(4, 4)));
   EXPECT_EQ(numbers({}), (std::vector<std::int64_t>{1, 2, 4}));
 }

@@ -112,7 +112,7 @@ Result<std::unique_ptr<UsageStore>> UsageStore::open(const std::string& path) {
 UsageStore::UsageStore(std::unique_ptr<Store> store) : store_(std::move(store)) {}
 UsageStore::~UsageStore() = default;
 
-Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
+Result<std::size_t> UsageStore::insert(std::span<const UsageRecord> records) {
   const auto changes = [this]() -> Result<std::int64_t> {
     const Result<bool> row = store_->changes.step();
     const std::int64_t count = row && *row ? store_->changes.column_int64(0) : 0;
@@ -123,7 +123,6 @@ Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
   std::vector<const UsageRecord*> rows;
   rows.reserve(records.size());
   for (const UsageRecord& record : records) rows.push_back(&record);
-  PERIGEE_TRY(transaction, Transaction::begin(store_->database));
   PERIGEE_TRY(before, changes());
   PERIGEE_CHECK(store_->insert.run(rows));
   PERIGEE_TRY(after, changes());
@@ -138,8 +137,14 @@ Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
     store_->note_use.reset();
     if (!stored) return stored.error();
   }
-  PERIGEE_CHECK(transaction.commit());
   return static_cast<std::size_t>(after - before);
+}
+
+Result<std::size_t> UsageStore::add(std::span<const UsageRecord> records) {
+  PERIGEE_TRY(transaction, Transaction::begin(store_->database));
+  PERIGEE_TRY(stored, insert(records));
+  PERIGEE_CHECK(transaction.commit());
+  return stored;
 }
 
 Result<std::size_t> UsageStore::put_aside(std::span<const AsideRecord> records) {
@@ -154,8 +159,12 @@ Result<std::size_t> UsageStore::count_aside(const AsideQuery& query) {
 Result<std::map<AsideReason, std::size_t>> UsageStore::count_aside_by_reason() {
   return perigee::count_aside_by_reason(store_->database);
 }
-Result<> UsageStore::forget_aside(std::span<const std::int64_t> numbers) {
-  return perigee::forget_aside(store_->database, numbers);
+Result<> UsageStore::settle_aside(std::span<const std::int64_t> numbers,
+                                  std::span<const UsageRecord> records) {
+  PERIGEE_TRY(transaction, Transaction::begin(store_->database));
+  PERIGEE_CHECK(forget_aside(store_->database, numbers));
+  PERIGEE_CHECK(insert(records));
+  return transaction.commit();
 }
 
 Result<std::vector<std::pair<std::string, WallTime>>> UsageStore::last_uses() {

@@ -57,13 +57,17 @@ class UsageStore {
   Result<std::vector<AsideRecord>> list_aside(const AsideQuery& query);
   Result<std::size_t> count_aside(const AsideQuery& query);
   Result<std::map<AsideReason, std::size_t>> count_aside_by_reason();
-  Result<> forget_aside(std::span<const std::int64_t> numbers);
+  // What was aside under `numbers` is there no more, and `records` are added: all of it or nothing.
+  // FailedPrecondition: one of the numbers is not aside any more.
+  Result<> settle_aside(std::span<const std::int64_t> numbers,
+                        std::span<const UsageRecord> records);
   // When each key's last request ended, of keys that were used since this file knows of it.
   Result<std::vector<std::pair<std::string, WallTime>>> last_uses();
 
  private:
   struct Store;
   explicit UsageStore(std::unique_ptr<Store> store);
+  Result<std::size_t> insert(std::span<const UsageRecord> records);  // within a transaction
   std::unique_ptr<Store> store_;
 };
 
