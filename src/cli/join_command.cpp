@@ -171,7 +171,9 @@ Result<bool> write_files(const JoinArguments& arguments, const json::value& answ
   PERIGEE_CHECK(replace_private_file(arguments.key_file(), text_field(answer, "key") + "\n"));
   const std::string chain = text_field(answer, "certificate");
   const control::MemberFiles files = arguments.member();
-  std::filesystem::rename(files.key + ".new", files.key);
+  std::error_code moved;
+  std::filesystem::rename(files.key + ".new", files.key, moved);
+  if (moved) return Error{Code::FailedPrecondition, files.key + ": " + moved.message()};
   if (!chain.empty()) {
     PERIGEE_CHECK(replace_private_file(files.certificate, chain));
     PERIGEE_CHECK(replace_private_file(files.authorities, text_field(answer, "authorities")));
