@@ -108,11 +108,12 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
                                                    arguments.restored));
   PERIGEE_CHECK(check_grid(authority.get(), table->snapshot().grid));
-  PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key"));
+  PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
+  PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key",
+                                             audit.get()));
   auto server =
       std::make_unique<control::ControlServer>(io.get_executor(), clock, std::move(table));
   server->let_scrape(std::move(scrape));
-  PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
   server->keep_audit(std::move(audit));
   PERIGEE_CHECK(fetch_issuer_keys(io, clock, arguments, *server));
   const bool secure = authority != nullptr;

@@ -54,7 +54,7 @@ TEST_F(ControlApiTest, WritesThePrivateOperatorKeyOnceOnly) {
   ASSERT_EQ(::stat(folder_.file("operator.key").c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 0777U, 0600U);
   EXPECT_EQ(kind_of_key(key_), KeyKind::Operator);
-  ASSERT_TRUE(ensure_operator_key(*table_, clock_, folder_.file("operator.key")));
+  ASSERT_TRUE(ensure_operator_key(*table_, clock_, folder_.file("operator.key"), nullptr));
   EXPECT_EQ(table_->snapshot().keys.size(), 1U);
   EXPECT_EQ(first_line(folder_.file("operator.key")), key_);
 }
@@ -80,7 +80,7 @@ TEST_F(ControlApiTest, TakesUpAStartThatDiedBeforeTheDirectoryKnewTheKey) {
   ASSERT_TRUE(create_private_file(folder_.file("other"), "not a key\n"));
   auto fresh = DirectoryTable::load(std::make_unique<MemoryDirectory>(), clock_, "test");
   ASSERT_TRUE(fresh);
-  const auto refused = ensure_operator_key(**fresh, clock_, folder_.file("other"));
+  const auto refused = ensure_operator_key(**fresh, clock_, folder_.file("other"), nullptr);
   ASSERT_FALSE(refused);
   EXPECT_EQ(first_line(folder_.file("other")), "not a key");
 }
@@ -313,6 +313,21 @@ TEST_F(ControlApiTest, TheAuditLogSaysOfAChangeThatCouldNotBeStoredThatItFailed)
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_NE(lines[1].find(R"("failed":"the disk is full")"), std::string::npos) << lines[1];
   EXPECT_EQ(lines[2].find("failed"), std::string::npos) << lines[2];
+}
+
+TEST_F(ControlApiTest, TheFirstOperatorsKeyIsTheFirstLineOfTheAuditLog) {
+  const auto audit = AuditLog::open(folder_.file("audit.log")).value();
+  auto fresh = DirectoryTable::load(std::make_unique<MemoryDirectory>(), clock_, "test");
+  ASSERT_TRUE(fresh);
+  for (int start = 0; start < 2; ++start) {
+    ASSERT_TRUE(ensure_operator_key(**fresh, clock_, folder_.file("operator.key"), audit.get()));
+    EXPECT_EQ(audit->end().lines, 1U);
+  }
+  ASSERT_TRUE(check_audit_file(folder_.file("audit.log"), [](std::string_view line) {
+    EXPECT_NE(line.find(R"("action":"create key","name":"key_first_operator")"),
+              std::string_view::npos)
+        << line;
+  }));
 }
 
 TEST_F(ControlApiTest, WritesEveryChangeIntoTheAuditLogFirst) {

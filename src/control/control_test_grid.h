@@ -60,7 +60,7 @@ inline std::unique_ptr<DirectoryTable> make_table(std::unique_ptr<Directory> dir
                                                   bool restored = false) {
   auto table = DirectoryTable::load(std::move(directory), clock, "test", restored);
   EXPECT_TRUE(table) << table.error().message;
-  const auto ensured = ensure_operator_key(**table, clock, key_file);
+  const auto ensured = ensure_operator_key(**table, clock, key_file, nullptr);
   EXPECT_TRUE(ensured) << ensured.error().message;
   return std::move(*table);
 }

@@ -1,6 +1,7 @@
 #include "control/operator_key.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "base/private_file.h"
@@ -30,7 +31,8 @@ Result<std::string> key_in_file(const std::string& path) {
 
 }  // namespace
 
-Result<> ensure_operator_key(DirectoryTable& table, const Clock& clock, const std::string& path) {
+Result<> ensure_operator_key(DirectoryTable& table, const Clock& clock, const std::string& path,
+                             AuditLog* audit) {
   const auto& keys = table.snapshot().keys;
   if (std::ranges::any_of(keys, [](const auto& entry) {
         return entry.second.role == Role::Operator && !entry.second.revoked;
@@ -44,7 +46,15 @@ Result<> ensure_operator_key(DirectoryTable& table, const Clock& clock, const st
   key.role = Role::Operator;
   key.label = "made at the first start";
   key.created = clock.wall();
-  PERIGEE_CHECK(table.apply({{std::string{row_kind::kKey}, key.id, to_row(key), kAnyRevision}}));
+  const std::vector<DirectoryWrite> writes{
+      {std::string{row_kind::kKey}, key.id, to_row(key), kAnyRevision}};
+  AuditEntry entry{
+      key.created, "control", path, "create key", key.id, table.snapshot().revision + 1, writes};
+  if (audit != nullptr) PERIGEE_CHECK(audit->record(entry));
+  if (auto made = table.apply(writes); !made) {
+    if (audit != nullptr) audit->record_failure(std::move(entry), made.error().message);
+    return made.error();
+  }
   log::info("operator key written", {{"file", path}});
   return {};
 }
