@@ -2,8 +2,8 @@
 // line, and what certificates do to streams when they change.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { X509Certificate, generateKeyPairSync, sign } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -180,6 +180,12 @@ test('a control that is not the one of the join command gets no token', async ()
   grid.join('fourth', token, { port: await freePort() }); // it was not used up
 });
 
+test('a join that can not keep its key says so in one line', async () => {
+  mkdirSync(join(grid.folder, 'sixth', 'tls', 'key.pem'), { recursive: true });
+  const line = refusedLine(() => grid.join('sixth', grid.token('sixth'), { port: 1 }));
+  assert.match(line, /tls\/key\.pem: /);
+});
+
 test('a site that would speak in the clear does not join', () => {
   const line = refusedLine(() => grid.join('fifth', grid.token('fifth'), { port: 1, url: 'http://127.0.0.1:1' }));
   assert.match(line, /must begin with https:\/\//);
@@ -209,6 +215,65 @@ test('a hop header from outside is refused, also with a stolen credential', asyn
   const stolen = await chat(metro.url, 'good', { ...forged, authorization: `Bearer ${edge.credential}` });
   assert.equal(stolen.status, 403);
   assert.match((await stolen.json()).error.message, /counts only with its certificate/);
+});
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+test('by TLS, too, forged tokens and another tenant\'s key are refused, each with one line', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const keys = join(grid.folder, 'keys.json');
+  writeFileSync(keys, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig' }] }));
+  grid.perigee('issuers', 'set', 'corp', '--issuer', 'https://id.example', '--audience', 'grid', '--algorithm', 'EdDSA',
+    '--tenant', 'acme', '--jwks', keys);
+  grid.perigee('tenants', 'create', 'rival');
+  const rival = JSON.parse(grid.perigee('keys', 'create', '--tenant', 'rival', '-o', 'json')).key;
+  const { ca } = edge.certificate();
+  const get = (path, key) => callSecurely(`${edge.secure}${path}`, { ca, key });
+  const token = (changes = {}, alg = 'EdDSA') => {
+    const claims = { iss: 'https://id.example', sub: 'alice', aud: 'grid', exp: Math.floor(Date.now() / 1000) + 60, ...changes };
+    const text = `${base64url({ alg, kid: 'k1' })}.${base64url(claims)}`;
+    return `${text}.${alg === 'none' ? '' : sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
+  };
+  await until('the token counts', async () => (await get('/v1/models', token())).status === 200);
+  await until('the rival is known', async () => (await get('/v1/models', rival)).status === 200);
+  const id = (await chat(edge.url)).headers.get('perigee-receipt');
+  assert.equal((await get(`/v1/receipts/${id}`, token())).status, 200, 'of its own tenant');
+  for (const [path, key, status, said] of [
+    ['/v1/models', token({}, 'none'), 401, /algorithm/],
+    ['/v1/models', token({ aud: 'elsewhere' }), 401, /audience/],
+    ['/v1/models', token({ exp: Math.floor(Date.now() / 1000) - 120 }), 401, /expired/],
+    ['/v1/models', `${token().slice(0, -8)}AAAAAAAA`, 401, /signature/],
+    [`/v1/receipts/${id}`, rival, 404, /no such receipt of yours/],
+    ['/grid/v1/status', grid.key, 403, /operator's key/],
+    ['/grid/v1/log', grid.key, 403, /site's credential/],
+  ]) {
+    const refused = await get(path, key);
+    assert.equal(refused.status, status, `${path}: ${refused.body}`);
+    const { message } = JSON.parse(refused.body).error;
+    assert.match(message, said);
+    assert.equal(message.split('\n').length, 1);
+  }
+});
+
+test('a site whose own law is another than the directory says runs nothing that is bound to one, by TLS', async () => {
+  stub.on('french', good);
+  const site = await grid.addSite('abroad', { engines: [{ ...stub.engine('french'), slots: 4 }] });
+  await stop(site.child);
+  const file = join(site.folder, 'site.toml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('jurisdiction = "de"', 'jurisdiction = "fr"'));
+  site.child = start(PERIGEE, ['site', '--config', file], join(site.folder, 'log2'));
+  await until('another site lets it serve what no law binds', async () => (await chat(edge.url, 'french')).ok, { child: site.child });
+  const served = stub.of('french').length;
+  const { ca } = edge.certificate();
+  const bound = { 'perigee-jurisdictions': 'de', 'content-type': 'application/json' };
+  const there = await callSecurely(`${site.secure}/v1/chat/completions`, { ca, key: grid.key, method: 'POST', headers: bound,
+    body: JSON.stringify({ model: 'french', messages }) });
+  assert.equal(there.status, 403, there.body);
+  assert.equal(JSON.parse(there.body).error.code, 'data_residency_mismatch');
+  const hopped = await chat(edge.url, 'french', bound); // edge believes the directory: the serving site has the last word
+  assert.notEqual(hopped.status, 200);
+  assert.equal((await hopped.json()).error.message.split('\n').length, 1);
+  assert.equal(stub.of('french').length, served, 'no prompt came to an engine under another law');
 });
 
 test('members of other authorities, and nobody\'s certificates, are refused', async () => {
