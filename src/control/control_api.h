@@ -28,6 +28,10 @@ inline constexpr std::size_t kKeysMax = 200'000;
 inline constexpr std::size_t kJoinTokensMax = 10'000;
 inline constexpr std::size_t kIssuersMax = 64;
 
+// Of a call's body. What a site tells of limits is the longest: as many as it keeps, at the longest
+// names, fit.
+inline constexpr std::size_t kCallBytesMax = std::size_t{640} * 1024;
+
 inline constexpr std::string_view kPathPrefix = "/control/v1/";
 
 struct ApiRequest {

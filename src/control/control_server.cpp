@@ -27,14 +27,13 @@ namespace {
 
 using Timer = asio::steady_timer::rebind_executor<Executor>::other;
 
-constexpr std::size_t kBodyBytesMax = 256 * 1024;
 constexpr std::size_t kHeadBytesMax = 16 * 1024;
 constexpr std::size_t kWriteBytesMax = 64 * 1024;
 constexpr std::string_view kJson = "application/json";
 
 net::ServerLimits server_limits(const ControlServerOptions& options) {
   net::ServerLimits limits;
-  limits.body_bytes_max = kBodyBytesMax;
+  limits.body_bytes_max = kCallBytesMax;
   limits.head_bytes_max = kHeadBytesMax;
   limits.connections_max = options.watchers_max + 1'000;
   return limits;

@@ -27,6 +27,23 @@ TEST(RatesJson, ReadsBackWhatItWrote) {
   EXPECT_TRUE(parse_rate_report(R"({"life":"1","number":1,"claims":[]})"));
 }
 
+// Else a site at which many subjects of tokens are active could report none of its limits.
+TEST(RatesJson, AReportOfAllThatASiteMayHoldAtTheLongestNamesIsOneCall) {
+  constexpr std::int64_t kUnits = 1'000'000'000'000;
+  RateReport report{UINT64_MAX, INT64_MAX, {}};
+  for (std::size_t i = 0; i < RateBook::kClaimsMax; ++i) {
+    std::string account = std::string{kIssuerAccount} + std::string(kNameBytesMax, 'i') + ":" +
+                          std::to_string(1'000'000'000'000'000 + i / 2);
+    const RateUnit unit = i % 2 == 0 ? RateUnit::Requests : RateUnit::Tokens;
+    report.claims.push_back({{std::move(account), unit}, kUnits, kUnits});
+  }
+  const std::string json = rate_report_json(report);
+  EXPECT_LE(json.size(), kCallBytesMax);
+  const auto read = parse_rate_report(json);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->claims.size(), RateBook::kClaimsMax);
+}
+
 TEST(RatesJson, RefusesWhatIsMalformed) {
   const auto param = [](const std::string& json) {
     const auto parsed = parse_rate_report(json);
