@@ -133,7 +133,8 @@ struct Site::Parts {
   std::unique_ptr<Ledger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
   RateGate rates{io.get_executor(), clock, random_seed()};
-  SiteReceipts receipts{config.state_dir, config.name, clock, config.receipts_keep};
+  SiteReceipts receipts{config.state_dir, config.name, config.jurisdiction, clock,
+                        config.receipts_keep};
   std::optional<Inference> inference;
   IdempotencyTable once{clock, config.idempotency};
   std::optional<Gateway> gateway;

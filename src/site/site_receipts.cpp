@@ -28,8 +28,13 @@ proof::PublishedHead SiteSigner::sign(std::string_view origin, const proof::Tree
           with->certificates, with->key_signature};
 }
 
-SiteReceipts::SiteReceipts(std::string state_dir, SiteId site, const Clock& clock, Duration keep)
-    : state_dir_(std::move(state_dir)), site_(std::move(site)), clock_(clock), keep_(keep) {}
+SiteReceipts::SiteReceipts(std::string state_dir, SiteId site, JurisdictionId law,
+                           const Clock& clock, Duration keep)
+    : state_dir_(std::move(state_dir)),
+      site_(std::move(site)),
+      law_(std::move(law)),
+      clock_(clock),
+      keep_(keep) {}
 
 Result<> SiteReceipts::use(const control::MemberIdentity& identity) {
   PERIGEE_TRY(credential, credential_of(identity));
@@ -63,7 +68,10 @@ Result<SiteSigner::Credential> SiteReceipts::credential_of(
 
 Result<> SiteReceipts::follow(const DirectorySnapshot& directory) {
   const auto self = directory.sites.find(site_);
-  if (self != directory.sites.end()) jurisdiction_ = self->second.jurisdiction;
+  // What is signed is the site's own word, also against a directory that says otherwise.
+  if (self != directory.sites.end()) {
+    jurisdiction_ = law_.empty() ? self->second.jurisdiction : law_;
+  }
   revision_ = directory.revision;
   facts_.clear();
   digests_.clear();

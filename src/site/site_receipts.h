@@ -41,8 +41,10 @@ class SiteReceipts final : public proof::ReceiptBook {
  public:
   // `state_dir` will hold `receipts/` and, unless the site's certificate is for an Ed25519 key,
   // `receipt.key`.
-  // `clock` must outlive it. `keep`: as ReceiptWriterOptions::keep.
-  SiteReceipts(std::string state_dir, SiteId site, const Clock& clock, Duration keep);
+  // `clock` must outlive it. `keep`: as ReceiptWriterOptions::keep. `law`: under which the site
+  // stands by its own file; empty: as the directory says.
+  SiteReceipts(std::string state_dir, SiteId site, JurisdictionId law, const Clock& clock,
+               Duration keep);
 
   // With the first directory that names the grid opens the log; later does nothing but take over
   // what receipts say of the directory. Errors as ReceiptLog::open.
@@ -72,6 +74,7 @@ class SiteReceipts final : public proof::ReceiptBook {
 
   std::string state_dir_;
   SiteId site_;
+  JurisdictionId law_;
   const Clock& clock_;
   Duration keep_;
   SiteSigner signer_;

@@ -263,6 +263,9 @@ test('a site whose own law is another than the directory says runs nothing that 
   writeFileSync(file, readFileSync(file, 'utf8').replace('jurisdiction = "de"', 'jurisdiction = "fr"'));
   site.child = start(PERIGEE, ['site', '--config', file], join(site.folder, 'log2'));
   await until('another site lets it serve what no law binds', async () => (await chat(edge.url, 'french')).ok, { child: site.child });
+  const open = await chat(edge.url, 'french');
+  const { receipt: text } = await receipt(edge, open.headers.get('perigee-receipt'));
+  assert.match(text, /^jurisdiction: fr$/m, 'the site signs its own word, not the directory\'s');
   const served = stub.of('french').length;
   const { ca } = edge.certificate();
   const bound = { 'perigee-jurisdictions': 'de', 'content-type': 'application/json' };
