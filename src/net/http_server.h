@@ -69,8 +69,9 @@ inline constexpr std::size_t kBodyPadding = 64;
 // (nothing is queued) and fails when it left (Cancelled) or took too little in `write_timeout`
 // (DeadlineExceeded). Headers `content-length`, `transfer-encoding`, `connection` and `date` are
 // the server's own; a name or value that is no legal header is InvalidArgument and nothing is sent.
-// A handler that returns without an answer gives 500; one that returns between begin() and finish()
-// cuts the connection, so that the client sees a truncated body. To HEAD no body is sent; to
+// A handler that returns without an answer gives 500, or nothing if the client left (half-closed
+// too); one that returns between begin() and finish() cuts the connection, so that the client sees
+// a truncated body. To HEAD no body is sent; to
 // HTTP/1.0 a stream ends with the connection.
 class ResponseWriter {
  public:

@@ -290,10 +290,14 @@ Task<void> throw_up(Request&, ResponseWriter&) {
 Task<void> say_nothing(Request&, ResponseWriter&) { co_return; }
 
 TEST(HttpServer, AnswersForHandlersThatThrowOrSayNothing) {
-  TestServer throwing{throw_up};
-  EXPECT_THAT(throwing.talk(get("/")), StartsWith("HTTP/1.1 500 "));
-  TestServer silent{say_nothing};
-  EXPECT_THAT(silent.talk(get("/")), StartsWith("HTTP/1.1 500 "));
+  for (const Handler& handler : {Handler{throw_up}, Handler{say_nothing}}) {
+    TestServer server{handler};
+    const std::string answer = server.talk(get("/"));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 500 "));
+    EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
+    EXPECT_THAT(answer,
+                HasSubstr(R"(,"type":"server_error","param":null,"code":"server_error"}})"));
+  }
 }
 
 Task<void> inject(Request&, ResponseWriter& out) {
@@ -341,6 +345,29 @@ void expect_leave_is_noticed(void (*leave)(RawPeer&)) {
   leave(client);
   EXPECT_EQ(leaving.left.get_future().wait_for(std::chrono::seconds{10}),
             std::future_status::ready);
+}
+
+// Answers nothing once the client has left.
+Task<void> wait_silently(Leaving& leaving, ResponseWriter& out) {
+  Timer timer{leaving.executor};
+  timer.expires_after(seconds{30});
+  out.watch_client([&] { timer.cancel(); });
+  leaving.arrived.set_value();
+  auto waited = co_await timer.async_wait(kAwait);
+  static_cast<void>(waited);
+}
+
+TEST(HttpServer, SaysNothingToAClientThatLeftBeforeItsAnswer) {
+  Leaving* current = nullptr;
+  TestServer server{
+      [&current](Request&, ResponseWriter& out) { return wait_silently(*current, out); }};
+  Leaving leaving{server.io().executor(), {}, {}};
+  current = &leaving;
+  RawPeer client = server.connect();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  leaving.arrived.get_future().wait();
+  client.half_close();
+  EXPECT_EQ(client.read_to_end(), "");
 }
 
 TEST(HttpServer, TellsThatTheClientClosed) {

@@ -15,6 +15,10 @@ std::size_t counted(std::size_t body_bytes) {
   return body_bytes > kUncountedBytes ? body_bytes - kUncountedBytes : 0;
 }
 
+constexpr Header kJson[] = {{"Content-Type", "application/json"}};
+constexpr std::string_view kSaidNothing =
+    R"({"error":{"message":"the server failed to answer this request","type":"server_error",)"
+    R"("param":null,"code":"server_error"}})";
 constexpr std::string_view kNoRoom = "too many large requests at once: repeat later";
 
 std::size_t block_bytes(std::size_t message, std::size_t headers) {
@@ -87,7 +91,8 @@ Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self) {
       self->keep_alive_ = false;  // nothing was answered: 500 below
     }
     if (self->answer_ == Answer::None && self->socket_.is_open()) {
-      auto sent = co_await self->respond(500, {}, {});
+      if (self->socket_.descriptor().peer_closed()) co_return;  // it left: nobody is to be told
+      auto sent = co_await self->respond(500, kJson, kSaidNothing);
       if (!sent) co_return;
     }
     if (!self->end_exchange()) co_return;
