@@ -32,6 +32,9 @@ inline constexpr std::string_view kUsage =
 // The answer goes on after so many tokens made elsewhere; to sites only. An engine that does not
 // know `perigee_resume` would begin anew: without this header its answer is not taken.
 inline constexpr std::string_view kResumed = "perigee-resumed";
+inline constexpr std::string_view kAllow = "allow";  // methods of the path; with 405
+inline constexpr std::string_view kAuthenticate = "www-authenticate";  // with 401: kBearer
+inline constexpr std::string_view kBearer = "Bearer";
 inline constexpr std::string_view kRetryAfter = "retry-after";       // seconds
 inline constexpr std::string_view kRetryAfterMs = "retry-after-ms";  // the same, finer
 // Of a key with limits per minute; resets as Go writes durations: "1s", "6m0s", "120ms".

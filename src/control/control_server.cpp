@@ -127,9 +127,12 @@ using StatePtr = std::shared_ptr<ControlServerState>;
 Task<void> respond_error(Error error, net::ResponseWriter& out) {
   const std::string body = api::error_body(error);
   const std::string retry_after = std::to_string((error.retry_after_ms + 999) / 1000);
-  std::array<net::Header, 2> headers{net::Header{"content-type", kJson},
-                                     net::Header{api::headers::kRetryAfter, retry_after}};
-  const std::size_t count = error.retry_after_ms > 0 ? 2 : 1;
+  std::array<net::Header, 3> headers{net::Header{"content-type", kJson}};
+  std::size_t count = 1;
+  if (error.retry_after_ms > 0) headers.at(count++) = {api::headers::kRetryAfter, retry_after};
+  if (error.code == Code::Unauthenticated) {
+    headers.at(count++) = {api::headers::kAuthenticate, api::headers::kBearer};
+  }
   (void)co_await out.respond(api::http_status(error), std::span{headers.data(), count}, body);
 }
 

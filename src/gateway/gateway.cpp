@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "api/headers.h"
 #include "gateway/http_answer.h"
 #include "gateway/recording_answer.h"
 #include "identity/member_check.h"
@@ -29,6 +30,10 @@ bool allowed(Access access, Role role) {
   return false;
 }
 
+bool takes(std::string_view route, std::string_view method) {
+  return route == method || (route == "GET" && method == "HEAD");
+}
+
 std::string_view needed(Access access) {
   switch (access) {
     case Access::Operator: return "an operator's key";
@@ -45,21 +50,18 @@ Gateway::Gateway(Executor executor, const Clock& clock, const Identity& identity
 
 void Gateway::add(std::string_view method, std::string_view path, Access access,
                   Endpoint endpoint) {
-  routes_.emplace(std::string{path}, Route{std::string{method}, access, std::move(endpoint)});
+  routes_[std::string{path}].push_back({std::string{method}, access, std::move(endpoint)});
 }
 
-const Gateway::Route* Gateway::find(std::string_view method, std::string_view path,
-                                    bool& path_known) const {
-  auto [first, last] = routes_.equal_range(path);
-  for (std::size_t slash = path.rfind('/'); first == last && slash != std::string_view::npos;
-       slash = slash == 0 ? std::string_view::npos : path.rfind('/', slash - 1)) {
-    std::tie(first, last) = routes_.equal_range(path.substr(0, slash + 1));  // a prefix
+// Empty: there is no such path.
+std::span<const Gateway::Route> Gateway::routes_of(std::string_view path) const {
+  auto found = routes_.find(path);
+  for (std::size_t slash = path.rfind('/'); found == routes_.end() && slash != path.npos;
+       slash = slash == 0 ? path.npos : path.rfind('/', slash - 1)) {
+    found = routes_.find(path.substr(0, slash + 1));  // a prefix
   }
-  path_known = first != last;
-  const auto route = std::find_if(first, last, [&](const auto& entry) {
-    return entry.second.method == method || (method == "HEAD" && entry.second.method == "GET");
-  });
-  return route == last ? nullptr : &route->second;
+  if (found == routes_.end()) return {};
+  return found->second;
 }
 
 // Not a coroutine: one more frame would be held for as long as the answer takes.
@@ -74,11 +76,20 @@ Task<> Gateway::handle(net::Request& request, net::ResponseWriter& out) {
     const bool once = !(*call)->hints.idempotency_key.empty();
     return once ? infer_once(std::move(*call), out) : infer(std::move(*call), out);
   }
-  bool path_known = operation.has_value();
-  const Route* route = operation ? nullptr : find(request.method, request.path, path_known);
-  if (route != nullptr) return dispatch(*route, request, out);
-  return refuse(out, path_known ? Error{Code::MethodNotAllowed, "This path takes another method."}
-                                : Error{Code::NotFound, "There is no such path; see /v1/models."});
+  std::string allowed = operation ? "POST" : "";
+  for (const Route& route : operation ? std::span<const Route>{} : routes_of(request.path)) {
+    if (takes(route.method, request.method)) return dispatch(route, request, out);
+    allowed += (allowed.empty() ? "" : ", ") + route.method;
+    if (route.method == "GET") allowed += ", HEAD";
+  }
+  if (!allowed.empty()) return refuse_method(out, std::move(allowed));
+  return refuse(out, Error{Code::NotFound, "There is no such path; see /v1/models."});
+}
+
+Task<> Gateway::refuse_method(net::ResponseWriter& out, std::string allowed) {
+  const Error error{Code::MethodNotAllowed, "This path takes " + allowed + " only."};
+  const std::string id = inference_.new_request_id();
+  co_await respond_error(out, error, id, allowed);
 }
 
 Task<> Gateway::refuse(net::ResponseWriter& out, Error error) {
@@ -109,7 +120,8 @@ Task<> Gateway::dispatch(const Route& route, net::Request& request, net::Respons
       co_return;
     }
   }
-  const GatewayCall call{caller, request, out};
+  const std::string id = route.access == Access::Public ? "" : inference_.new_request_id();
+  const GatewayCall call{caller, request, out, id};
   co_await route.endpoint(call);
 }
 
@@ -178,9 +190,11 @@ Task<> Gateway::replay(std::unique_ptr<InferenceCall> call, std::shared_ptr<Reco
   co_await follow(std::move(recording), executor_, answer);
 }
 
-Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body) {
-  const std::array<net::Header, 1> headers{net::Header{"content-type", "application/json"}};
-  co_return co_await out.respond(200, headers, body);
+Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body,
+                            std::string_view request_id) {
+  const std::array<net::Header, 2> headers{net::Header{"content-type", "application/json"},
+                                           net::Header{api::headers::kRequestId, request_id}};
+  co_return co_await out.respond(200, std::span{headers}.first(request_id.empty() ? 1 : 2), body);
 }
 
 }  // namespace perigee

@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/idempotency.h"
 #include "gateway/inference.h"
@@ -23,6 +25,7 @@ struct GatewayCall {
   const Caller& caller;
   net::Request& request;
   net::ResponseWriter& out;
+  std::string_view request_id;  // the answer's `x-request-id`; empty: it has none
 };
 using Endpoint = std::function<Task<>(GatewayCall)>;
 
@@ -50,6 +53,7 @@ class Gateway {
   Result<Caller> authenticate(const net::Request& request) const;
   Task<> dispatch(const Route& route, net::Request& request, net::ResponseWriter& out);
   Task<> refuse(net::ResponseWriter& out, Error error);
+  Task<> refuse_method(net::ResponseWriter& out, std::string allowed);
   Result<std::unique_ptr<InferenceCall>> read_call(Operation operation,
                                                    const net::Request& request) const;
   Task<> infer(std::unique_ptr<InferenceCall> call, net::ResponseWriter& out);
@@ -57,7 +61,7 @@ class Gateway {
   Result<IdempotencyTable::Entered> enter_once(InferenceCall& call);
   Task<> replay(std::unique_ptr<InferenceCall> call, std::shared_ptr<Recording> recording,
                 Answer& answer);
-  const Route* find(std::string_view method, std::string_view path, bool& path_known) const;
+  std::span<const Route> routes_of(std::string_view path) const;
 
   Executor executor_;
   const Clock& clock_;
@@ -65,10 +69,11 @@ class Gateway {
   Inference& inference_;
   IdempotencyTable& once_;
   std::string members_of_;
-  std::multimap<std::string, Route, std::less<>> routes_;
+  std::map<std::string, std::vector<Route>, std::less<>> routes_;
 };
 
 // Sends a JSON body with status 200.
-Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body);
+Task<Result<>> respond_json(net::ResponseWriter& out, std::string_view body,
+                            std::string_view request_id = {});
 
 }  // namespace perigee

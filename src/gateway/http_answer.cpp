@@ -58,6 +58,9 @@ class HeaderTexts {
     }
   }
   void add(const Error& error) {
+    if (error.code == Code::Unauthenticated) {
+      add(api::headers::kAuthenticate, api::headers::kBearer);
+    }
     if (error.retry_after_ms <= 0) return;
     retry_after_ = std::to_string((error.retry_after_ms + 999) / 1000);
     retry_after_ms_ = std::to_string(error.retry_after_ms);
@@ -79,7 +82,7 @@ class HeaderTexts {
     add(name, kept);
   }
 
-  std::array<net::Header, 22> headers_{};
+  std::array<net::Header, 23> headers_{};
   std::size_t count_ = 0;
   std::array<std::string, 6> rates_;
   std::size_t rate_count_ = 0;
@@ -136,9 +139,10 @@ Task<Result<>> HttpAnswer::fail(const AnswerHead& head, const Error& error) {
 }
 
 Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error,
-                             std::string_view request_id) {
+                             std::string_view request_id, std::string_view allowed_methods) {
   HeaderTexts headers{kJson};
   headers.add(api::headers::kRequestId, request_id);
+  headers.add(api::headers::kAllow, allowed_methods);
   headers.add(error);
   const std::string body = api::error_body(error);
   co_return co_await out.respond(api::http_status(error), headers.view(), body);

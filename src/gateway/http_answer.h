@@ -24,8 +24,10 @@ class HttpAnswer final : public Answer {
   bool for_site_ = false;  // of a stream that has begun
 };
 
-// Sends an error as status, body and headers; for endpoints that are not inference.
+// Sends an error as status, body and headers; for endpoints that are not inference. A 405 says in
+// `allowed_methods` ("GET, HEAD") what the path takes.
 Task<Result<>> respond_error(net::ResponseWriter& out, const Error& error,
-                             std::string_view request_id = {});
+                             std::string_view request_id = {},
+                             std::string_view allowed_methods = {});
 
 }  // namespace perigee

@@ -133,18 +133,18 @@ Task<> explain_route(const GatewayCall& call, const Inference& inference, Router
   asked.operation = operation_of_body(asked.body);
   auto hints = read_client_hints(call.request, false);
   if (!hints) {
-    co_await respond_error(call.out, hints.error());
+    co_await respond_error(call.out, hints.error(), call.request_id);
     co_return;
   }
   asked.hints = std::move(*hints);
   auto request = inference.route_request(asked);
   if (!request) {
-    co_await respond_error(call.out, request.error());
+    co_await respond_error(call.out, request.error(), call.request_id);
     co_return;
   }
   const std::string body =
       explanation_body(router, *request, router.explain(*request, clock.now()));
-  co_await respond_json(call.out, body);
+  co_await respond_json(call.out, body, call.request_id);
 }
 
 }  // namespace perigee

@@ -124,11 +124,11 @@ Task<Result<std::string>> fetch(Parts parts, SiteId site, std::string target, Te
   co_return std::move(*body);
 }
 
-Task<> answer(net::ResponseWriter& out, Result<std::string> body) {
+Task<> answer(GatewayCall call, Result<std::string> body) {
   if (body) {
-    co_await respond_json(out, *body);
+    co_await respond_json(call.out, *body, call.request_id);
   } else {
-    co_await respond_error(out, body.error());
+    co_await respond_error(call.out, body.error(), call.request_id);
   }
 }
 
@@ -138,7 +138,7 @@ Task<> show_receipt(Parts parts, GatewayCall call) {
   TenantId reader = reader_of(call);
   auto id = proof::parse_receipt_id(name);
   if (!id) {
-    co_await respond_error(call.out, id.error());
+    co_await respond_error(call.out, id.error(), call.request_id);
     co_return;
   }
   Result<std::string> body = no_such_receipt();
@@ -149,7 +149,7 @@ Task<> show_receipt(Parts parts, GatewayCall call) {
     SiteId site = id->site;
     body = co_await fetch(parts, std::move(site), std::move(target), std::move(reader));
   }
-  co_await answer(call.out, std::move(body));
+  co_await answer(call, std::move(body));
 }
 
 struct LogQuestion {
@@ -181,7 +181,7 @@ Task<> show_log(Parts parts, GatewayCall call) {
   const bool from_site = call.caller.role == Role::Site;
   auto question = read_question(call.request.query, parts->self);
   if (!question) {
-    co_await respond_error(call.out, question.error());
+    co_await respond_error(call.out, question.error(), call.request_id);
     co_return;
   }
   Result<std::string> body =
@@ -193,7 +193,7 @@ Task<> show_log(Parts parts, GatewayCall call) {
     SiteId site = question->site;
     body = co_await fetch(parts, std::move(site), std::move(target), TenantId{});
   }
-  co_await answer(call.out, std::move(body));
+  co_await answer(call, std::move(body));
 }
 
 }  // namespace

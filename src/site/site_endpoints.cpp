@@ -46,7 +46,7 @@ Task<> list_models(Parts parts, GatewayCall call) {
     if (may_use(call.caller, id)) all.push_back(listing_of(parts, model));
   }
   const std::string body = api::models_body(all);
-  co_await respond_json(call.out, body);
+  co_await respond_json(call.out, body, call.request_id);
 }
 
 // Clients send "org%2Fmodel" for "org/model". What is no escape stays as it is.
@@ -73,11 +73,11 @@ Task<> show_model(Parts parts, GatewayCall call) {
   if (model == directory->models.end() || !may_use(call.caller, model->first)) {
     const Error error{Code::NotFound, "There is no such model; GET /v1/models lists them.",
                       "model"};
-    co_await respond_error(call.out, error);
+    co_await respond_error(call.out, error, call.request_id);
     co_return;
   }
   const std::string body = api::model_body(listing_of(parts, model->second));
-  co_await respond_json(call.out, body);
+  co_await respond_json(call.out, body, call.request_id);
 }
 
 // Alive: the IO thread turns.

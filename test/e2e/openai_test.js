@@ -121,6 +121,7 @@ test('refuses a wrong key with AuthenticationError', async () => {
   assert.equal(error.status, 401);
   assert.equal(error.code, 'invalid_api_key');
   assert.ok(error.requestID);
+  assert.equal(error.headers.get('www-authenticate'), 'Bearer');
 });
 
 test('refuses an unknown model with NotFoundError', async () => {
@@ -277,8 +278,21 @@ test('lists and retrieves models', async () => {
     ids.push(item.id);
   }
   assert.ok(ids.includes(model));
-  assert.equal((await client.models.retrieve(model)).id, model);
+  const one = await client.models.retrieve(model);
+  assert.equal(one.id, model);
+  assert.ok(one._request_id);
   const error = await caught(client.models.retrieve('no-such-model'));
   assert.ok(error instanceof OpenAI.NotFoundError);
   assert.equal(error.code, 'model_not_found');
+  assert.ok(error.requestID);
+});
+
+test('says which methods a path takes', async () => {
+  const allowed = async (path, method) => {
+    const response = await fetch(`${client.baseURL}${path}`, { method, headers: { authorization: `Bearer ${demo.key}` } });
+    assert.equal(response.status, 405, path);
+    return response.headers.get('allow');
+  };
+  assert.equal(await allowed('/models', 'DELETE'), 'GET, HEAD');
+  assert.equal(await allowed('/chat/completions', 'GET'), 'POST');
 });
