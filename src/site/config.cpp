@@ -73,6 +73,8 @@ Result<> read_site(TomlTable& table, SiteConfig& config) {
   config.models_dir = models_dir;
   PERIGEE_TRY(model_public_key, table.path("model_public_key", ""));
   config.model_public_key = model_public_key;
+  PERIGEE_TRY(gpu_layers, table.integer("gpu_layers", 0, -1, 100'000));
+  config.gpu_layers = static_cast<std::int32_t>(gpu_layers);
   PERIGEE_TRY(metrics_token_file, table.path("metrics_token_file", ""));
   config.metrics_token_file = metrics_token_file;
   return table.finish(kManual);

@@ -57,6 +57,7 @@ struct SiteConfig {
   std::string models_dir;  // where model files are
   // Ed25519 (PEM) that must have signed each of them (FILE.sig); empty: none has to be.
   std::string model_public_key;
+  std::int32_t gpu_layers = 0;  // that its own engines keep on a GPU; -1: all
   std::string
       metrics_token_file;  // holds what scrapers show (identity/scrape_check.h); empty: none
   std::string control_url;

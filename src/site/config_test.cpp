@@ -60,6 +60,13 @@ TEST(SiteConfig, FindsTheKeyOfModelsBesideTheFile) {
   EXPECT_EQ(parse(kGood)->model_public_key, "");
 }
 
+TEST(SiteConfig, ReadsWhatItsEnginesKeepOnAGpu) {
+  const std::string listen = "listen = \"127.0.0.1:8101\"\n";
+  EXPECT_EQ(parse(kGood)->gpu_layers, 0);
+  EXPECT_EQ(parse(with(listen, listen + "gpu_layers = -1\n"))->gpu_layers, -1);
+  EXPECT_FALSE(parse(with(listen, listen + "gpu_layers = -2\n")));
+}
+
 TEST(SiteConfig, ReadsHowAnEngineGoesOnByText) {
   EXPECT_EQ(parse(kGood)->engines[0].resume_by_text, api::TextResume::Off);
   for (const auto& [name, how] :

@@ -60,6 +60,10 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
       options.arguments.insert(options.arguments.end(),
                                {"--context", std::to_string(spec.context_tokens)});
     }
+    if (spec.gpu_layers != 0) {
+      options.arguments.insert(options.arguments.end(),
+                               {"--gpu-layers", std::to_string(spec.gpu_layers)});
+    }
     auto child = net::ChildProcess::spawn(parts.executor, options,
                                           [weak = weak_from_this()](const net::ChildExit& how) {
                                             if (const auto self = weak.lock()) self->exited(how);

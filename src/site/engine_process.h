@@ -19,12 +19,13 @@ struct EngineSpec {
   EngineId name;
   ModelId model;
   std::string model_path;
-  std::string model_sha256;  // hex: another file is not loaded; empty: any is
+  std::string model_sha256;      // hex: another file is not loaded; empty: any is
   std::string model_public_key;  // a file: what it did not sign is not loaded; empty: all is
   std::string socket_path;
   std::uint32_t slots = 8;
   std::uint32_t threads = 1;
   std::uint32_t context_tokens = 0;  // 0: the model's own
+  std::int32_t gpu_layers = 0;       // kept on a GPU; -1: all
   friend bool operator==(const EngineSpec&, const EngineSpec&) = default;
 };
 

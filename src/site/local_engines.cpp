@@ -125,6 +125,7 @@ std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory)
       spec.slots = placement.slots;
       spec.threads = placement.threads;
       spec.context_tokens = model->second.context_tokens;
+      spec.gpu_layers = config_.gpu_layers;
       specs.push_back(std::move(spec));
     }
   }

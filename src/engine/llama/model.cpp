@@ -60,6 +60,11 @@ Model::~Model() = default;
 Result<std::unique_ptr<Model>> Model::load(const ModelOptions& options) {
   PERIGEE_CHECK(check_file(options.path));
   start_backend();
+  if (options.gpu_layers != 0 && !llama_supports_gpu_offload()) {
+    return Error{Code::FailedPrecondition,
+                 "this llama.cpp sees no GPU to keep layers on: build with one that has a GPU "
+                 "backend (docs/engine.md), or leave the number of layers at 0"};
+  }
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = options.gpu_layers;
   const std::atomic<bool>* cancelled = options.cancelled;

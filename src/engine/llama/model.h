@@ -19,7 +19,7 @@ using Token = std::int32_t;
 
 struct ModelOptions {
   std::string path;             // of a GGUF file
-  std::int32_t gpu_layers = 0;  // layers kept on a GPU; -1: all. Needs a build with a GPU backend
+  std::int32_t gpu_layers = 0;  // layers kept on a GPU; -1: all. FailedPrecondition without one
   const std::atomic<bool>* cancelled = nullptr;  // if set: loading ends early once it is true
 };
 

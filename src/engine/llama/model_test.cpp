@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/llama/backend.h"
 #include "engine/llama/test_batcher.h"
+#include "llama.h"
 
 namespace perigee::llama {
 namespace {
@@ -51,6 +53,18 @@ TEST(Model, ATruncatedModelIsRefused) {
   options.path = path.string();
   EXPECT_FALSE(Model::load(options));
   std::filesystem::remove(path);
+}
+
+TEST(Model, LayersForAGpuThatIsNotThereAreRefused) {
+  start_backend();
+  if (llama_supports_gpu_offload()) GTEST_SKIP() << "there is a GPU";
+  ModelOptions options;
+  options.path = PERIGEE_DEMO_MODEL;
+  options.gpu_layers = -1;
+  const auto loaded = Model::load(options);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Code::FailedPrecondition);
+  EXPECT_NE(loaded.error().message.find("GPU"), std::string::npos);
 }
 
 TEST(Model, TokensRoundTrip) {
