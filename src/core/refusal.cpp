@@ -1,7 +1,9 @@
 // Why a plan has no candidate: the error of plan() and its words; words of refusals.
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/assert.h"
@@ -33,6 +35,21 @@ std::string_view words_for(Rejection rejection) {
     case Rejection::Breaker: return "breaker open";
   }
   PERIGEE_ASSERT(false);
+}
+
+std::string words_for(Capabilities needs) {
+  constexpr std::array<std::pair<Capabilities, std::string_view>, 4> kWords{
+      {{kVision, "images"},
+       {kGuidedOutput, "guided output"},
+       {kTools, "tools"},
+       {kEmbeddings, "embeddings"}}};
+  std::string text;
+  for (const auto& [need, word] : kWords) {
+    if ((needs & need) == 0) continue;
+    text += text.empty() ? "" : " and ";
+    text += word;
+  }
+  return text;
 }
 
 std::string exclusions(const PlanScratch& scratch, std::size_t total) {
@@ -85,10 +102,8 @@ std::optional<Error> lasting(const RouteRequest& request, const PlanScratch& scr
                               why + "allow more jurisdictions or add a site"};
     case Rejection::Capability:
       return Error{.code = Code::InvalidArgument,
-                   .message = "no allowed site runs " + model +
-                              " with what the request needs (images, guided output, tools or "
-                              "embeddings)" +
-                              why + "choose another model",
+                   .message = "no allowed site runs " + model + " with " +
+                              words_for(request.needs) + why + "choose another model",
                    .param = "model"};
     case Rejection::Context:
       return Error{.code = Code::PayloadTooLarge,
