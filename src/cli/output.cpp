@@ -126,10 +126,14 @@ void print(const Table& table) { print(table.render(use_colour(stdout))); }
 void print(const boost::json::value& json) { print(api::print_json(json) + "\n"); }
 void print_note(std::string_view text) { write_to(stderr, printable(text, true) + "\n"); }
 
+std::string sentence_of(const Error& error) {
+  const bool named = error.message.find(error.param) != std::string::npos;  // or there is none
+  return printable(error.message) + (named ? "" : " (" + printable(error.param) + ")");
+}
+
 int report(const Error& error) {
-  const std::string where = error.param.empty() ? "" : " (" + printable(error.param) + ")";
-  write_to(stderr, fmt::format("{} {}{}\n", paint("perigee:", Tone::Bad, use_colour(stderr)),
-                               printable(error.message), where));
+  write_to(stderr, fmt::format("{} {}\n", paint("perigee:", Tone::Bad, use_colour(stderr)),
+                               sentence_of(error)));
   return kExitError;
 }
 

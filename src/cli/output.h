@@ -74,7 +74,10 @@ void print(const Table& table);              // stdout
 void print(const boost::json::value& json);  // stdout, one line
 void print_note(std::string_view text);      // one line on stderr: progress, advice
 
-// Prints "perigee: MESSAGE" on stderr and returns the exit status for it: kExitError. With
+// "MESSAGE (FIELD)", or the message alone where it names the field that is at fault.
+std::string sentence_of(const Error& error);
+
+// Prints "perigee: " and this on stderr and returns the exit status for it: kExitError. With
 // `OutputFormat::Json` also nothing is printed on stdout: a program looks at the status first.
 int report(const Error& error);
 

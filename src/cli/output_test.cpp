@@ -53,6 +53,14 @@ TEST(Output, WritesTimesForPeople) {
   EXPECT_EQ(format_ms(std::nan("")), "-");  // of nothing
 }
 
+TEST(Output, NamesTheFieldOfAnErrorOnce) {
+  EXPECT_EQ(sentence_of({Code::NotFound, "no such site"}), "no such site");
+  EXPECT_EQ(sentence_of({Code::NotFound, "no such site", "site.name"}), "no such site (site.name)");
+  EXPECT_EQ(
+      sentence_of({Code::InvalidArgument, "s.toml:2: site.name: expected a string", "site.name"}),
+      "s.toml:2: site.name: expected a string");
+}
+
 TEST(Output, PaintsOnlyWithColour) {
   EXPECT_EQ(paint("up", Tone::Good, false), "up");
   EXPECT_EQ(paint("up", Tone::Plain, true), "up");

@@ -19,7 +19,8 @@ void add_site_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<SiteArguments>();
   command->add_option("--config", arguments->config, "The site's TOML file (docs/site_config.md)")
       ->capture_default_str();
-  command->add_flag("--check", arguments->check, "Validate the file and exit");
+  command->add_flag("--check", arguments->check,
+                    "Validate the file, with the key and the token that it names, and exit");
   command->footer(
       "Examples:\n"
       "  perigee site --config /etc/perigee/site.toml\n"

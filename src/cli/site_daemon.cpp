@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "identity/scrape_check.h"
 #include "net/child_process.h"
+#include "site/process_setup.h"
 #include "site/site.h"
 
 namespace perigee::cli {
@@ -30,6 +31,7 @@ int check_site_config(const std::string& config_file) {
   if (!config) return report(config.error());
   const auto scrape = ScrapeCheck::make(config->listen.is_loopback(), config->metrics_token_file);
   if (!scrape) return report(scrape.error());
+  if (const auto key = read_key(config->key_file); !key) return report(key.error());
   print(config_file + ": good\n");
   return kExitOk;
 }

@@ -325,6 +325,9 @@ Result<SiteConfig> load_site_config(const std::string& path, EnvironmentLookup e
     return Error{Code::NotFound,
                  "can't read " + path + "; `perigee site join` writes one for a new site"};
   }
+  if (std::filesystem::is_directory(path)) {  // it opens, but has nothing to read
+    return Error{Code::InvalidArgument, path + " is a folder: expected a TOML file"};
+  }
   std::ostringstream text;
   text << file.rdbuf();
   return parse_site_config(text.str(), path, environment);

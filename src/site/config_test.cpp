@@ -67,6 +67,12 @@ TEST(SiteConfig, ReadsWhatItsEnginesKeepOnAGpu) {
   EXPECT_FALSE(parse(with(listen, listen + "gpu_layers = -2\n")));
 }
 
+TEST(SiteConfig, SaysThatAFolderIsNoFile) {
+  const auto config = load_site_config(testing::TempDir(), no_environment);
+  ASSERT_FALSE(config);
+  EXPECT_NE(config.error().message.find("is a folder"), std::string::npos);
+}
+
 TEST(SiteConfig, ReadsHowAnEngineGoesOnByText) {
   EXPECT_EQ(parse(kGood)->engines[0].resume_by_text, api::TextResume::Off);
   for (const auto& [name, how] :

@@ -14,7 +14,7 @@ Result<std::string> read_key(const std::string& path) {
   if (!(in >> key)) {
     return Error{Code::FailedPrecondition,
                  "can't read the site's key " + path +
-                     "; join the grid first: perigee site join TOKEN --control URL"};
+                     "; join the grid first: perigee site join TOKEN --url URL"};
   }
   return key;
 }

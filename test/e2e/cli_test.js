@@ -164,6 +164,8 @@ test('a site file is checked without a start', async () => {
   const file = join(demo.folder, 'site.toml');
   writeFileSync(file, '[site]\nname = "A"\n');
   await fails(['site', '--config', file, '--check'], 1, /site\.toml:2: site\.name: expected/);
+  writeFileSync(file, '[site]\nname = "a"\nstate_dir = "a"\n[control]\nurl = "http://127.0.0.1:7000"\nkey_file = "a.key"\n');
+  await fails(['site', '--config', file, '--check'], 1, /can't read the site's key .*a\.key; join the grid first/);
 });
 
 test('completions are shell that parses', async () => {
