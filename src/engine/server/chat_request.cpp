@@ -55,7 +55,9 @@ Result<ChatMessage> read_message(const json::value& value, const std::string& at
   PERIGEE_TRY(role, read_role(*message, at));
   read.role = role;
   const json::value* calls = message->if_contains("tool_calls");
-  if (calls != nullptr && !calls->is_null()) {
+  const bool called = calls != nullptr && !calls->is_null() &&
+                      (!calls->is_array() || !calls->get_array().empty());  // some answer with []
+  if (called) {
     return wrong("can't be used: this model can't call tools", at + ".tool_calls");
   }
   const json::value* content = message->if_contains("content");

@@ -107,6 +107,14 @@ TEST(OpenAiRequest, AnotherModelIsNotFound) {
 TEST(OpenAiRequest, ToolsThatMayNotBeCalledAreFine) {
   EXPECT_TRUE(parse_chat(served(), chat(R"("tools":[{}],"tool_choice":"none")")));
   EXPECT_TRUE(parse_chat(served(), chat(R"("tools":[],"functions":[],"tool_choice":"auto")")));
+  const auto answered_with = [](const std::string& calls) {
+    return parse_chat(served(), R"({"model":"m","messages":[{"role":"assistant","content":"a",)"
+                                R"("tool_calls":)" +
+                                    calls + R"(},{"role":"user","content":"b"}]})");
+  };
+  EXPECT_TRUE(answered_with("[]"));  // as some servers answer, and clients send it back
+  EXPECT_TRUE(answered_with("null"));
+  EXPECT_EQ(answered_with("[{}]").error().param, "messages[0].tool_calls");
 }
 
 TEST(OpenAiRequest, CompletionsMayBeGuidedAndOfNoTokens) {
