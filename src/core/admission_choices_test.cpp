@@ -59,5 +59,15 @@ TEST(AdmissionQueue, EachAnswerOfARequestTakesASlot) {
   EXPECT_NEAR(queue.stats(kStart).tpot_ms, 10, 0.5) << "ten tokens each in 90 ms";
 }
 
+TEST(AdmissionQueue, PredictsTheWaitBehindEachAnswerOfARequest) {
+  AdmissionQueue queue = queue_of(4);
+  EXPECT_EQ(queue.offer(of("a", 4), kStart).verdict, Verdict::Admitted);
+  EXPECT_EQ(queue.offer(of("a", 8), kStart).verdict, Verdict::Queued);
+  const AdmissionAnswer last = queue.offer(of("a"), kStart);
+  EXPECT_EQ(last.verdict, Verdict::Queued);
+  // 100 ms an answer and four at once: a slot each 25 ms, for nine that come before.
+  EXPECT_NEAR(to_ms(last.wait_predicted), 225, 1);
+}
+
 }  // namespace
 }  // namespace perigee

@@ -103,9 +103,9 @@ struct AdmissionQueue::State {
     std::uint64_t refused = 0;
   };
   std::array<Counts, kAdmissionLevels> counts{};
-  // Requests and their prompts per second that each level was let in with, decaying.
+  // Answers and prompts per second that each level was let in with, decaying.
   struct Arrivals {
-    double requests_per_s = 0;
+    double answers_per_s = 0;
     double tokens_per_s = 0;
     Instant as_of{};
   };

@@ -27,7 +27,7 @@ double AdmissionQueue::State::turnover_ms(std::uint8_t level, Instant now) const
 void AdmissionQueue::State::arrived(const WaitingRequest& request, Instant now) {
   Arrivals& own = arrivals[request.level];
   const double kept = std::exp(-to_seconds(now - own.as_of) / kArrivalMemory_s);
-  own.requests_per_s = own.requests_per_s * kept + 1 / kArrivalMemory_s;
+  own.answers_per_s = own.answers_per_s * kept + request.choices / kArrivalMemory_s;
   own.tokens_per_s = own.tokens_per_s * kept + request.prompt_tokens / kArrivalMemory_s;
   own.as_of = now;
 }
@@ -39,7 +39,7 @@ double AdmissionQueue::State::left_by_above(std::uint8_t level, double slot_ms, 
   for (std::uint8_t above = 0; above < level; ++above) {
     const Arrivals& its = arrivals[above];
     const double kept = std::exp(-to_seconds(now - its.as_of) / kArrivalMemory_s);
-    taken += kept * std::max(its.requests_per_s * slot_ms, its.tokens_per_s * token_ms) / 1000;
+    taken += kept * std::max(its.answers_per_s * slot_ms, its.tokens_per_s * token_ms) / 1000;
   }
   return std::max(kLeftLeast, 1 - taken);
 }
@@ -54,8 +54,10 @@ double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level
   if (slots(level) == kSlotsUnbounded) return prompts_ms / left_by_above(level, 0, now);
   const double running =
       level == kNetworkLevel ? running_ordinary + running_network : running_ordinary;
-  double beyond = running + ahead.requests + 1 - slots(level);
-  if (options.preempts && level <= kRealtimeLevel) beyond -= table.level(kBatchLevel).stoppable;
+  double beyond = running + ahead.answers + 1 - slots(level);
+  if (options.preempts && level <= kRealtimeLevel) {
+    beyond -= static_cast<double>(table.level(kBatchLevel).stoppable);
+  }
   const double slot_ms = turnover_ms(level, now);
   const double wait = std::max(prompts_ms, std::max(0.0, beyond) * slot_ms);
   return wait > 0 ? wait / left_by_above(level, slot_ms, now) : 0;

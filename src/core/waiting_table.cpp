@@ -120,9 +120,11 @@ void WaitingTable::join(std::uint32_t position) {
   }
   link_due(position, own);
   ++own.requests;
+  own.answers += request.choices;
   own.prompt_tokens += request.prompt_tokens;
   own.work += request.work;
   ++level.requests;
+  level.answers += request.choices;
   level.prompt_tokens += request.prompt_tokens;
   ++waiting_;
   waiting_tokens_ += request.prompt_tokens;
@@ -145,7 +147,7 @@ void WaitingTable::link_running(std::uint32_t position) {
   node.newer = kNone;
   if (newest != kNone) nodes_[newest - 1].newer = position;
   newest = position;
-  if (node.request.stoppable) ++levels_[node.request.level].stoppable;
+  if (node.request.stoppable) levels_[node.request.level].stoppable += node.request.choices;
 }
 
 void WaitingTable::unlink_running(std::uint32_t position) {
@@ -154,12 +156,12 @@ void WaitingTable::unlink_running(std::uint32_t position) {
   if (node.older != kNone) nodes_[node.older - 1].newer = node.newer;
   std::uint32_t& newest = levels_[node.request.level].newest_running;
   (node.newer != kNone ? nodes_[node.newer - 1].older : newest) = node.older;
-  if (node.request.stoppable) --levels_[node.request.level].stoppable;
+  if (node.request.stoppable) levels_[node.request.level].stoppable -= node.request.choices;
 }
 
 void WaitingTable::keep_running(std::uint32_t position) {
   WaitingRequest& request = nodes_[position - 1].request;
-  if (request.stoppable) --levels_[request.level].stoppable;
+  if (request.stoppable) levels_[request.level].stoppable -= request.choices;
   request.stoppable = false;
 }
 
@@ -194,6 +196,7 @@ void WaitingTable::leave(std::uint32_t position) {
   (node.sooner != kNone ? nodes_[node.sooner - 1].later : own.soonest) = node.later;
   (node.later != kNone ? nodes_[node.later - 1].sooner : own.latest) = node.sooner;
   --own.requests;
+  own.answers -= node.request.choices;
   own.prompt_tokens -= node.request.prompt_tokens;
   own.work = own.requests == 0 ? 0 : own.work - node.request.work;
   if (own.requests == 0) {
@@ -203,6 +206,7 @@ void WaitingTable::leave(std::uint32_t position) {
     level.tenants.pop_back();
   }
   --level.requests;
+  level.answers -= node.request.choices;
   level.prompt_tokens -= node.request.prompt_tokens;
   level.last_left = own.counter;
   --waiting_;
@@ -287,7 +291,7 @@ WorkAhead WaitingTable::ahead_up_to(double counter, double slack, std::uint32_t 
                                     std::uint8_t number) const {
   WorkAhead ahead;
   for (std::uint8_t above = 0; above < number; ++above) {
-    ahead.requests += levels_[above].requests;
+    ahead.answers += static_cast<double>(levels_[above].answers);
     ahead.prompt_tokens += static_cast<double>(levels_[above].prompt_tokens);
   }
   for (const std::uint32_t slot : levels_[number].tenants) {
@@ -297,7 +301,7 @@ WorkAhead WaitingTable::ahead_up_to(double counter, double slack, std::uint32_t 
         slot == tenant ? other.work : counter + std::min(slack, one) - other.counter;
     if (behind <= 0) continue;
     const double share = other.work > 0 ? std::min(1.0, behind / other.work) : 1;
-    ahead.requests += share * other.requests;
+    ahead.answers += share * static_cast<double>(other.answers);
     ahead.prompt_tokens += share * static_cast<double>(other.prompt_tokens);
   }
   return ahead;

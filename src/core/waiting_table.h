@@ -42,7 +42,7 @@ struct WaitingRequest {
 
 // What stands before a request. Not whole numbers: a part of another tenant's queue.
 struct WorkAhead {
-  double requests = 0;
+  double answers = 0;
   double prompt_tokens = 0;
 };
 
@@ -93,12 +93,13 @@ class WaitingTable {
   static constexpr std::uint32_t kNoTenant = 0xffff'ffff;
   struct Level {
     std::uint32_t requests = 0;
+    std::uint64_t answers = 0;  // to these
     std::uint64_t prompt_tokens = 0;
     double last_left = 0;  // counter of the tenant who last had something leave
     std::uint32_t oldest = kNone;
     std::uint32_t newest = kNone;
     std::uint32_t newest_running = kNone;
-    std::uint32_t stoppable = 0;         // that run
+    std::uint64_t stoppable = 0;         // answers that run
     std::vector<std::uint32_t> tenants;  // with something waiting here, in no order
   };
   const Level& level(std::uint8_t number) const { return levels_[number]; }
@@ -121,6 +122,7 @@ class WaitingTable {
     double counter = 0;
     double work = 0;  // waiting
     std::uint32_t requests = 0;
+    std::uint64_t answers = 0;
     std::uint64_t prompt_tokens = 0;
     std::uint32_t soonest = kNone;
     std::uint32_t latest = kNone;

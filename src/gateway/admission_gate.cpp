@@ -152,6 +152,7 @@ class GatedGeneration final : public Generation, public EventSink {
   bool* destroyed_ = nullptr;             // while a call that may destroy it is on the stack
   std::uint32_t place_;                   // planned for; once released, where it runs
   std::uint32_t prompt_tokens_ = 0;       // counted at its engine until its first token
+  std::uint32_t choices_ = 1;             // answers, each in a slot of its engine
   std::uint32_t tokens_ = 0;              // delivered
   std::uint32_t tokens_before_ = 0;       // before this run
   std::uint16_t calls_ = 0;               // of on_chunk() on the stack
@@ -355,7 +356,8 @@ void AdmissionGate::run(GatedGeneration& generation) {
   if (job.context.service_class == ServiceClass::Batch) {
     running_batch_.emplace(generation.ticket_, &generation);
   }
-  ++place->running;
+  generation.choices_ = job.choices;
+  place->running += generation.choices_;
   place->prefilling += generation.prompt_tokens_;
   const std::shared_ptr<Engine> engine = place->engine;  // a sink's call may remove the place
   generation.run(engine);
@@ -383,7 +385,7 @@ void AdmissionGate::ended(GatedGeneration& generation, const AdmissionOutcome& o
 void AdmissionGate::left_place(GatedGeneration& generation) {
   Place* place = find(generation.place_);
   if (place == nullptr) return;
-  --place->running;
+  place->running -= generation.choices_;
   place->prefilling -= generation.prompt_tokens_;
   generation.prompt_tokens_ = 0;
 }

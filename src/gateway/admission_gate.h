@@ -75,7 +75,7 @@ class AdmissionGate : public std::enable_shared_from_this<AdmissionGate> {
     std::shared_ptr<Engine> engine;
     bool ready = false;
     EngineLoad load;
-    std::uint32_t running = 0;     // released to it and not ended
+    std::uint32_t running = 0;     // answers released to it and not ended
     std::uint64_t prefilling = 0;  // prompt tokens of streams whose first token is not out
   };
   std::unique_ptr<Generation> start(std::uint32_t planned, const Job& job, EventSink& sink);

@@ -67,8 +67,10 @@ class AdmissionGateTest : public testing::Test {
   std::unique_ptr<Client> start(ServiceClass service_class = ServiceClass::Batch,
                                 std::optional<Duration> time_left = std::nullopt,
                                 const std::string& tenant = "acme",
-                                std::shared_ptr<const Delivered> delivered = nullptr) {
+                                std::shared_ptr<const Delivered> delivered = nullptr,
+                                std::uint32_t choices = 1) {
     Job job;
+    job.choices = choices;
     job.delivered = std::move(delivered);
     job.model = ModelId{"m"};
     job.stream = true;
@@ -220,6 +222,19 @@ TEST_F(AdmissionGateTest, TakesTheEngineWithRoomWhenThePlannedOneHasNone) {
   clients.erase(clients.begin() + 1, clients.begin() + 3);  // end where no place is any more
   clients.erase(clients.begin());
   EXPECT_EQ(one.jobs.size(), 2U);
+}
+
+TEST_F(AdmissionGateTest, SeveralAnswersToOneRequestTakeAsMuchRoom) {
+  std::shared_ptr<Engine> other;
+  FakeEngine& one = add(4);
+  FakeEngine& two = add(EngineId{"f"}, 4, other);
+  auto many = start(ServiceClass::Batch, std::nullopt, "acme", nullptr, 4);
+  EXPECT_EQ(gate_->load_of(kEngine).slots_busy, 4U);
+  auto single = start();
+  EXPECT_EQ(one.jobs.size(), 1U);
+  EXPECT_EQ(two.jobs.size(), 1U);
+  many.reset();
+  EXPECT_EQ(gate_->load_of(kEngine).slots_busy, 0U);
 }
 
 TEST_F(AdmissionGateTest, AnAnswersLoadTellsWhatWaits) {
