@@ -219,7 +219,7 @@ void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Du
   std::unique_ptr<Attempt>& attempt = side == Side::First ? first_ : second_;
   attempt = std::make_unique<Attempt>(parts_, events_, planned.candidate, route_, relay_field_);
   attempt->reason = planned.reason;
-  attempt->resumes = failover_.begun();
+  attempt->resumes = failover_.begun() || !delivered_.empty();
   attempt->hedges = side == Side::Second && failover_.hedges() && !failover_.begun();
   failover_.started(side, planned.candidate, forecast_of(planned.prediction), hedge_after, now);
   Engine* engine = parts_.engines.find(planned.candidate);
@@ -228,9 +228,7 @@ void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Du
     return;
   }
   // What a peer told of it stands in the body, too; whoever adds to it needs all of it.
-  if (attempt->resumes || !delivered_.empty()) {
-    job_.delivered = std::make_shared<const Delivered>(delivered_);
-  }
+  if (attempt->resumes) job_.delivered = std::make_shared<const Delivered>(delivered_);
   attempt->generation = engine->start(job_, attempt->stream);
   job_.delivered.reset();
 }

@@ -377,5 +377,41 @@ TEST_F(FailoverOfStreams, GoesOnWithATextThatAPeerTells) {
   EXPECT_EQ(api::resume_json(*two.jobs.at(0).delivered), R"({"text":"Hell","tokens":3})");
 }
 
+TEST_F(FailoverOfStreams, TellsAPeerTheUsageOfTheWholeAnswerWhereItsEngineTellsNone) {
+  caller_.role = Role::Site;
+  local_ = true;
+  add("here", 0, {tell("c", "lo", true), FakeEngine::Finish{Finished{}}});
+  const RecordedAnswer& answer =
+      serve(R"({"perigee_resume":{"text":"Hel","tokens":2},"model":"m","stream":true,)"
+            R"("messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_NE(answer.text.find(",completion=3"), std::string::npos) << answer.text;
+}
+
+TEST_F(FailoverOfStreams, TokensThatAnotherSiteMadeDoNotMakeAnEngineFaster) {
+  caller_.role = Role::Site;
+  local_ = true;
+  FakeEngine& here = add("here", 0,
+                         {say("a", "8"), FakeEngine::Hang{}, say("b", "9", 0, true),
+                          FakeEngine::Finish{finished("", 102)}});
+  update("here", [](CandidateState& state) { state.load.decode_ms = 20; });
+  const auto tpot_ms = [&] {
+    RouteRequest route;
+    route.model = ModelId{"m"};
+    return router_.explain(route, clock_.now()).candidates.at(0).tpot_ms;
+  };
+  const double before_ms = tpot_ms();
+  answer_.after_write = [&] {
+    clock_.advance(milliseconds{20});
+    here.advance();
+  };
+  std::string ids = "7";
+  for (int i = 1; i < 100; ++i) ids += ",7";
+  for (int i = 0; i < 10; ++i) {
+    serve(R"({"perigee_resume":[{"ids":")" + ids +
+          R"("}],"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})");
+  }
+  EXPECT_DOUBLE_EQ(tpot_ms(), before_ms) << "two tokens in 20 ms, not a hundred";
+}
+
 }  // namespace
 }  // namespace perigee

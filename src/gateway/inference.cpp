@@ -247,6 +247,7 @@ Result<> Inference::prepare(const InferenceCall& call, Run& run) {
   run.model = job.model;
   run.streaming = job.stream;
   run.usage.prompt_tokens = route.prompt_tokens;  // until the engine says better
+  run.usage.completion_tokens = before.tokens();
   run.attempts = std::make_unique<Attempts>(attempt_parts_, run.events, failover(run),
                                             std::move(job), std::move(route), std::move(plan),
                                             std::move(before), run.from_site);
