@@ -65,6 +65,8 @@ ContinuedStream::Verdict ContinuedStream::take(Chunk& chunk, const api::ChunkFac
     if (holds()) return Verdict::Broken;
   } else {
     const Shown shown = shown_of(*facts.text, facts.ends);
+    const bool room = places.delta.size > 0 || places.text.size > 0;
+    if (shown.changed && !room && !shown.raw.empty()) return Verdict::Broken;
     const bool counts = seam_ == nullptr && chunk.tokens > 0;
     const bool silent = shown.raw.empty() && !facts.ends && !facts.usage && !counts;
     if (silent) {

@@ -136,6 +136,10 @@ TEST(ContinuedStream, HandsOnWhatIsHeldBackWhenTheAnswerEnds) {
   EXPECT_EQ(take(stream, R"({"choices":[{"delta":{"content":"The"}}]})").verdict, Verdict::Drop);
   EXPECT_EQ(take(stream, R"({"choices":[{"delta":{},"finish_reason":"stop"}]})").json,
             R"({"choices":[{"delta":{"content":"The"},"finish_reason":"stop"}]})");
+  ContinuedStream silent{before(), seam()};  // nowhere to put it
+  take(silent, R"({"choices":[{"delta":{"content":"The"}}]})");
+  EXPECT_EQ(take(silent, R"({"choices":[{"index":0,"finish_reason":"stop"}]})").verdict,
+            Verdict::Broken);
   ContinuedStream calls{before(), seam()};
   take(calls, R"({"choices":[{"delta":{"content":"The"}}]})");
   EXPECT_EQ(take(calls, R"({"choices":[{"delta":{"tool_calls":[{}]}}]})").verdict, Verdict::Broken);

@@ -323,6 +323,9 @@ Result<HttpEngine::Start> HttpEngine::prepare(const Job& job) const {
     start.ended = true;
     return start;
   }
+  if (!api::unescaped_json(text->text)) {
+    return Error{Code::FailedPrecondition, "the text so far ends in half of a character"};
+  }
   if (options_->trusted) {
     start.continued = std::make_unique<ContinuedStream>(*text, nullptr);
     return start;

@@ -241,6 +241,17 @@ TEST_F(TextResumeTest, ASiteThatKnowsNoTextIsAnotherOneThatCannot) {
                         R"("created":1700},)"));
 }
 
+TEST_F(TextResumeTest, NobodyIsAskedToGoOnInTheMiddleOfACharacter) {
+  Delivered before;
+  before.add_text(R"(a\ud83d)", 2);
+  StubServer site{{R"({"error":{"message":"not valid JSON","type":"invalid_request_error"}})"}};
+  site.status = 400;
+  const auto sink = attempt(site, before, api::TextResume::Off, true);
+  ASSERT_TRUE(sink->error);
+  EXPECT_EQ(sink->error->code, Code::FailedPrecondition) << "its client is not at fault";
+  EXPECT_EQ(site.requests, 0);
+}
+
 TEST_F(TextResumeTest, WhatHasAllItsTokensEndsByItsLength) {
   body_.replace(body_.find("\"max_tokens\":8"), 14, "\"max_tokens\":2");
   StubServer other{{"[DONE]"}};
