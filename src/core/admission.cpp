@@ -238,7 +238,7 @@ AdmissionAnswer AdmissionQueue::offer(const AdmissionRequest& request, Instant n
             : state.table.ahead(described.tenant, level, state.options.fair_slack_tokens);
   const double wait_ms = state.wait_ms(ahead, level, now);
   described.wait_predicted_ms = wait_ms;
-  const double margin_ms = first ? 0 : state.wait_margin_ms(level);
+  const double margin_ms = first ? 0 : state.wait_margin_ms(level, now);
   const double late_ms = wait_ms + margin_ms - state.allowance_ms(request, described, now);
   if (late_ms > 0 && !(described.begun && !described.has_deadline)) {
     ++counts.refused;

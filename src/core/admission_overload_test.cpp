@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <queue>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -121,6 +122,61 @@ TEST(AdmissionOverload, NobodyIsRefusedWhereAllCanBeServed) {
   for (std::size_t i = 0; i < kMix.size(); ++i) {
     EXPECT_GE(figures.in_time[i], figures.offered[i] - 1) << i;
   }
+}
+
+AdmissionRequest interactive() {
+  AdmissionRequest request;
+  request.tenant = TenantId{"a"};
+  request.service_class = ServiceClass::Interactive;
+  request.prompt_tokens = 50;
+  request.output_tokens = 20;
+  request.elsewhere = milliseconds{250};
+  return request;
+}
+
+// Offers `count` requests at once to engines that stand still meanwhile, lets these go on after
+// `stall`, and runs to the end what was let in.
+void stall(AdmissionQueue& queue, int count, Duration stall, Instant& now) {
+  std::vector<AdmissionTicket> running;
+  for (int i = 0; i < count; ++i) {
+    const AdmissionAnswer answer = queue.offer(interactive(), now);
+    if (answer.verdict == AdmissionAnswer::Verdict::Admitted) running.push_back(answer.ticket);
+  }
+  now += stall;
+  while (!running.empty()) {
+    queue.first_token(running.back(), now);
+    queue.finished(running.back(), {.usage = {}, .served = false}, now);
+    running.pop_back();
+    while (const AdmissionTicket next = queue.next(now)) running.push_back(next);
+  }
+}
+
+// What a margin shuts out can't teach that the margin is not needed any more.
+TEST(AdmissionOverload, AStallDoesNotShutTheQueueForGood) {
+  AdmissionQueue queue{{}};
+  queue.set_capacity({.slots = 4, .prefill_tokens_per_s = 1e5, .decode_ms = 10});
+  Instant now = kStart;
+  for (int i = 0; i < 20; ++i) stall(queue, 12, seconds{3}, now);
+  int waited = 0;
+  for (int i = 0; i < 100; ++i) {  // all in time from here on
+    std::vector<AdmissionTicket> running;
+    int waiting = 0;
+    for (int k = 0; k < 8; ++k) {
+      const AdmissionAnswer answer = queue.offer(interactive(), now);
+      if (answer.verdict == AdmissionAnswer::Verdict::Admitted) running.push_back(answer.ticket);
+      if (answer.verdict == AdmissionAnswer::Verdict::Queued) ++waiting;
+    }
+    waited = waiting;
+    for (int k = 0; k < 2; ++k) {
+      now += milliseconds{200};
+      for (const AdmissionTicket ticket : std::exchange(running, {})) {
+        queue.first_token(ticket, now - milliseconds{190});
+        queue.finished(ticket, {.usage = {.prompt_tokens = 50, .completion_tokens = 20}}, now);
+      }
+      while (const AdmissionTicket next = queue.next(now)) running.push_back(next);
+    }
+  }
+  EXPECT_EQ(waited, 4) << "they would wait 200 ms of the 750 that they may";
 }
 
 }  // namespace

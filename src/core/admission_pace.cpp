@@ -10,8 +10,7 @@ void AdmissionQueue::State::keep_pace(Instant now) {
   std::array<std::uint32_t, PaceLimit::kClasses> answers{};
   for (std::uint8_t c = 0; c < answers.size(); ++c) {
     const auto level = static_cast<std::uint8_t>(c + 1);
-    answers[c] =
-        running_by_level[level] + static_cast<std::uint32_t>(table.level(level).answers);
+    answers[c] = running_by_level[level] + static_cast<std::uint32_t>(table.level(level).answers);
   }
   const double slots_each = slots_ordinary == kSlotsUnbounded
                                 ? std::numeric_limits<double>::infinity()

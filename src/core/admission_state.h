@@ -63,7 +63,7 @@ struct AdmissionQueue::State {
   bool take_from_newest(const WaitingRequest& request, Duration retry);
   void drop(std::uint32_t position, AdmissionRefusal::Why why, Duration retry);
   void started(std::uint32_t position, Instant now);
-  double wait_margin_ms(std::uint8_t level) const;
+  double wait_margin_ms(std::uint8_t level, Instant now) const;
   void learn_wait(const WaitingRequest& request, Instant now);
   std::uint32_t longest_overdue(Instant now) const;
   bool expired(const WaitingRequest& request, Instant now) const;

@@ -65,8 +65,8 @@ double AdmissionQueue::State::wait_ms(const WorkAhead& ahead, std::uint8_t level
 
 // Realtime and above are let in at even odds: hardly anybody goes before them, and what more would
 // be kept for errors would be refused to them and taken by the classes below.
-double AdmissionQueue::State::wait_margin_ms(std::uint8_t level) const {
-  return wait_errors[level].margin_ms(level <= kRealtimeLevel);
+double AdmissionQueue::State::wait_margin_ms(std::uint8_t level, Instant now) const {
+  return wait_errors[level].margin_ms(level <= kRealtimeLevel, now);
 }
 
 // Of its first wait only: what was broken off stands before all others.
@@ -74,7 +74,7 @@ void AdmissionQueue::State::learn_wait(const WaitingRequest& request, Instant no
   if (request.begun) return;
   const double target_ms = to_ms(request.overdue - request.arrived);
   wait_errors[request.level].observe(request.wait_predicted_ms, to_ms(now - request.arrived),
-                                     target_ms);
+                                     target_ms, now);
 }
 
 // The longest wait until release with which it is still in time.
