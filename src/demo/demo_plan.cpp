@@ -47,7 +47,7 @@ constexpr std::array<Row, kSitesMax> kRows{{
 }};
 
 // A TOML basic string.
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -89,16 +89,16 @@ std::string render_site_file(const SiteFile& file) {
       "[peers]\nneighbours_max = 8\nexchange_interval_ms = 250\n\n"
       "# The way to each peer leads through the emulated wide-area network.\n"
       "[peers.addresses]\n",
-      quoted(file.name.str()), quoted(file.listen), quoted(file.state_dir), quoted(file.models_dir),
-      quoted(file.control_url), quoted(file.key_file));
+      toml_string(file.name.str()), toml_string(file.listen), toml_string(file.state_dir),
+      toml_string(file.models_dir), toml_string(file.control_url), toml_string(file.key_file));
   for (const auto& [peer, address] : file.peer_addresses) {
-    text += fmt::format("{} = {}\n", quoted(peer.str()), quoted(address));
+    text += fmt::format("{} = {}\n", toml_string(peer.str()), toml_string(address));
   }
   if (file.tls) {
     const std::string folder = file.state_dir + "/tls/";
     text += fmt::format("\n[tls]\ncertificate = {}\nkey = {}\nauthorities = {}\n",
-                        quoted(folder + "certificate.pem"), quoted(folder + "key.pem"),
-                        quoted(folder + "authorities.pem"));
+                        toml_string(folder + "certificate.pem"), toml_string(folder + "key.pem"),
+                        toml_string(folder + "authorities.pem"));
   }
   return text;
 }

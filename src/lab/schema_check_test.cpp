@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include "lab/lab_requests.h"
 
 namespace perigee::lab {
@@ -21,12 +23,14 @@ TEST(SchemaCheck, FindsEachWayToBeWrong) {
   EXPECT_EQ(schema_violation(sites, R"({"sites":["a"],"count":1,"urgent":true,"x":1})"), "has x");
   EXPECT_EQ(schema_violation(sites, R"({"sites":["0123456789abc"],"count":1,"urgent":true})"),
             "sites: an item: is too long");
-  EXPECT_EQ(schema_violation(kLabSchemas[1], R"({"state":"fine","reason":""})"),
+  const std::string_view state = kLabSchemas[1];
+  EXPECT_EQ(schema_violation(state, R"({"state":"fine","reason":""})"),
             "state: is not in the enum");
 }
 
 TEST(SchemaCheck, ReportsAKeywordThatItCannotJudge) {
-  EXPECT_NE(schema_violation(R"({"pattern":"a+"})", "\"b\""), "");
+  const std::string_view schema = R"({"pattern":"a+"})";
+  EXPECT_NE(schema_violation(schema, "\"b\""), "");
 }
 
 }  // namespace
