@@ -1,5 +1,5 @@
 # perigee_precompile(TARGET common|tests): the standard library, Boost, fmt and GoogleTest are read
-# once and not by each of five hundred sources, which takes a third off a first build.
+# once and not by each of five hundred sources, which takes a third off a source.
 #
 # Off with g++ and with the fuzzers, whose builds so find a source that forgot an include. A target
 # takes the header of another only when both define the same macros: perigee_options adds those of
