@@ -72,10 +72,9 @@ Sha256 leaf_hash(std::string_view leaf) {
   return stream.finish();
 }
 
-std::vector<Sha256> leaf_hashes(std::span<const std::string> leaves) {
-  const std::vector<std::string_view> texts{leaves.begin(), leaves.end()};
-  std::vector<Sha256> hashes(texts.size());
-  sha256_many(kLeafPrefix, texts, hashes);
+std::vector<Sha256> leaf_hashes(std::span<const std::string_view> leaves) {
+  std::vector<Sha256> hashes(leaves.size());
+  sha256_many(kLeafPrefix, leaves, hashes);
   return hashes;
 }
 

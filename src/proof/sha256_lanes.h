@@ -26,24 +26,36 @@ struct Lanes {
     Word* const state = reinterpret_cast<Word*>(state_words);
     const Word* const block = reinterpret_cast<const Word*>(words);
     Word w[16];
+    Word s[8];
     for (int i = 0; i < 16; ++i) w[i] = block[i];
-    Word a = state[0], b = state[1], c = state[2], d = state[3];
-    Word e = state[4], f = state[5], g = state[6], h = state[7];
-    for (int i = 0; i < 64; ++i) {
-      if (i >= 16) {
+    for (int i = 0; i < 8; ++i) s[i] = state[i];
+    rounds<false, 0>(s, w, kRound);
+    for (int first = 16; first < 64; first += 16) rounds<true, 0>(s, w, kRound + first);
+    for (int i = 0; i < 8; ++i) state[i] += s[i];
+  }
+
+ private:
+  // Rounds i to 15 of sixteen, in a row without a loop: every index is known, so all words stay in
+  // registers. Instead of moving a to h by one place, each round names them one place further on.
+  template <bool extend, int i>
+  __attribute__((always_inline)) static void rounds(Word* s, Word* w, const std::uint32_t* k) {
+    if constexpr (i < 16) {
+      if constexpr (extend) {
         const Word x = w[(i + 1) & 15];
         const Word y = w[(i + 14) & 15];
-        w[i & 15] += ((x >> 7 | x << 25) ^ (x >> 18 | x << 14) ^ x >> 3) + w[(i + 9) & 15] +
-                     ((y >> 17 | y << 15) ^ (y >> 19 | y << 13) ^ y >> 10);
+        w[i] += ((x >> 7 | x << 25) ^ (x >> 18 | x << 14) ^ x >> 3) + w[(i + 9) & 15] +
+                ((y >> 17 | y << 15) ^ (y >> 19 | y << 13) ^ y >> 10);
       }
-      const Word first = h + ((e >> 6 | e << 26) ^ (e >> 11 | e << 21) ^ (e >> 25 | e << 7)) +
-                         (g ^ (e & (f ^ g))) + kRound[i] + w[i & 15];
-      const Word second = ((a >> 2 | a << 30) ^ (a >> 13 | a << 19) ^ (a >> 22 | a << 10)) +
-                          ((a & b) | (c & (a | b)));
-      h = g, g = f, f = e, e = d + first, d = c, c = b, b = a, a = first + second;
+      const Word a = s[(0 - i) & 7], b = s[(1 - i) & 7], c = s[(2 - i) & 7];
+      const Word e = s[(4 - i) & 7], f = s[(5 - i) & 7], g = s[(6 - i) & 7];
+      Word& h = s[(7 - i) & 7];
+      h += ((e >> 6 | e << 26) ^ (e >> 11 | e << 21) ^ (e >> 25 | e << 7)) + (g ^ (e & (f ^ g))) +
+           k[i] + w[i];
+      s[(3 - i) & 7] += h;
+      h += ((a >> 2 | a << 30) ^ (a >> 13 | a << 19) ^ (a >> 22 | a << 10)) +
+           ((a & b) | (c & (a | b)));
+      rounds<extend, i + 1>(s, w, k);
     }
-    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
-    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
   }
 };
 

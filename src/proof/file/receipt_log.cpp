@@ -14,8 +14,10 @@ namespace {
 constexpr std::uint64_t kEndBytes = 8;
 constexpr std::uint64_t kHashBytes = std::tuple_size_v<Sha256>;
 
-std::string_view characters(std::span<const std::uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+// As they lie in memory and in the file.
+std::string_view characters(std::span<const Sha256> hashes) {
+  static_assert(sizeof(Sha256) == kHashBytes);
+  return {reinterpret_cast<const char*>(hashes.data()), hashes.size_bytes()};
 }
 
 void append_number(std::string& out, std::uint64_t number) {
@@ -142,10 +144,8 @@ Result<> ReceiptLog::take_over(std::uint64_t index, std::string_view grid, const
   }
   std::vector<Sha256> stored;
   frontier_.append(leaf_hash(text), stored);
-  std::string bytes;
-  for (const Sha256& hash : stored) bytes += characters(hash);
   texts_bytes_ = end;
-  return hashes_.write_at(hash_count(index) * kHashBytes, bytes);
+  return hashes_.write_at(hash_count(index) * kHashBytes, characters(stored));
 }
 
 std::string ReceiptLog::leaves_path(std::uint64_t index) const {
@@ -176,7 +176,7 @@ Result<std::uint64_t> ReceiptLog::end_of(std::uint64_t index) const {
   return read_number(bytes);
 }
 
-Result<> ReceiptLog::append(std::span<const std::string> texts) {
+Result<> ReceiptLog::append(const ReceiptTexts& texts) {
   const MerkleFrontier before = frontier_;
   const std::uint64_t bytes_before = bytes_;
   auto written = write_files(texts);
@@ -189,41 +189,42 @@ Result<> ReceiptLog::append(std::span<const std::string> texts) {
 }
 
 // Each text into the file of its leaf.
-Result<> ReceiptLog::write_files(std::span<const std::string> texts) {
-  while (!texts.empty()) {
+Result<> ReceiptLog::write_files(const ReceiptTexts& texts) {
+  for (std::size_t written = 0; written < texts.size();) {
     PERIGEE_CHECK(open_leaves(leaves()));
     const std::uint64_t room = texts_first_ + kLeavesPerFile - leaves();
-    const auto part = texts.first(std::min<std::size_t>(texts.size(), room));
-    PERIGEE_CHECK(write(part));
-    texts = texts.subspan(part.size());
+    const std::size_t count = std::min<std::size_t>(texts.size() - written, room);
+    PERIGEE_CHECK(write(texts, written, count));
+    written += count;
   }
   return {};
 }
 
 // What an earlier, failed try has written is written over.
-Result<> ReceiptLog::write(std::span<const std::string> texts) {
+Result<> ReceiptLog::write(const ReceiptTexts& texts, std::size_t begin, std::size_t count) {
   const std::uint64_t first = leaves();
   const std::uint64_t offset = texts_bytes_;
-  std::string bytes;
+  std::vector<std::string_view> parts;
+  parts.reserve(count);
   std::string ends;
-  std::vector<Sha256> hashes;
-  for (const std::string& text : texts) {
-    bytes += text;
-    append_number(ends, offset + bytes.size());
+  ends.reserve(count * kEndBytes);
+  for (std::size_t i = begin; i < begin + count; ++i) {
+    parts.push_back(texts[i]);
+    texts_bytes_ += parts.back().size();
+    append_number(ends, texts_bytes_);
   }
-  frontier_.append(leaf_hashes(texts), hashes);
-  std::string hash_bytes;
-  hash_bytes.reserve(hashes.size() * kHashBytes);
-  for (const Sha256& hash : hashes) hash_bytes += characters(hash);
-  texts_bytes_ += bytes.size();
-  const std::uint64_t written = bytes.size() + hash_bytes.size() + ends.size();
+  std::vector<Sha256> hashes;
+  hashes.reserve(2 * count);  // amortised as many as this
+  frontier_.append(leaf_hashes(parts), hashes);
+  const std::string_view bytes = texts.range(begin, count);
+  const std::string_view hash_bytes = characters(hashes);
   PERIGEE_CHECK(texts_.write_at(offset, bytes));
   PERIGEE_CHECK(hashes_.write_at(hash_count(first) * kHashBytes, hash_bytes));
   PERIGEE_CHECK(ends_.write_at(first * kEndBytes, ends));
   PERIGEE_CHECK(texts_.sync());
   PERIGEE_CHECK(hashes_.sync());
   PERIGEE_CHECK(ends_.sync());
-  bytes_ += written;
+  bytes_ += bytes.size() + hash_bytes.size() + ends.size();
   return {};
 }
 

@@ -18,7 +18,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +26,7 @@
 #include "proof/evidence.h"
 #include "proof/file/log_file.h"
 #include "proof/merkle.h"
+#include "proof/receipt_texts.h"
 
 namespace perigee::proof {
 
@@ -54,7 +54,7 @@ class ReceiptLog final : public HashReader {
   std::uint64_t recovered() const { return recovered_; }
 
   // Appends leaves and makes them durable. On failure nothing was appended: it may be repeated.
-  Result<> append(std::span<const std::string> texts);
+  Result<> append(const ReceiptTexts& texts);
   // Signs what is appended, makes the head durable, and only then has it told by head().
   Result<> sign(HeadSigner& signer, WallTime now);
   // The newest head; its note is empty before the first sign().
@@ -84,8 +84,8 @@ class ReceiptLog final : public HashReader {
   Result<> open_leaves(std::uint64_t index);
   Result<std::uint64_t> end_of(std::uint64_t index) const;
   std::string leaves_path(std::uint64_t index) const;
-  Result<> write_files(std::span<const std::string> texts);
-  Result<> write(std::span<const std::string> texts);
+  Result<> write_files(const ReceiptTexts& texts);
+  Result<> write(const ReceiptTexts& texts, std::size_t begin, std::size_t count);
   Result<bool> ended_before(std::uint64_t index, WallTime until) const;
   Result<> measure();
 

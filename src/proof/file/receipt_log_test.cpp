@@ -24,15 +24,18 @@ class ReceiptLogTest : public ::testing::Test {
   Result<std::unique_ptr<ReceiptLog>> open() const {
     return ReceiptLog::open(folder.path(), "acme", kSite);
   }
-  static std::string text(const ReceiptLog& log, std::uint64_t leaf) {
+  static Receipt receipt(const ReceiptLog& log, std::uint64_t leaf) {
     Receipt receipt = test_receipt(leaf);
     receipt.log = log.log_id();
-    return receipt_text(receipt);
+    return receipt;
+  }
+  static ReceiptTexts next_texts(const ReceiptLog& log, std::size_t count) {
+    ReceiptTexts texts;
+    for (std::size_t i = 0; i < count; ++i) texts.add(receipt(log, log.leaves() + i));
+    return texts;
   }
   static void add(ReceiptLog& log, std::size_t count) {
-    std::vector<std::string> texts;
-    for (std::size_t i = 0; i < count; ++i) texts.push_back(text(log, log.leaves() + i));
-    ASSERT_TRUE(log.append(texts));
+    ASSERT_TRUE(log.append(next_texts(log, count)));
   }
   void cut(std::string_view name, std::uintmax_t bytes) const {
     const std::string path = folder.file(name);
@@ -219,8 +222,7 @@ TEST_F(ReceiptLogTest, AppendsNothingWhereTheNextFileCanNotBeMade) {
   ASSERT_TRUE(log->sign(signer, now));
   const std::uint64_t bytes = log->bytes();
   std::filesystem::create_directory(next);  // in the way of the file
-  std::vector<std::string> texts;
-  for (std::uint64_t i = 0; i < 10; ++i) texts.push_back(text(*log, log->leaves() + i));
+  const ReceiptTexts texts = next_texts(*log, 10);
   for (int round = 0; round < 2; ++round) {
     EXPECT_FALSE(log->append(texts));
     EXPECT_EQ(log->leaves(), kFirst - 3);
@@ -254,9 +256,7 @@ TEST_F(ReceiptLogTest, NeverContradictsAHeadWhereverItIsKilled) {
     if (child == 0) {
       auto log = open().value();
       for (;;) {
-        std::vector<std::string> texts;
-        const std::uint64_t count = 1 + log->leaves() % 13;
-        for (std::uint64_t i = 0; i < count; ++i) texts.push_back(text(*log, log->leaves() + i));
+        const ReceiptTexts texts = next_texts(*log, 1 + log->leaves() % 13);
         if (!log->append(texts) || !log->sign(signer, now)) ::_exit(1);
         const std::string line = to_json(LogEvidence{log->leaves(), {}, log->head()}) + "\n";
         if (::write(ends[1], line.data(), line.size()) < 0) ::_exit(1);

@@ -13,6 +13,14 @@ namespace {
 constexpr std::int64_t kRetryAfterMs = 1000;
 constexpr Duration kForgetInterval = seconds{3600};
 
+Receipt receipt_of(std::string grid, SiteId site, std::string log) {
+  Receipt receipt;
+  receipt.grid = std::move(grid);
+  receipt.site = std::move(site);
+  receipt.log = std::move(log);
+  return receipt;
+}
+
 // Of the client's bytes, when an ingress has added some, which are left out.
 Sha256 hash_without(std::string_view body, const BodySpan& cut) {
   Sha256Stream stream;
@@ -40,13 +48,13 @@ Result<std::unique_ptr<ReceiptWriter>> ReceiptWriter::open(std::string folder, s
 ReceiptWriter::ReceiptWriter(std::unique_ptr<ReceiptLog> log, std::string grid, SiteId site,
                              HeadSigner& signer, const Clock& clock, ReceiptWriterOptions options)
     : options_(options),
-      grid_(std::move(grid)),
       site_(std::move(site)),
       recovered_(log->recovered()),
       signer_(signer),
       clock_(clock),
       next_leaf_(log->leaves()),
       log_(std::move(log)),
+      receipt_(receipt_of(std::move(grid), site_, log_->log_id())),
       queue_(options.places + options.questions + 1),
       places_left_(static_cast<std::int64_t>(options.places)),
       questions_left_(static_cast<std::int64_t>(options.questions)),
@@ -198,35 +206,31 @@ void ReceiptWriter::write_texts() {
     const BodySpan& cut = draft.not_the_clients;
     if (cut.size > 0) hashes.request = hash_without(*draft.body, cut);
     if (draft.whole.empty()) hashes.response = draft.response.finish();
-    texts_.push_back(text_of(entries_[i], hashes));
+    write_text(entries_[i], hashes);
   }
   entries_.clear();
 }
 
-std::string ReceiptWriter::text_of(Entry& entry, const BodyHashes& hashes) const {
+void ReceiptWriter::write_text(Entry& entry, const BodyHashes& hashes) {
   ReceiptDraft& draft = *entry.draft;
-  Receipt receipt;
-  receipt.grid = grid_;
-  receipt.site = site_;
-  receipt.log = log_->log_id();
-  receipt.leaf = entry.leaf;
-  receipt.nonce = entry.nonce;
-  receipt.request_id = std::move(draft.request_id);
-  receipt.trace = std::move(draft.trace);
-  receipt.tenant = std::move(draft.tenant);
-  receipt.jurisdiction = draft.facts->jurisdiction;
-  receipt.model = draft.facts->model;
-  receipt.model_digest = draft.facts->model_digest;
-  receipt.policy_revision = draft.facts->policy_revision;
-  receipt.operation = draft.operation;
-  receipt.outcome = draft.outcome;
-  receipt.began = draft.began;
-  receipt.ended = draft.ended;
-  receipt.usage = draft.usage;
-  receipt.resumed_tokens = draft.resumed_tokens;
-  receipt.request = hashes.request;
-  receipt.response = hashes.response;
-  return receipt_text(receipt);
+  receipt_.leaf = entry.leaf;
+  receipt_.nonce = entry.nonce;
+  receipt_.request_id = std::move(draft.request_id);
+  receipt_.trace = std::move(draft.trace);
+  receipt_.tenant = std::move(draft.tenant);
+  receipt_.jurisdiction = draft.facts->jurisdiction;
+  receipt_.model = draft.facts->model;
+  receipt_.model_digest = draft.facts->model_digest;
+  receipt_.policy_revision = draft.facts->policy_revision;
+  receipt_.operation = draft.operation;
+  receipt_.outcome = draft.outcome;
+  receipt_.began = draft.began;
+  receipt_.ended = draft.ended;
+  receipt_.usage = draft.usage;
+  receipt_.resumed_tokens = draft.resumed_tokens;
+  receipt_.request = hashes.request;
+  receipt_.response = hashes.response;
+  texts_.add(receipt_);
 }
 
 Result<> ReceiptWriter::store(bool& appended) {

@@ -104,7 +104,7 @@ class ReceiptWriter final : public ReceiptBook {
   void run();
   bool take_batch();
   void write_texts();
-  std::string text_of(Entry& entry, const BodyHashes& hashes) const;
+  void write_text(Entry& entry, const BodyHashes& hashes);
   Result<> store(bool& appended);
   void forget_old();
   void tell_figures();
@@ -112,7 +112,6 @@ class ReceiptWriter final : public ReceiptBook {
   Result<ReceiptEvidence> find(const ReceiptId& id) const;
 
   const ReceiptWriterOptions options_;
-  const std::string grid_;
   const SiteId site_;
   const std::uint64_t recovered_;
   HeadSigner& signer_;
@@ -124,7 +123,8 @@ class ReceiptWriter final : public ReceiptBook {
   // The writer's.
   std::unique_ptr<ReceiptLog> log_;
   std::vector<Entry> entries_;
-  std::vector<std::string> texts_;  // theirs
+  Receipt receipt_;     // what is the same in all, and memory for the rest
+  ReceiptTexts texts_;  // theirs
   std::vector<Work> questions_;
   bool unsigned_ = false;  // signs although there is nothing to append
   Instant forgets_next_ = Instant::min();

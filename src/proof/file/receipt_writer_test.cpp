@@ -53,11 +53,11 @@ TEST_F(ReceiptWriterTest, RemovesOldReceiptsAndTellsHowTheLogStands) {
   constexpr std::uint64_t kFile = ReceiptLog::kLeavesPerFile;
   {
     auto log = ReceiptLog::open(folder.path(), "acme", SiteId{"metro-berlin"}).value();
-    std::vector<std::string> texts;
+    ReceiptTexts texts;
     for (std::uint64_t leaf = 0; leaf < kFile + 3; ++leaf) {
       Receipt receipt = test_receipt(leaf);
       receipt.log = log->log_id();
-      texts.push_back(receipt_text(receipt));
+      texts.add(receipt);
     }
     ASSERT_TRUE(log->append(texts));
     ASSERT_TRUE(log->sign(signer, clock.wall()));
