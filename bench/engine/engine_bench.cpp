@@ -1,7 +1,9 @@
 // Tokens per second of the engine's batcher beside a plain llama_decode() loop: same model, same
 // prompts, greedy, one thread, prompts included, both warmed up. The two take turns, and the ratio
-// is the median over the rounds of (batcher / plain), so that a noisy machine hits both alike.
+// is the median over the rounds of (batcher / plain), so that a noisy machine hits both alike; both
+// threads stay on one core, since the cores of a shared machine differ.
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -39,6 +41,16 @@ double cpu_seconds() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
   };
   return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+}
+
+// Of all threads that begin later, too.
+void stay_on_this_core() {
+  const int core = ::sched_getcpu();
+  if (core < 0) return;
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(static_cast<std::size_t>(core), &cores);
+  ::sched_setaffinity(0, sizeof cores, &cores);
 }
 
 template <class Work>
@@ -229,6 +241,7 @@ int main(int argc, char** argv) {
   app.add_option("--answer-tokens", options.answer_tokens)->check(CLI::Range(2, 512));
   app.add_option("--batches", options.batches)->check(CLI::Range(1, 256));
   CLI11_PARSE(app, argc, argv);
+  stay_on_this_core();
   llama::ModelOptions model_options;
   model_options.path = options.model;
   const auto model = llama::Model::load(model_options);

@@ -1,6 +1,7 @@
 #include "engine/llama/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -57,10 +58,10 @@ Result<> Scheduler::warm_up() {
   decoder_->trim(0, 0);
   // Engines of one machine warm up together, and what interrupts a step makes it longer, never
   // shorter: so the shortest prompt, and the median of the many short steps.
-  meter_.add_step(*std::ranges::min_element(prefill_steps), 0, prompt);
+  meter_.add_step({}, {*std::ranges::min_element(prefill_steps), prompt});
   const auto middle = decode_steps.begin() + kRounds * kAnswer / 2;
   std::nth_element(decode_steps.begin(), middle, decode_steps.end());
-  meter_.add_step(*middle, 1, 0);
+  meter_.add_step({*middle, 1}, {});
   return {};
 }
 
@@ -110,21 +111,36 @@ void Scheduler::step(std::vector<GenerationEvent>& events) {
   drop_ended(events);
   admit();
   plan_step();
-  if (plan_.empty()) return;
-  fill_batch();
+  const LoadMeter::Work decoded = run(answers_, events);
+  const LoadMeter::Work read = run(pieces_, events);
+  meter_.add_step(decoded, read);
+  // Only now: the parts of one generation may be in both.
+  std::erase_if(running_, [&](auto& sequence) {
+    if (!sequence->finished() && !sequence->generation().failed) return false;
+    release(*sequence, sequence->fed > 0);
+    return true;
+  });
+}
+
+LoadMeter::Work Scheduler::run(std::vector<Fed>& part, std::vector<GenerationEvent>& events) {
+  if (part.empty()) return {};
+  fill_batch(part);
+  const std::uint32_t tokens = decoder_->size();
   const Instant before = clock_.now();
   const Result<> decoded = decoder_->run();
-  const Duration duration = clock_.now() - before;
+  const LoadMeter::Work work{clock_.now() - before, tokens};
   if (!decoded) {
-    for (const Fed& fed : plan_) {
+    for (const Fed& fed : part) {
       fed.sequence->fed = 0;
       fail(fed.sequence->generation(), decoded.error(), events);
     }
-    drop_ended(events);
-    return;
+    return {};
   }
-  finish_step(duration);
-  sample(events);
+  note_fed(part);
+  for (Fed& fed : part) {
+    if (fed.wants_logits && !fed.sequence->generation().failed) sample_one(fed, events);
+  }
+  return work;
 }
 
 bool Scheduler::ended(Generation& generation, Instant now, std::vector<GenerationEvent>& events) {
@@ -193,35 +209,40 @@ void Scheduler::place(std::unique_ptr<Sequence> sequence, const StreamTable::Pla
 
 std::uint32_t Scheduler::prefill_budget(std::uint32_t decode_tokens) const {
   constexpr double kPieceMin = 16;  // smaller pieces waste more than they save
+  constexpr double kTile = 64;      // tokens that llama.cpp's attention takes at once on a CPU
   const std::uint32_t room = options_.batch > decode_tokens ? options_.batch - decode_tokens : 0;
   const Duration time =
       decode_tokens > 0 ? options_.prefill_time_beside_answers : options_.prefill_time_alone;
-  const double tokens =
-      std::clamp(meter_.prefill_tokens_per_s() * to_seconds(time), kPieceMin, 1e6);
+  double tokens = std::clamp(meter_.prefill_tokens_per_s() * to_seconds(time), kPieceMin, 1e6);
+  // Whole tiles, the nearest number of them: what is beyond a tile is computed without.
+  if (tokens > 0.75 * kTile) tokens = std::round(tokens / kTile) * kTile;
   return std::min(room, static_cast<std::uint32_t>(tokens));
 }
 
 void Scheduler::plan_step() {
-  plan_.clear();
+  answers_.clear();
+  pieces_.clear();
   for (auto& sequence : running_) {
-    if (sequence->left_to_feed() == 1 && plan_.size() < options_.batch) {
-      plan_.push_back({sequence.get(), 1, 0, true});
+    if (sequence->left_to_feed() == 1 && answers_.size() < options_.batch) {
+      answers_.push_back({sequence.get(), 1, 0, true});
     }
   }
-  std::uint32_t budget = prefill_budget(static_cast<std::uint32_t>(plan_.size()));
+  std::uint32_t budget = prefill_budget(static_cast<std::uint32_t>(answers_.size()));
   for (auto& sequence : running_) {
     const std::uint32_t left = sequence->left_to_feed();
     if (left <= 1 || budget == 0) continue;
     const std::uint32_t piece = std::min(left, budget);
     budget -= piece;
-    plan_.push_back({sequence.get(), piece, 0, piece == left});
+    pieces_.push_back({sequence.get(), piece, 0, piece == left});
   }
-  std::sort(plan_.begin(), plan_.end(),
-            [](const Fed& a, const Fed& b) { return a.sequence->stream < b.sequence->stream; });
+  for (auto* part : {&answers_, &pieces_}) {
+    std::sort(part->begin(), part->end(),
+              [](const Fed& a, const Fed& b) { return a.sequence->stream < b.sequence->stream; });
+  }
 }
 
-void Scheduler::fill_batch() {
-  for (Fed& fed : plan_) {
+void Scheduler::fill_batch(std::vector<Fed>& part) {
+  for (Fed& fed : part) {
     const Sequence& sequence = *fed.sequence;
     for (std::uint32_t i = 0; i < fed.tokens; ++i) {
       const std::uint32_t position = sequence.fed + i;
@@ -232,12 +253,9 @@ void Scheduler::fill_batch() {
   }
 }
 
-void Scheduler::finish_step(Duration duration) {
-  std::uint32_t decode_tokens = 0;
-  std::uint32_t prefill_tokens = 0;
-  for (const Fed& fed : plan_) {
+void Scheduler::note_fed(const std::vector<Fed>& part) {
+  for (const Fed& fed : part) {
     Sequence& sequence = *fed.sequence;
-    (fed.tokens == 1 ? decode_tokens : prefill_tokens) += fed.tokens;
     for (std::uint32_t i = 0; i < fed.tokens; ++i) {
       streams_.append(sequence.stream, sequence.tokens()[sequence.fed + i]);
     }
@@ -246,18 +264,6 @@ void Scheduler::finish_step(Duration duration) {
       sequence.generation().prompt_ready = true;
     }
   }
-  meter_.add_step(duration, decode_tokens, prefill_tokens);
-}
-
-void Scheduler::sample(std::vector<GenerationEvent>& events) {
-  for (Fed& fed : plan_) {
-    if (fed.wants_logits && !fed.sequence->generation().failed) sample_one(fed, events);
-  }
-  std::erase_if(running_, [&](auto& sequence) {
-    if (!sequence->finished() && !sequence->generation().failed) return false;
-    release(*sequence, true);
-    return true;
-  });
 }
 
 void Scheduler::sample_one(Fed& fed, std::vector<GenerationEvent>& events) {

@@ -50,7 +50,7 @@ class Scheduler {
   EngineLoad load() const;
 
  private:
-  struct Fed {  // a sequence's part of the current batch
+  struct Fed {  // a sequence's part of a batch
     Sequence* sequence;
     std::uint32_t tokens;
     std::uint32_t logits_place;
@@ -66,9 +66,9 @@ class Scheduler {
   void place(std::unique_ptr<Sequence> sequence, const StreamTable::Placement& placement);
   void plan_step();
   std::uint32_t prefill_budget(std::uint32_t decode_tokens) const;
-  void fill_batch();
-  void finish_step(Duration duration);
-  void sample(std::vector<GenerationEvent>& events);
+  LoadMeter::Work run(std::vector<Fed>& part, std::vector<GenerationEvent>& events);
+  void fill_batch(std::vector<Fed>& part);
+  void note_fed(const std::vector<Fed>& part);
   void sample_one(Fed& fed, std::vector<GenerationEvent>& events);
   void fail(Generation& generation, Error error, std::vector<GenerationEvent>& events);
   void close_choice(Generation& generation, std::uint32_t tokens,
@@ -84,7 +84,10 @@ class Scheduler {
   LoadMeter meter_;
   std::array<std::deque<std::unique_ptr<Sequence>>, 4> waiting_;  // by ServiceClass
   std::vector<std::unique_ptr<Sequence>> running_;                // in order of admission
-  std::vector<Fed> plan_;
+  // Of the step. Run one after the other: llama.cpp computes sequences together only for as many
+  // tokens as the shortest has, so together pieces would be a token short, for nothing.
+  std::vector<Fed> answers_;
+  std::vector<Fed> pieces_;
 };
 
 }  // namespace perigee::llama
