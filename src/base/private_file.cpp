@@ -75,9 +75,11 @@ Result<> make_private_folder(const std::string& path) {
         Code::FailedPrecondition,
         path + " is a folder that all share: choose one of its own, such as " + path + "/perigee"};
   }
-  if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0 || ::chmod(path.c_str(), S_IRWXU) == 0) return {};
-  log::warning("others may look into this folder, and it is not ours to change",
-               {{"folder", path}, {"error", std::strerror(errno)}});
+  if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+  const bool in_use = !std::filesystem::is_empty(path, status) || status;
+  if (!in_use && ::chmod(path.c_str(), S_IRWXU) == 0) return {};
+  log::warning("others may look into this folder: chmod 700 it unless that is meant so",
+               {{"folder", path}});
   return {};
 }
 

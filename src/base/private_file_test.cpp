@@ -28,13 +28,21 @@ TEST_F(PrivateFile, AFolderIsMadeWithItsParentsForItsOwnerAlone) {
   EXPECT_EQ(mode_of(folder_ + "/a/b"), 0700U);
 }
 
-TEST_F(PrivateFile, AFolderThatOthersCouldReadIsShutToThem) {
+TEST_F(PrivateFile, AnEmptyFolderThatOthersCouldReadIsShutToThem) {
   const std::string open = folder_ + "/open";
   ASSERT_TRUE(std::filesystem::create_directory(open));
   ASSERT_EQ(::chmod(open.c_str(), 0755), 0);
   ASSERT_TRUE(make_private_folder(open));
   EXPECT_EQ(mode_of(open), 0700U);
   EXPECT_TRUE(make_private_folder(open)) << "again is no harm";
+}
+
+TEST_F(PrivateFile, AFolderThatIsInUseKeepsItsMode) {
+  const std::string used = folder_ + "/used";
+  ASSERT_TRUE(std::filesystem::create_directories(used + "/of_another_program"));
+  ASSERT_EQ(::chmod(used.c_str(), 0755), 0);
+  EXPECT_TRUE(make_private_folder(used));
+  EXPECT_EQ(mode_of(used), 0755U);
 }
 
 TEST_F(PrivateFile, AFolderThatAllShareIsNotTakenFromThem) {
