@@ -23,15 +23,17 @@ struct SchedulerOptions {
   std::uint32_t context = 1024;       // tokens of prompt and answer
   std::uint32_t batch = 512;          // tokens per step at most
   std::uint32_t threads = 1;
-  // How long a step may take for the prompts in it while answers are running, and while none is. A
-  // long prompt is read in such pieces, so that it neither stalls running streams nor late comers.
+  // How long a step may take for the prompts in it while answers are running, and while none is,
+  // give or take a third. A long prompt is read in such pieces, so that it neither stalls running
+  // streams nor late comers.
   Duration prefill_time_beside_answers = milliseconds{20};
   Duration prefill_time_alone = milliseconds{100};
 };
 
 // A step: drop what was cancelled or is too late, admit waiting sequences into free streams (by
-// class, then by arrival), feed one token of every running answer and a bounded piece of prompts,
-// sample. Engine thread only; `model` and `clock` must outlive it.
+// class, then by arrival), feed one token of every running answer and sample, feed a bounded piece
+// of prompts and sample what that completes. Engine thread only; `model` and `clock` must outlive
+// it.
 class Scheduler {
  public:
   static Result<std::unique_ptr<Scheduler>> create(const Model& model, const Clock& clock,
