@@ -65,9 +65,12 @@ struct ChildProcess::State : std::enable_shared_from_this<ChildProcess::State> {
                           });
   }
 
+  // Never waits, and watches on when there is nothing: Asio reuses what it keeps of a descriptor,
+  // and may tell an event of the process before that one was closed with.
   void reap() {
     siginfo_t info{};
-    ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED);
+    const int status = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+    if (status == 0 && info.si_pid == 0) return watch();
     pid = -1;
     ChildExit how;
     (info.si_code == CLD_EXITED ? how.status : how.signal) = info.si_status;

@@ -1,0 +1,83 @@
+#include "net/child_process.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <csignal>
+#include <optional>
+
+namespace perigee::net {
+namespace {
+
+class ChildProcessTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<ChildProcess> spawn(std::vector<std::string> arguments,
+                                      std::optional<ChildExit>& exit) {
+    ChildOptions options;
+    options.arguments = std::move(arguments);
+    return ChildProcess::spawn(context.get_executor(), options,
+                               [&exit](ChildExit how) { exit = how; })
+        .value();
+  }
+  // Until it can be reaped, which is left to others.
+  static void wait_until_dead(pid_t pid) {
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+  }
+  asio::io_context context;
+};
+
+TEST_F(ChildProcessTest, TellsHowItEnded) {
+  std::optional<ChildExit> failed;
+  std::optional<ChildExit> killed;
+  const auto first = spawn({"/bin/sh", "-c", "exit 3"}, failed);
+  const auto second = spawn({"/bin/sleep", "600"}, killed);
+  second->send(SIGKILL);
+  context.run();
+  ASSERT_TRUE(failed && killed);
+  EXPECT_EQ(failed->to_string(), "exit status 3");
+  EXPECT_EQ(killed->to_string(), "signal 9");
+  EXPECT_FALSE(second->running());
+}
+
+TEST_F(ChildProcessTest, SaysWhatCanNotBeStarted) {
+  ChildOptions options;
+  options.arguments = {"/no/program"};
+  const auto child =
+      ChildProcess::spawn(context.get_executor(), options, [](ChildExit) { FAIL(); });
+  ASSERT_FALSE(child);
+  EXPECT_NE(child.error().message.find("can't start /no/program"), std::string::npos);
+}
+
+// Two events come at once: something that has the child replaced, and then the end of the child
+// that was, when the new one stands in its place already.
+TEST_F(ChildProcessTest, IsNotTakenForTheOneThatItReplaces) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  asio::posix::basic_stream_descriptor<Executor> something{context.get_executor(), pipe[0]};
+  std::optional<ChildExit> exit;
+  auto child = spawn({"/bin/sleep", "600"}, exit);
+  something.async_wait(asio::posix::descriptor_base::wait_read, [&](boost::system::error_code) {
+    child.reset();
+    child = spawn({"/bin/sleep", "600"}, exit);
+  });
+  ASSERT_EQ(::write(pipe[1], "x", 1), 1);
+  child->send(SIGKILL);
+  wait_until_dead(child->pid());
+  while (context.poll() > 0) {
+  }
+  EXPECT_FALSE(exit);
+  ASSERT_TRUE(child->running());
+  child->send(SIGKILL);
+  context.run();
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->signal, SIGKILL);
+  ::close(pipe[1]);
+}
+
+}  // namespace
+}  // namespace perigee::net
