@@ -122,11 +122,23 @@ Result<> ReceiptLog::recover(std::string_view grid, const SiteId& site) {
   PERIGEE_CHECK(hashes_.cut(hash_count(signed_leaves_) * kHashBytes));
   PERIGEE_CHECK(open_leaves(signed_leaves_));
   for (std::uint64_t index = signed_leaves_; index < there; ++index) {
-    if (!take_over(index, grid, site)) break;
+    const auto taken = take_over(index, grid, site);
+    const bool torn = !taken && (taken.error().code == Code::DataLoss ||
+                                 taken.error().code == Code::InvalidArgument);
+    if (torn) break;
+    if (!taken) return taken;  // the disk fails: what is whole must not be cut off for that
     ++recovered_;
   }
   PERIGEE_CHECK(ends_.cut(leaves() * kEndBytes));
-  return texts_.cut(texts_bytes_);
+  PERIGEE_CHECK(texts_.cut(texts_bytes_));
+  // What a killed process wrote may be in memory only, and a head over it is signed next.
+  return recovered_ > 0 ? sync() : Result<>{};
+}
+
+Result<> ReceiptLog::sync() {
+  PERIGEE_CHECK(texts_.sync());
+  PERIGEE_CHECK(hashes_.sync());
+  return ends_.sync();
 }
 
 // A leaf beyond the newest head counts if it is a whole receipt of its place in this log.
@@ -221,9 +233,7 @@ Result<> ReceiptLog::write(const ReceiptTexts& texts, std::size_t begin, std::si
   PERIGEE_CHECK(texts_.write_at(offset, bytes));
   PERIGEE_CHECK(hashes_.write_at(hash_count(first) * kHashBytes, hash_bytes));
   PERIGEE_CHECK(ends_.write_at(first * kEndBytes, ends));
-  PERIGEE_CHECK(texts_.sync());
-  PERIGEE_CHECK(hashes_.sync());
-  PERIGEE_CHECK(ends_.sync());
+  PERIGEE_CHECK(sync());
   bytes_ += bytes.size() + hash_bytes.size() + ends.size();
   return {};
 }

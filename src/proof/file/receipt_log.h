@@ -43,7 +43,7 @@ class ReceiptLog final : public HashReader {
   static constexpr std::uint64_t kLeavesPerFile = 65'536;
 
   // Opens the log in `folder`, or begins one (0600). FailedPrecondition: another process writes it,
-  // or it is another site's. DataLoss: less is there than was signed.
+  // or it is another site's. DataLoss: less is there than was signed. Unavailable: the disk fails.
   static Result<std::unique_ptr<ReceiptLog>> open(std::string folder, std::string_view grid,
                                                   const SiteId& site);
   ~ReceiptLog() override;
@@ -80,6 +80,7 @@ class ReceiptLog final : public HashReader {
   ReceiptLog(std::string folder, LogFile hashes, LogFile ends, LogFile lock);
   Result<> load_head(std::string_view grid, const SiteId& site);
   Result<> recover(std::string_view grid, const SiteId& site);
+  Result<> sync();
   Result<> take_over(std::uint64_t index, std::string_view grid, const SiteId& site);
   Result<> open_leaves(std::uint64_t index);
   Result<std::uint64_t> end_of(std::uint64_t index) const;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -156,6 +157,32 @@ TEST_F(ReceiptLogTest, CutsOffWhatIsTorn) {
       EXPECT_TRUE(verify(log->evidence(leaf).value(), signer.trust)) << torn << leaf;
     }
   }
+}
+
+TEST_F(ReceiptLogTest, CutsNothingOffBecauseTheDiskIsFull) {
+  {
+    auto log = open().value();
+    add(*log, 10);
+    ASSERT_TRUE(log->sign(signer, now));
+    add(*log, 5);
+  }
+  struct rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+  struct rlimit full = usual;
+  full.rlim_cur = hash_count(10) * sizeof(Sha256) + 1;  // hashes are made anew from the texts
+  const auto before = ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const auto refused = open();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &usual), 0);
+  ::signal(SIGXFSZ, before);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Unavailable);
+  auto log = open().value();
+  EXPECT_EQ(log->leaves(), 15U);
+  ASSERT_TRUE(log->sign(signer, now));
+  log.reset();
+  log = open().value();
+  EXPECT_TRUE(verify(log->evidence(14).value(), signer.trust));
 }
 
 TEST_F(ReceiptLogTest, DoesNotGoOnWhenLessIsThereThanWasSigned) {
