@@ -51,6 +51,7 @@ struct Receipt {
 
 // The canonical text: lines "name: value" in a fixed order.
 std::string receipt_text(const Receipt& receipt);
+// Adds it to what `out` has.
 void append_text(const Receipt& receipt, std::string& out);
 // InvalidArgument unless it is what receipt_text() would write.
 Result<Receipt> parse_receipt(std::string_view text);

@@ -116,6 +116,39 @@ TEST_F(ReceiptWriterTest, HashesAShortAnswerThatWasKept) {
   EXPECT_EQ(parse_receipt(find(*writer, id)->receipt)->response, sha256("a whole answer"));
 }
 
+// Receipts are written one after the other through the same memory: tenants must not meet there.
+TEST_F(ReceiptWriterTest, TellsNothingOfOneReceiptInTheNext) {
+  const auto writer = open();
+  auto full = draft();
+  full->trace = "0af7651916cd43dd8448eb211c80319c";
+  full->tenant = TenantId{"a-tenant-whose-name-is-too-long-to-stand-in-a-string-itself"};
+  full->operation = Operation::Embedding;
+  full->usage = {.prompt_tokens = 12, .completion_tokens = 40, .cached_tokens = 3};
+  full->resumed_tokens = 7;
+  full->began = full->ended = WallTime{1790000000000000};
+  give(*writer, std::move(full));
+  auto bare = std::make_unique<ReceiptDraft>();
+  bare->facts = std::make_shared<ReceiptFacts>(
+      ReceiptFacts{JurisdictionId{"fr"}, ModelId{"n"}, std::nullopt, 0});
+  bare->body = std::make_shared<const std::string>();
+  bare->request_id = "req_2";
+  bare->tenant = TenantId{"t"};
+  const std::string text = find(*writer, give(*writer, std::move(bare)))->receipt;
+  const Receipt told = parse_receipt(text).value();
+  Receipt expected;
+  expected.grid = "acme";
+  expected.site = SiteId{"metro-berlin"};
+  expected.log = told.log;
+  expected.leaf = 1;
+  expected.nonce = told.nonce;
+  expected.request_id = "req_2";
+  expected.tenant = TenantId{"t"};
+  expected.jurisdiction = JurisdictionId{"fr"};
+  expected.model = ModelId{"n"};
+  expected.request = expected.response = sha256({});
+  EXPECT_EQ(text, receipt_text(expected));
+}
+
 TEST_F(ReceiptWriterTest, SignsManyReceiptsAtOnce) {
   ReceiptWriterOptions options;
   options.batch = 100;
