@@ -78,7 +78,9 @@ Result<> make_private_folder(const std::string& path) {
   if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
   const bool in_use = !std::filesystem::is_empty(path, status) || status;
   if (!in_use && ::chmod(path.c_str(), S_IRWXU) == 0) return {};
-  log::warning("others may look into this folder: chmod 700 it unless that is meant so",
+  const bool writable = (found.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  log::warning(writable ? "others may change what is in this folder: chmod 700 it, or go-w at least"
+                        : "others may look into this folder: chmod 700 it unless that is meant so",
                {{"folder", path}});
   return {};
 }

@@ -15,8 +15,8 @@ Result<> create_private_file(const std::string& path, std::string_view content);
 // Replaces the file (0600) as a whole or not at all, also at a power failure.
 Result<> replace_private_file(const std::string& path, std::string_view content);
 // Makes the folder and its parents when missing, and shuts others out of it (0700), also of one
-// that was there empty. Of one that is in use already only a warning says that others may look into
-// it: it may be /var/lib, or open to a group for backups on purpose.
+// that was there empty. Of one that is in use already, or not ours, only a warning says that others
+// get in: it may be /var/lib, or open to a group for backups on purpose.
 // FailedPrecondition: it can't be made, or all share it, as /tmp.
 Result<> make_private_folder(const std::string& path);
 // A folder is one process's: held from lock() on until it is destroyed or the process is gone.
