@@ -182,8 +182,8 @@ def main():
             for number in range(arguments.rounds):
                 print(f"tls: round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
                 for mode in MODES:
-                    for tls, grid in grids.items():
-                        samples[tls, mode].append(measure(build, grid, mode, arguments.seconds, cpus[1]))
+                    for tls in (False, True) if number % 2 == 0 else (True, False):
+                        samples[tls, mode].append(measure(build, grids[tls], mode, arguments.seconds, cpus[1]))
             result = {"idle_connection_bytes": round(idle_connection_bytes(grids[True], arguments.idle)),
                       "handshake_cpu_us": round(handshake_us(grids[True]))}
         finally:
