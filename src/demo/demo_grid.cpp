@@ -153,10 +153,6 @@ Result<> DemoGrid::State::prepare() {
   }
   for (SiteProcess& site : sites) {
     site.process = make_process(site.plan.name.str());
-    for (const SiteProcess& peer : sites) {
-      if (peer.plan.name == site.plan.name) continue;
-      fs::create_directories(folder + "/" + site.plan.name.str(), error);
-    }
   }
   return {};
 }
@@ -185,6 +181,7 @@ std::unique_ptr<DemoProcess> DemoGrid::State::make_process(const std::string& na
   std::error_code error;
   const std::string own = folder + "/" + name;
   fs::create_directory(own, error);
+  fs::permissions(own, fs::perms::owner_all, error);
   return std::make_unique<DemoProcess>(name, own, [this, name](const std::string& how) {
     if (stopping) return;
     if (ready)
