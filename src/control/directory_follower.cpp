@@ -65,6 +65,7 @@ struct FollowerState {
   DirectoryFollower::Snapshot snapshot;
   ControlLink link;
   Duration delay{};
+  Instant asked{};         // when the try that is under way, or the last, began
   bool take_anew = false;  // the watch can't go on from our snapshot
   bool stopped = false;
 };
@@ -195,6 +196,8 @@ Task<Error> follow_once(StatePtr state) {
 Task<void> follow(StatePtr state) {
   while (!state->stopped) {
     const bool took_anew = state->take_anew;
+    state->abort.reset();
+    state->asked = state->clock.now();
     Error why = co_await follow_once(state);
     if (state->stopped) break;
     if (state->take_anew && !took_anew) continue;  // at once, but not twice in a row
@@ -229,6 +232,15 @@ Result<> DirectoryFollower::start() {
                          state_->options.tls);
   asio::co_spawn(state_->executor, follow(state_), asio::detached);
   return {};
+}
+
+// A try that began while nothing could come through waits for an answer to what was lost.
+void DirectoryFollower::hurry() {
+  FollowerState& state = *state_;
+  if (state.stopped || state.link.connected) return;
+  state.delay = Duration{};
+  state.timer.cancel();
+  if (state.clock.now() - state.asked > state.options.retry_min) state.abort.abort();
 }
 
 const DirectoryFollower::Snapshot& DirectoryFollower::snapshot() const { return state_->snapshot; }

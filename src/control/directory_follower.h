@@ -54,6 +54,9 @@ class DirectoryFollower {
   // Reads the file, and when it holds a snapshot calls `on_change` with it before returning; then
   // follows control. Once. InvalidArgument: the URL. A missing or damaged file is no error.
   Result<> start();
+  // The network is back, as it seems: asks control now, if it is out of reach, and not when the
+  // pause is over that grew while there was none.
+  void hurry();
   // The newest; null until there is one.
   const Snapshot& snapshot() const;
   const ControlLink& link() const;

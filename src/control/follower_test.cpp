@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fstream>
 #include <future>
@@ -122,6 +123,39 @@ TEST_F(FollowerTest, ASiteSeesEveryChangeInOrder) {
   EXPECT_EQ(follower->snapshot()->tenants.size(), 20U);
   EXPECT_EQ(follower->snapshot()->grid, "test");
   EXPECT_TRUE(std::ranges::is_sorted(revisions_));
+}
+
+TEST_F(FollowerTest, AsksAtOnceWhenTheNetworkIsBack) {
+  FollowerOptions patient = options(join("a"));
+  patient.retry_min = patient.retry_max = seconds{3600};
+  auto follower = follow(patient);
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  stop_control();
+  ASSERT_TRUE(run_until([&] { return !follower->link().connected; }));
+  start_control();
+  follower->hurry();
+  EXPECT_TRUE(run_until([&] { return follower->link().connected; }));
+  follower->hurry();
+  EXPECT_TRUE(follower->link().connected) << "there was nothing to hurry for";
+}
+
+// A listener that never answers stands for a network that loses everything.
+TEST_F(FollowerTest, GivesUpATryThatBeganWhileNothingCameThrough) {
+  const std::string site_key = join("a");
+  stop_control();
+  asio::ip::tcp::acceptor silent{io_, {asio::ip::address_v4::loopback(), port_}};
+  FollowerOptions patient = options(site_key);
+  patient.retry_min = Duration{};
+  patient.retry_max = seconds{3600};
+  auto follower = follow(patient);
+  asio::ip::tcp::socket heard{io_};
+  bool asked = false;
+  silent.async_accept(heard, [&asked](boost::system::error_code status) { asked = !status; });
+  ASSERT_TRUE(run_until([&] { return asked; }));
+  silent.close();
+  start_control();
+  follower->hurry();
+  EXPECT_TRUE(run_until([&] { return follower->link().connected; }));
 }
 
 TEST_F(FollowerTest, ComesBackAfterControlRestartsAndMissesNothing) {

@@ -185,6 +185,7 @@ Task<> PeerExchange::loop(std::shared_ptr<Peer> peer) {
         log::info("peer is up", {{"peer", peer->record.id.str()}, {"rtt_ms", to_ms(*peer->rtt)}});
         peer->state = PeerState::Up;
         peer->since = now;
+        if (parts_.met) parts_.met();
       }
       learn(*peer, *digest, sent + sample / 2);
     } else {

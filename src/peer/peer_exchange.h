@@ -63,6 +63,7 @@ class PeerExchange {
     std::function<std::shared_ptr<Engine>(const net::Endpoint&)> make_engine;
     std::function<Digest()> own_digest;  // with all filters
     std::function<void()> opened = {};   // a peer takes work of a model that did not
+    std::function<void()> met = {};      // a peer answers that did not
   };
   PeerExchange(Parts parts, PeerOptions options);
   ~PeerExchange();

@@ -264,7 +264,10 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                                       if (peers) look_at_breakers();
                                       return digest();
                                     },
-                                    [this] { inference->look_again(); }},
+                                    [this] { inference->look_again(); },
+                                    [this] {
+                                      if (follower) follower->hurry();
+                                    }},
                 std::move(options));
   control::FollowerOptions following;
   following.url = config.control_url;
