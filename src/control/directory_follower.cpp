@@ -240,7 +240,7 @@ void DirectoryFollower::hurry() {
   if (state.stopped || state.link.connected) return;
   state.delay = Duration{};
   state.timer.cancel();
-  if (state.clock.now() - state.asked > state.options.retry_min) state.abort.abort();
+  if (state.clock.now() - state.asked > state.options.hopeless_after) state.abort.abort();
 }
 
 const DirectoryFollower::Snapshot& DirectoryFollower::snapshot() const { return state_->snapshot; }

@@ -24,6 +24,9 @@ struct FollowerOptions {
   std::uint64_t seed = 0;
   Duration retry_min = milliseconds{200};  // before the second try; doubles, with jitter
   Duration retry_max = seconds{10};
+  // hurry() gives up a try that is older: TCP sends again what was lost after a second at first,
+  // and only later after more.
+  Duration hopeless_after = seconds{1};
 };
 
 // How things stand with control. Never yet connected counts as an island since the start.
