@@ -145,7 +145,7 @@ TEST_F(FollowerTest, GivesUpATryThatBeganWhileNothingCameThrough) {
   stop_control();
   asio::ip::tcp::acceptor silent{io_, {asio::ip::address_v4::loopback(), port_}};
   FollowerOptions patient = options(site_key);
-  patient.retry_min = patient.retry_max = seconds{3600};
+  patient.retry_max = seconds{3600};
   patient.hopeless_after = Duration{};
   auto follower = follow(patient);
   asio::ip::tcp::socket heard{io_};
