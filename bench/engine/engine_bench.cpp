@@ -241,7 +241,7 @@ int main(int argc, char** argv) {
   app.add_option("--answer-tokens", options.answer_tokens)->check(CLI::Range(2, 512));
   app.add_option("--batches", options.batches)->check(CLI::Range(1, 256));
   CLI11_PARSE(app, argc, argv);
-  stay_on_this_core();
+  bench::stay_on_this_core();
   llama::ModelOptions model_options;
   model_options.path = options.model;
   const auto model = llama::Model::load(model_options);
