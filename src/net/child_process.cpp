@@ -1,6 +1,8 @@
 #include "net/child_process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +18,9 @@
 
 namespace perigee::net {
 namespace {
+
+// A killed process is nearly always dead at once; one that a driver or a disk holds may never be.
+constexpr int kDyingMax_ms = 1000;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
@@ -46,6 +51,9 @@ std::vector<std::string> environment_with(const std::vector<std::string>& added)
     ::dup2(log_fd, STDOUT_FILENO);
     ::dup2(log_fd, STDERR_FILENO);
   }
+  // Asio opens its sockets without CLOEXEC: a child that holds one keeps it open, and watched, when
+  // we close it.
+  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   ::execve(argv[0], argv.data(), envp.data());
   const int error = errno;
   const ssize_t ignored = ::write(error_fd, &error, sizeof error);
@@ -66,7 +74,7 @@ struct ChildProcess::State : std::enable_shared_from_this<ChildProcess::State> {
   }
 
   // Never waits, and watches on when there is nothing: Asio reuses what it keeps of a descriptor,
-  // and may tell an event of the process before that one was closed with.
+  // and may tell an event that was meant for the one before.
   void reap() {
     siginfo_t info{};
     const int status = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
@@ -138,11 +146,17 @@ ChildProcess::ChildProcess(std::shared_ptr<State> state) : state_(std::move(stat
 
 ChildProcess::~ChildProcess() {
   state_->exited = nullptr;
-  if (state_->pid > 0) {
-    ::kill(state_->pid, SIGKILL);
-    ::waitpid(state_->pid, nullptr, 0);
-    state_->pid = -1;
+  if (state_->pid <= 0) {
+    state_->exit_event.close();
+    return;
   }
+  ::kill(state_->pid, SIGKILL);
+  pollfd end{state_->exit_event.native_handle(), POLLIN, 0};
+  ::poll(&end, 1, kDyingMax_ms);
+  siginfo_t info{};
+  const int status = ::waitid(P_PID, static_cast<id_t>(state_->pid), &info, WEXITED | WNOHANG);
+  if (status == 0 && info.si_pid == 0) return;  // watched on, and reaped when it is dead
+  state_->pid = -1;
   state_->exit_event.close();
 }
 

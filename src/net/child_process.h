@@ -28,7 +28,8 @@ struct ChildExit {
   std::string to_string() const;  // "exit status 1", "signal 9"
 };
 
-// Destroying it kills the process (SIGKILL) and reaps it. IO thread only.
+// Destroying it kills the process (SIGKILL) and reaps it; one that takes longer than a second to
+// die is reaped later, by the event loop. IO thread only. Of our descriptors it gets the log alone.
 class ChildProcess {
  public:
   // Starts the process. `exited` is called once from the event loop, unless the object is destroyed

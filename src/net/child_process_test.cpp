@@ -1,6 +1,8 @@
 #include "net/child_process.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +53,27 @@ TEST_F(ChildProcessTest, SaysWhatCanNotBeStarted) {
       ChildProcess::spawn(context.get_executor(), options, [](ChildExit) { FAIL(); });
   ASSERT_FALSE(child);
   EXPECT_NE(child.error().message.find("can't start /no/program"), std::string::npos);
+}
+
+TEST_F(ChildProcessTest, TakesNoDescriptorOfOursAlong) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);  // without CLOEXEC, as Asio
+  std::optional<ChildExit> exit;
+  const auto child = spawn({"/bin/sleep", "600"}, exit);
+  ::close(ends[0]);
+  pollfd other{ends[1], POLLIN, 0};
+  EXPECT_EQ(::poll(&other, 1, 10'000), 1) << "the child holds the end that we have closed";
+  ::close(ends[1]);
+}
+
+TEST_F(ChildProcessTest, LeavesNoneBehindThatIsReapedLater) {
+  std::optional<ChildExit> exit;
+  auto child = spawn({"/bin/sleep", "600"}, exit);
+  const pid_t pid = child->pid();
+  child.reset();
+  context.run();
+  EXPECT_FALSE(exit);
+  EXPECT_EQ(::kill(pid, 0), -1) << "it was reaped";
 }
 
 // Two events come at once: something that has the child replaced, and then the end of the child
