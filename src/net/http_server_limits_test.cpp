@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <vector>
 
@@ -47,6 +48,27 @@ TEST(HttpServerLimits, SendsAllToAClientThatIsSlow) {
   EXPECT_EQ(ended.get_future().get(), Code::AlreadyExists);
   EXPECT_THAT(answer, ::testing::EndsWith("\r\n0\r\n\r\n"));
   EXPECT_EQ(std::ranges::count(answer, 'x'), 64 << 20);
+}
+
+// A body of tiny chunks with long extensions: as many bytes as a connection carries, and hardly one
+// that counts.
+TEST(HttpServerLimits, TakesTurnsWithAClientThatSendsWithoutAPause) {
+  ServerLimits limits;
+  limits.body_bytes_max = std::size_t{1} << 30;
+  limits.bodies_bytes_max = std::size_t{1} << 30;
+  TestServer server{echo, limits};
+  RawPeer greedy = server.connect();
+  std::string chunks;
+  for (int i = 0; i < 2000; ++i) chunks += "1;" + std::string(250, 'e') + "\r\nx\r\n";
+  ASSERT_TRUE(greedy.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  std::atomic<bool> enough{false};
+  std::thread sender{[&] {
+    while (!enough && greedy.send(chunks)) {
+    }
+  }};
+  for (int i = 0; i < 20; ++i) EXPECT_THAT(server.talk(get("/")), StartsWith("HTTP/1.1 200 "));
+  enough = true;
+  sender.join();
 }
 
 TEST(HttpServerLimits, RefusesMoreConnectionsThanItsLimit) {

@@ -7,6 +7,7 @@ namespace perigee::net {
 namespace {
 
 constexpr int kRequestsPerTurn = 32;  // pipelined, before others get their turn
+constexpr int kReadsPerTurn = 8;      // of one request, from a client that sends without a pause
 constexpr std::size_t kLingerBytesMax = 1024 * 1024;
 constexpr Duration kLingerTime = seconds{2};
 constexpr std::size_t kUncountedBytes = 16 * 1024;  // a small body is never refused for the others'
@@ -69,9 +70,13 @@ Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self) {
   self->deadline_.expire_after(self->core_->limits.idle_timeout);
   for (;;) {
     const Step step = self->advance();
-    if (step == Step::Wait) {
+    if (step == Step::Wait || step == Step::Yield) {
       turn = 0;
-      co_await self->socket_.wait_readable();
+      if (step == Step::Wait) {
+        co_await self->socket_.wait_readable();
+      } else {
+        co_await asio::post(self->core_->executor, asio::deferred);
+      }
       if (!self->socket_.is_open()) co_return;
       if (!self->timed_out_) continue;
       if (self->phase_ == Phase::Idle) co_return;
@@ -120,7 +125,8 @@ ServerConnection::Step ServerConnection::advance() {
     in_is_new_ = false;
     if (const Step step = understand(in_.view()); step != Step::Wait) return step;
   }
-  while (socket_.readable()) {
+  for (int reads = 0; socket_.readable(); ++reads) {
+    if (reads == kReadsPerTurn) return Step::Yield;
     if (const Step step = read_once(); step != Step::Wait) return step;
   }
   return Step::Wait;

@@ -48,7 +48,7 @@ class ServerConnection final : public ResponseWriter,
  private:
   enum class Phase : std::uint8_t { Idle, Head, LengthBody, ChunkedBody, Handling, Closing };
   enum class Answer : std::uint8_t { None, Streaming, Done, Broken };
-  enum class Step : std::uint8_t { Wait, Handle, Refuse, Close };
+  enum class Step : std::uint8_t { Wait, Yield, Handle, Refuse, Close };
 
   // TLS (server_handshake.cpp).
   static Task<bool> greet(ServerConnection& self);
