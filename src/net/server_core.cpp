@@ -134,10 +134,12 @@ void ServerCore::take(int fd, bool loopback, bool is_unix) {
   asio::co_spawn(executor, std::move(life), asio::detached);
 }
 
-// Whoever holds connections that it does not use keeps nobody out. The search goes round, so that a
-// flood costs a look at each connection, not at all of them each time.
+// Whoever holds connections that it does not use keeps nobody out. The search goes round, a few at
+// a time, so that a flood while all are busy costs little.
 bool ServerCore::close_an_idle_one() {
-  for (std::size_t looked = 0; looked < connections_.size(); ++looked) {
+  constexpr std::size_t kLooksMax = 256;
+  const std::size_t looks = std::min(connections_.size(), kLooksMax);
+  for (std::size_t looked = 0; looked < looks; ++looked) {
     idle_cursor_ = (idle_cursor_ + 1) % connections_.size();
     ServerConnection* connection = connections_[idle_cursor_];
     if (!connection->idle()) continue;
