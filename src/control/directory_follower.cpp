@@ -201,7 +201,7 @@ Task<void> follow(StatePtr state) {
     Error why = co_await follow_once(state);
     if (state->stopped) break;
     if (state->take_anew && !took_anew) continue;  // at once, but not twice in a row
-    state->set_island(why);
+    if (!state->abort.aborted()) state->set_island(why);
     state->timer.expires_after(state->next_delay());
     (void)co_await state->timer.async_wait(kAwait);
   }
@@ -240,7 +240,8 @@ void DirectoryFollower::hurry() {
   if (state.stopped || state.link.connected) return;
   state.delay = Duration{};
   state.timer.cancel();
-  if (state.clock.now() - state.asked > state.options.hopeless_after) state.abort.abort();
+  if (state.clock.now() - state.asked > state.options.hopeless_after)
+    state.abort.abort_unanswered();
 }
 
 const DirectoryFollower::Snapshot& DirectoryFollower::snapshot() const { return state_->snapshot; }

@@ -31,6 +31,11 @@ void Abort::abort() {
   if (connection_ != nullptr) close_(connection_);
 }
 
+void Abort::abort_unanswered() {
+  const auto* connection = static_cast<const ClientConnection*>(connection_);
+  if (connection == nullptr || !connection->heard) abort();
+}
+
 void ClientConnection::expired() {
   if (idle) return core->drop_idle(*this);  // destroys this
   timed_out = true;

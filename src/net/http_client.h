@@ -69,6 +69,8 @@ class Abort {
   Abort(const Abort&) = delete;
   Abort& operator=(const Abort&) = delete;
   void abort();
+  // The same, unless a byte of the answer has come.
+  void abort_unanswered();
   bool aborted() const { return aborted_; }
   void reset() { aborted_ = false; }
 
