@@ -181,7 +181,7 @@ test('a control that is not the one of the join command gets no token', async ()
 });
 
 test('a join that can not keep its key says so in one line', async () => {
-  mkdirSync(join(grid.folder, 'sixth', 'tls', 'key.pem'), { recursive: true });
+  mkdirSync(join(grid.folder, 'sixth', 'tls', 'key.pem'), { recursive: true, mode: 0o700 });
   const line = refusedLine(() => grid.join('sixth', grid.token('sixth'), { port: 1 }));
   assert.match(line, /tls\/key\.pem: /);
 });
