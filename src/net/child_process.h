@@ -29,7 +29,8 @@ struct ChildExit {
 };
 
 // Destroying it kills the process (SIGKILL) and reaps it; one that takes longer than a second to
-// die is reaped later, by the event loop. IO thread only. Of our descriptors it gets the log alone.
+// die is reaped later, by the event loop. IO thread only. Of our descriptors it gets the
+// standard ones or the log alone (Linux 5.11; before that, what was opened without CLOEXEC, too).
 class ChildProcess {
  public:
   // Starts the process. `exited` is called once from the event loop, unless the object is destroyed
