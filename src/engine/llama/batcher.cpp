@@ -67,6 +67,7 @@ struct Batcher::State {
 
   void run();
   void take_commands(std::vector<GenerationEvent>& events);
+  void hand_out(std::vector<GenerationEvent>& events);
   void publish();
   Result<std::shared_ptr<void>> reserve(std::uint32_t places);
   Result<std::shared_ptr<Generation>> generation_for(GenerationRequest request);
@@ -126,11 +127,18 @@ void Batcher::State::run() {
     if (scheduler->idle() && embeddings.empty() && !commands.wait_for_value()) return;
     if (stopping.load(std::memory_order_acquire)) return;
     take_commands(events);
-    scheduler->step(events);
+    scheduler->step_answers(events);
+    hand_out(events);  // on their way while prompts are read
+    scheduler->step_prompts(events);
     embeddings.step(kEmbeddingPiece, events);
-    publish();
-    if (!events.empty()) handler(std::exchange(events, {}));
+    hand_out(events);
   }
+}
+
+// The load first: whoever gets the end of an answer may tell it.
+void Batcher::State::hand_out(std::vector<GenerationEvent>& events) {
+  publish();
+  if (!events.empty()) handler(std::exchange(events, {}));
 }
 
 void Batcher::State::take_commands(std::vector<GenerationEvent>& events) {

@@ -43,7 +43,8 @@ class Ticket {
 };
 
 // submit(), embed() and load() may be called from any thread and do not block. Events come on the
-// engine thread, all of one step in one call; the handler must not block (post them elsewhere).
+// engine thread, in one call those of a step's answers, in another those of the prompts read after
+// them and of embeddings; the handler must not block (post them elsewhere).
 class Batcher {
  public:
   using EventHandler = std::function<void(std::vector<GenerationEvent>&&)>;

@@ -29,6 +29,13 @@ std::vector<Token> joined(std::vector<Token> a, const std::vector<Token>& b) {
   return a;
 }
 
+// An answer that goes on until it is cancelled or the context is full.
+GenerationRequest endless(const std::string& question) {
+  GenerationRequest request = ask(question, 900);
+  request.sampling.logit_bias = {{demo_model().tokenize("<|im_end|>", false, true).at(0), -100.0F}};
+  return request;
+}
+
 TEST(Batcher, AnswersAQuestionOfTheDemoModel) {
   TestBatcher batcher{small()};
   const Outcome outcome = batcher.run(ask(kQuestion));
@@ -179,9 +186,7 @@ TEST(Batcher, ChoicesShareThePromptAndDiffer) {
 
 TEST(Batcher, ARunningStreamGoesOnWhileALongPromptIsRead) {
   TestBatcher batcher{small()};
-  GenerationRequest stream = ask("Tell me a story about a drone.", 900);
-  stream.sampling.logit_bias = {{demo_model().tokenize("<|im_end|>", false, true).at(0), -100.0F}};
-  const GenerationId running = batcher.submit(stream);
+  const GenerationId running = batcher.submit(endless("Tell me a story about a drone."));
   batcher.wait_until(running, [](const Outcome& o) { return !o.tokens.empty(); });
   GenerationRequest longer;
   longer.prompt = prompt_of(700);
@@ -196,13 +201,48 @@ TEST(Batcher, ARunningStreamGoesOnWhileALongPromptIsRead) {
   batcher.cancel(running);
 }
 
+// In the step that reads the last piece of a prompt, its first token and that of the answer beside
+// it are both made: the answer's must have left before.
+TEST(Batcher, ATokenOfAnAnswerDoesNotWaitForThePromptReadBesideIt) {
+  TestBatcher batcher{small()};
+  const GenerationId running = batcher.submit(endless("Tell me a story about a drone."));
+  batcher.wait_until(running, [](const Outcome& o) { return !o.tokens.empty(); });
+  std::vector<GenerationId> read;
+  for (std::uint32_t variant = 0; variant < 4; ++variant) {
+    GenerationRequest longer;
+    longer.prompt = prompt_of(150, variant);
+    longer.sampling.temperature = 0;
+    longer.tokens_max = 1;
+    read.push_back(batcher.submit(longer));
+    batcher.wait(read.back());
+  }
+  EXPECT_FALSE(batcher.wait_until(running, [](const Outcome&) { return true; }).over());
+  batcher.cancel(running);
+  const auto calls = batcher.calls();
+  for (const GenerationId id : read) {
+    const auto call = std::ranges::find_if(calls, [id](auto& ids) { return ids.contains(id); });
+    EXPECT_THAT(*call, testing::ElementsAre(id));
+    EXPECT_THAT(*std::prev(call), testing::ElementsAre(running));
+  }
+}
+
+TEST(Batcher, AnAnswerThatEndsBesideAPromptIsNoLongerInTheLoadThatItsEndTells) {
+  TestBatcher batcher{small()};
+  GenerationRequest longer;
+  longer.prompt = prompt_of(900);
+  longer.tokens_max = 1;
+  const GenerationId answer = batcher.submit(ask(kQuestion, 4));
+  const GenerationId prompt = batcher.submit(longer);
+  const Outcome outcome = batcher.wait(answer);
+  EXPECT_LE(outcome.load_at_end.slots_busy, 1U);  // the prompt's
+  batcher.wait(prompt);
+}
+
 TEST(Batcher, CancelFreesTheSlotForTheNext) {
   BatcherOptions options = small();
   options.slots = 1;
   TestBatcher batcher{options};
-  GenerationRequest endless = ask("Tell me a story about a drone.", 900);
-  endless.sampling.temperature = 1;
-  const GenerationId running = batcher.submit(endless);
+  const GenerationId running = batcher.submit(endless("Tell me a story about a drone."));
   batcher.wait_until(running, [](const Outcome& o) { return !o.tokens.empty(); });
   const GenerationId waiting = batcher.submit(ask(kQuestion, 4));
   batcher.cancel(running);

@@ -107,14 +107,23 @@ std::uint32_t Scheduler::waiting_count() const {
   return count;
 }
 
-void Scheduler::step(std::vector<GenerationEvent>& events) {
+void Scheduler::step_answers(std::vector<GenerationEvent>& events) {
   drop_ended(events);
   admit();
   plan_step();
-  const LoadMeter::Work decoded = run(answers_, events);
-  const LoadMeter::Work read = run(pieces_, events);
-  meter_.add_step(decoded, read);
-  // Only now: the parts of one generation may be in both.
+  decoded_ = run(answers_, events);
+  // The choices of one generation may be in both parts: what fails with one is not fed in the
+  // other.
+  std::erase_if(pieces_, [](const Fed& fed) { return fed.sequence->generation().failed; });
+  drop_done();
+}
+
+void Scheduler::step_prompts(std::vector<GenerationEvent>& events) {
+  meter_.add_step(decoded_, run(pieces_, events));
+  drop_done();
+}
+
+void Scheduler::drop_done() {
   std::erase_if(running_, [&](auto& sequence) {
     if (!sequence->finished() && !sequence->generation().failed) return false;
     release(*sequence, sequence->fed > 0);

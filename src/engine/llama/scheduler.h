@@ -30,10 +30,10 @@ struct SchedulerOptions {
   Duration prefill_time_alone = milliseconds{100};
 };
 
-// A step: drop what was cancelled or is too late, admit waiting sequences into free streams (by
-// class, then by arrival), feed one token of every running answer and sample, feed a bounded piece
-// of prompts and sample what that completes. Engine thread only; `model` and `clock` must outlive
-// it.
+// A step has two parts, so that the tokens of answers need not wait for prompts of others: drop
+// what was cancelled or is too late, admit waiting sequences into free streams (by class, then by
+// arrival), feed one token of every running answer and sample; then feed a bounded piece of prompts
+// and sample what that completes. Engine thread only; `model` and `clock` must outlive it.
 class Scheduler {
  public:
   static Result<std::unique_ptr<Scheduler>> create(const Model& model, const Clock& clock,
@@ -42,8 +42,10 @@ class Scheduler {
   // Takes a generation over; one that is over before it began yields its events at once.
   void add(std::shared_ptr<Generation> generation, std::vector<GenerationEvent>& events);
   bool idle() const { return running_.empty() && waiting_count() == 0; }
-  // One step; appends what it yields to `events`.
-  void step(std::vector<GenerationEvent>& events);
+  // The parts of one step, called in this order; each appends what it yields to `events`. After
+  // either, load() no longer counts what has ended.
+  void step_answers(std::vector<GenerationEvent>& events);
+  void step_prompts(std::vector<GenerationEvent>& events);
   // Measures the speed with a made-up prompt. Before the first generation.
   Result<> warm_up();
 
@@ -67,6 +69,7 @@ class Scheduler {
   bool admit_next();
   void place(std::unique_ptr<Sequence> sequence, const StreamTable::Placement& placement);
   void plan_step();
+  void drop_done();
   std::uint32_t prefill_budget(std::uint32_t decode_tokens) const;
   LoadMeter::Work run(std::vector<Fed>& part, std::vector<GenerationEvent>& events);
   void fill_batch(std::vector<Fed>& part);
@@ -90,6 +93,7 @@ class Scheduler {
   // tokens as the shortest has, so together pieces would be a token short, for nothing.
   std::vector<Fed> answers_;
   std::vector<Fed> pieces_;
+  LoadMeter::Work decoded_;
 };
 
 }  // namespace perigee::llama

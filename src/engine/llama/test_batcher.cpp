@@ -1,6 +1,5 @@
 #include "engine/llama/test_batcher.h"
 
-
 #include <array>
 
 namespace perigee::llama {
@@ -25,7 +24,9 @@ TestBatcher::TestBatcher(const BatcherOptions& options) {
 
 void TestBatcher::take(std::vector<GenerationEvent>&& events) {
   const std::scoped_lock lock{mutex_};
+  std::set<GenerationId>& call = calls_.emplace_back();
   for (GenerationEvent& event : events) {
+    call.insert(event.id);
     Outcome& outcome = outcomes_[event.id];
     if (auto* progress = std::get_if<Progress>(&event.what)) {
       if (outcome.tokens.empty()) order_.push_back(event.id);
@@ -37,6 +38,7 @@ void TestBatcher::take(std::vector<GenerationEvent>&& events) {
       if (progress->finish) outcome.finishes[progress->choice] = *progress->finish;
     } else if (auto* done = std::get_if<Done>(&event.what)) {
       outcome.usage = done->usage;
+      outcome.load_at_end = batcher_->load();
     } else if (auto* embedded = std::get_if<Embedded>(&event.what)) {
       outcome.embedded = std::move(*embedded);
     } else {
@@ -82,6 +84,11 @@ Outcome TestBatcher::wait_until(GenerationId id, const std::function<bool(const 
 std::vector<GenerationId> TestBatcher::order() const {
   const std::scoped_lock lock{mutex_};
   return order_;
+}
+
+std::vector<std::set<GenerationId>> TestBatcher::calls() const {
+  const std::scoped_lock lock{mutex_};
+  return calls_;
 }
 
 GenerationRequest ask(const std::string& question, std::uint32_t tokens_max) {

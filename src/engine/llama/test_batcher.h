@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Outcome {
   std::optional<Usage> usage;
   std::optional<Error> error;
   std::optional<Embedded> embedded;
+  EngineLoad load_at_end;  // when its Done came
   bool over() const { return usage || error || embedded; }
   const std::string& text() const { return texts.at(0); }
 };
@@ -43,6 +45,8 @@ class TestBatcher {
   // Waits until `met` holds for what a generation yielded so far.
   Outcome wait_until(GenerationId id, const std::function<bool(const Outcome&)>& met);
   std::vector<GenerationId> order() const;  // of first tokens
+  // Of each call of the handler, whose events it brought.
+  std::vector<std::set<GenerationId>> calls() const;
   Batcher& batcher() { return *batcher_; }
   const Clock& clock() const { return clock_; }
 
@@ -54,6 +58,7 @@ class TestBatcher {
   std::condition_variable changed_;
   std::map<GenerationId, Outcome> outcomes_;
   std::vector<GenerationId> order_;
+  std::vector<std::set<GenerationId>> calls_;
   std::map<GenerationId, Ticket> tickets_;
   std::unique_ptr<Batcher> batcher_;  // last: stops before the rest goes
 };
