@@ -1,8 +1,13 @@
 #include "net/client_connection.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+
+#include "net/name_lookup.h"
 
 namespace perigee::net {
 
@@ -21,7 +26,6 @@ void ClientConnection::watch(Abort* switch_in) {
   abort->close_ = [](void* connection) {
     auto* self = static_cast<ClientConnection*>(connection);
     self->aborted = true;
-    if (self->resolver != nullptr) self->resolver->cancel();
     self->socket.close();
   };
 }
@@ -39,7 +43,6 @@ void Abort::abort_unanswered() {
 void ClientConnection::expired() {
   if (idle) return core->drop_idle(*this);  // destroys this
   timed_out = true;
-  if (resolver != nullptr) resolver->cancel();
   socket.descriptor().wake();
 }
 
@@ -62,9 +65,8 @@ Error ClientConnection::lost(std::string_view doing, int error) const {
 namespace {
 
 // The addresses that an endpoint names without asking anybody. None: its host is a name.
-PERIGEE_OUT_OF_FRAME Result<std::vector<SocketAddress>> literal_addresses(
-    const Endpoint& endpoint) {
-  std::vector<SocketAddress> addresses;
+PERIGEE_OUT_OF_FRAME Result<Addresses> literal_addresses(const Endpoint& endpoint) {
+  Addresses addresses;
   PERIGEE_TRY(literal, literal_address(endpoint));
   if (!literal) return addresses;
   addresses.push_back(*literal);
@@ -76,27 +78,27 @@ PERIGEE_OUT_OF_FRAME Result<std::vector<SocketAddress>> literal_addresses(
   return addresses;
 }
 
-Task<Result<std::vector<SocketAddress>>> resolve(ClientConnection& connection) {
-  Resolver resolver{connection.core->executor};
-  connection.resolver = &resolver;
-  auto found = co_await resolver.async_resolve(connection.endpoint.host,
-                                               std::to_string(connection.endpoint.port), kAwait);
-  connection.resolver = nullptr;
+void set_port(SocketAddress& address, std::uint16_t port) {
+  // Where it stands in both families.
+  static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+  reinterpret_cast<sockaddr_in&>(address.storage).sin_port = htons(port);
+}
+
+// Its socket waits for the name before it waits for the peer.
+Task<Result<Addresses>> resolve(ClientConnection& connection) {
+  NameLookup& names = NameLookup::of(connection.core->executor);
+  PERIGEE_CO_TRY(lookup, names.start(connection.endpoint.host));
+  Descriptor& descriptor = connection.socket.descriptor();
+  const int fd = lookup.descriptor();
+  if (fd < 0 || !descriptor.open(fd)) co_return connection.lost("resolving its name", EMFILE);
+  while (!descriptor.readable() && !connection.stopped()) {
+    co_await descriptor.wait(Descriptor::Readable);
+  }
   PERIGEE_CO_CHECK(connection.check("resolving its name"));
-  auto& [error, entries] = found;
-  if (error) {
-    co_return Error{Code::Unavailable,
-                    "can't resolve " + connection.endpoint.host + ": " + error.message()};
-  }
-  std::vector<SocketAddress> addresses;
-  for (const auto& entry : entries) {
-    SocketAddress address;
-    const asio::ip::tcp::endpoint endpoint = entry.endpoint();
-    address.size = static_cast<socklen_t>(endpoint.size());
-    std::memcpy(&address.storage, endpoint.data(), address.size);
-    addresses.push_back(address);
-  }
-  co_return addresses;
+  connection.socket.close();
+  PERIGEE_CO_TRY(addresses, lookup.answer());
+  for (SocketAddress& address : addresses) set_port(address, connection.endpoint.port);
+  co_return std::move(addresses);
 }
 
 // 0, an errno, or EINPROGRESS: wait until it is writable, then ask connect_error().

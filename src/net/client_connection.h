@@ -1,8 +1,6 @@
 // The parts of HttpClient: its pool, one connection, one exchange. Internal to net/.
 #pragma once
 
-#include <boost/asio/ip/basic_resolver.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,8 +15,6 @@
 #include "net/stream_socket.h"
 
 namespace perigee::net {
-
-using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Executor>;
 
 class ClientCore;
 
@@ -42,7 +38,6 @@ struct ClientConnection {
   std::shared_ptr<const TlsClient> tls;  // what its handshake was made with; null: plain
   DeadlineSweep::Entry deadline;
   Abort* abort = nullptr;
-  Resolver* resolver = nullptr;  // while a name is being resolved
   bool idle = false;
   bool aborted = false;
   bool timed_out = false;
