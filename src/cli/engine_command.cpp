@@ -68,7 +68,8 @@ void add_flags(CLI::App& command, EngineFlags& flags) {
       .add_option("--context", flags.context, "Tokens of prompt and answer (0: the model's own)")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  command.add_option("--batch", flags.batch, "Tokens computed in one step at most")
+  command
+      .add_option("--batch", flags.batch, "Tokens computed in one step at most; at least --slots")
       ->check(CLI::Range(16, 65536))
       ->capture_default_str();
   command.add_option("--gpu-layers", flags.gpu_layers, "Layers to keep on a GPU (-1: all)")
@@ -113,6 +114,12 @@ Result<engine_server::EngineOptions> engine_options(const EngineFlags& flags) {
   options.batcher.threads = threads_for(flags.threads);
   options.batcher.context = flags.context;
   options.batcher.batch = flags.batch;
+  if (flags.batch < flags.slots) {
+    return Error{Code::InvalidArgument,
+                 fmt::format("--batch {} is less than --slots {}: a step computes a token of every "
+                             "answer; raise --batch or lower --slots",
+                             flags.batch, flags.slots)};
+  }
   return options;
 }
 

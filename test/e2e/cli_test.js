@@ -160,6 +160,8 @@ test('wrong words are exit 2 and show the way to help', async () => {
     ['status', '-o', 'xml'], ['demo', '--sites', '2'], ['sites', 'show'], ['demo', '--cut', 'a']]) {
     await fails(args, 2, /help|Run with|required|must|expected|not in|between|takes/i);
   }
+  await fails(['engine', '--model', 'm.gguf', '--name', 'm', '--listen', '127.0.0.1:8200', '--slots', '64', '--batch', '32'], 2,
+    /--batch 32 is less than --slots 64: .*raise --batch or lower --slots/);
 });
 
 test('a site file is checked without a start', async () => {

@@ -42,6 +42,13 @@ Result<> check(const Model& model, const BatcherOptions& options) {
   if (options.batch < 16 || options.threads == 0) {
     return Error{Code::InvalidArgument, "batch must be at least 16 and threads at least 1"};
   }
+  if (options.batch < options.slots) {
+    return Error{Code::InvalidArgument,
+                 fmt::format("a batch of {} tokens can't hold one of each of {} slots' answers: "
+                             "raise batch or lower slots",
+                             options.batch, options.slots),
+                 "batch"};
+  }
   if (options.context > model.context_trained()) {
     return Error{Code::InvalidArgument,
                  fmt::format("the model was trained for a context of {} tokens, not {}",

@@ -18,7 +18,7 @@ struct BatcherOptions {
   std::uint32_t cached_prefixes = 8;  // KV streams kept besides for prefixes; memory as a slot's
   std::uint32_t waiting_max = 256;  // choices and embeddings beyond `slots`, then ResourceExhausted
   std::uint32_t context = 0;        // tokens of prompt and answer; 0: as the model was trained
-  std::uint32_t batch = 512;        // tokens per step at most
+  std::uint32_t batch = 512;        // tokens per step at most, and at least `slots`
   // Threads of llama.cpp. More than one only on cores that nothing else uses: its threads meet
   // several times per layer and spin for each other, so a single busy neighbour on one of the cores
   // can slow all of them by a factor of a hundred. One thread only ever waits for itself.

@@ -267,6 +267,21 @@ TEST(Batcher, AHigherClassOvertakesInTheQueue) {
   EXPECT_THAT(batcher.order(), testing::ElementsAre(running, high, low));
 }
 
+// Answers beyond the batch would hold a slot and get no token until others end.
+TEST(Batcher, RefusesABatchThatCanNotHoldATokenOfEverySlot) {
+  const SystemClock clock;
+  BatcherOptions options = small();
+  options.slots = 17;
+  options.batch = 16;
+  const auto refused = Batcher::start(demo_model(), clock, options, [](auto&&) {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::InvalidArgument);
+  EXPECT_EQ(refused.error().param, "batch");
+  EXPECT_THAT(refused.error().message, HasSubstr("raise batch or lower slots"));
+  options.slots = 16;
+  EXPECT_TRUE(Batcher::start(demo_model(), clock, options, [](auto&&) {}));
+}
+
 TEST(Batcher, RefusesWhenTheQueueIsFullAndTakesWorkAgainLater) {
   BatcherOptions options = small();
   options.slots = 1;
