@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
@@ -22,6 +21,7 @@
 #include "identity/scrape_check.h"
 #include "ledger/sqlite/usage_store.h"
 #include "net/endpoint.h"
+#include "net/vital_task.h"
 
 namespace perigee::cli {
 namespace {
@@ -144,7 +144,10 @@ int run_control(const ControlArguments& arguments) {
     if (status) return;
     log::info("control is stopping", {{"signal", signal}});
     asio::co_spawn(io, (*server)->shut_down(kShutDownGrace),
-                   [&io](const std::exception_ptr&) { io.stop(); });
+                   [&io](const std::exception_ptr& thrown) {
+                     net::VitalTask{"stopping control"}(thrown);
+                     io.stop();
+                   });
   });
   io.run();
   log::flush();

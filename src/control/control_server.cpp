@@ -2,7 +2,6 @@
 
 #include <array>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <optional>
@@ -20,6 +19,7 @@
 #include "net/http_server.h"
 #include "net/query.h"
 #include "net/tls_peer.h"
+#include "net/vital_task.h"
 #include "pki/spiffe_id.h"
 
 namespace perigee::control {
@@ -455,7 +455,8 @@ Result<> ControlServer::keep_authority(std::unique_ptr<GridAuthority> authority,
   state_->hosts = std::move(hosts);
   state_->api.use_authority(*state_->authority, state_->hosts);
   PERIGEE_CHECK(show_own_certificate(*state_));
-  asio::co_spawn(state_->executor, renew_own_certificate(state_), asio::detached);
+  asio::co_spawn(state_->executor, renew_own_certificate(state_),
+                 net::VitalTask{"renewing the certificate"});
   return {};
 }
 

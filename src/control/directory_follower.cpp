@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "control/snapshot_keeper.h"
 #include "directory/records_json.h"
 #include "net/sse_parser.h"
+#include "net/vital_task.h"
 
 namespace perigee::control {
 namespace {
@@ -230,7 +230,7 @@ Result<> DirectoryFollower::start() {
   }
   state_->client.emplace(state_->executor, state_->clock, std::move(url), state_->options.key,
                          state_->options.tls);
-  asio::co_spawn(state_->executor, follow(state_), asio::detached);
+  asio::co_spawn(state_->executor, follow(state_), net::VitalTask{"following control"});
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fstream>
 #include <future>
+#include <new>
 
 #include "control/control_client.h"
 #include "control/control_server.h"
@@ -123,6 +124,22 @@ TEST_F(FollowerTest, ASiteSeesEveryChangeInOrder) {
   EXPECT_EQ(follower->snapshot()->tenants.size(), 20U);
   EXPECT_EQ(follower->snapshot()->grid, "test");
   EXPECT_TRUE(std::ranges::is_sorted(revisions_));
+}
+
+// A site that followed no longer would serve revoked keys, and nobody would know.
+using FollowerDeathTest = FollowerTest;
+TEST_F(FollowerDeathTest, AnExceptionInItEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const FollowerOptions chosen = options(join("a"));
+  const auto follow_without_memory = [&] {
+    DirectoryFollower follower{executor(), clock_, chosen, [this](const auto&) {
+                                 std::filesystem::remove_all(folder_.file(""));  // none else will
+                                 throw std::bad_alloc{};
+                               }};
+    EXPECT_TRUE(follower.start());
+    run_until([] { return false; });
+  };
+  EXPECT_DEATH(follow_without_memory(), "this process ends.*following control.*bad_alloc");
 }
 
 TEST_F(FollowerTest, AsksAtOnceWhenTheNetworkIsBack) {

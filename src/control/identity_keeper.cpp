@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "control/control_client.h"
 #include "directory/json_fields.h"
 #include "directory/json_text.h"
+#include "net/vital_task.h"
 #include "pki/authority.h"
 
 namespace perigee::control {
@@ -195,7 +195,7 @@ Result<> IdentityKeeper::load() {
 void IdentityKeeper::watch(std::function<void()> on_change) {
   if (!state_->server) return;
   state_->on_change = std::move(on_change);
-  asio::co_spawn(state_->executor, State::run(state_), asio::detached);
+  asio::co_spawn(state_->executor, State::run(state_), net::VitalTask{"keeping the certificate"});
 }
 
 std::shared_ptr<const net::TlsServer> IdentityKeeper::server() const { return state_->server; }

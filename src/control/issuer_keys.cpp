@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 #include "base/log.h"
 #include "directory/json_fields.h"
+#include "net/vital_task.h"
 
 namespace perigee::control {
 namespace {
@@ -122,7 +122,9 @@ IssuerKeys::~IssuerKeys() {
   state_->timer.cancel();
 }
 
-void IssuerKeys::start() { asio::co_spawn(state_->executor, State::run(state_), asio::detached); }
+void IssuerKeys::start() {
+  asio::co_spawn(state_->executor, State::run(state_), net::VitalTask{"fetching issuers' keys"});
+}
 
 const std::map<std::string, IssuerKeysState>& IssuerKeys::states() const { return state_->states; }
 

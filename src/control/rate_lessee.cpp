@@ -1,12 +1,12 @@
 #include "control/rate_lessee.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 #include "control/control_client.h"
 #include "control/rates_json.h"
+#include "net/vital_task.h"
 
 namespace perigee::control {
 namespace {
@@ -84,7 +84,7 @@ Result<std::unique_ptr<RateLessee>> RateLessee::start(Executor executor, const C
   PERIGEE_TRY(url, control_url(options.url, options.grid));
   auto state = std::make_shared<State>(executor, clock, std::move(url), std::move(options),
                                        std::move(holder));
-  asio::co_spawn(executor, keep_telling(state), asio::detached);
+  asio::co_spawn(executor, keep_telling(state), net::VitalTask{"asking control for shares"});
   return std::unique_ptr<RateLessee>{new RateLessee{std::move(state)}};
 }
 

@@ -14,6 +14,7 @@
 #include "control/control_client.h"
 #include "control/usage_json.h"
 #include "ledger/sqlite/usage_outbox.h"
+#include "net/vital_task.h"
 
 namespace perigee::control {
 namespace {
@@ -33,7 +34,7 @@ struct UsageShipper::State {
 
   void run() {
     asio::co_spawn(io, ship(), [this](const std::exception_ptr& thrown) {
-      if (thrown != nullptr) log::error("shipping usage ended by an exception: a defect", {});
+      net::VitalTask{"shipping usage"}(thrown);
       const std::scoped_lock lock{mutex};
       ended = true;
       done.notify_all();

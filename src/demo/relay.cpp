@@ -4,12 +4,12 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "demo/relay_connection.h"
+#include "net/vital_task.h"
 
 namespace perigee::demo {
 namespace {
@@ -166,7 +166,8 @@ Result<net::Endpoint> Relay::open(const LinkName& name, const net::Endpoint& tar
   }
   const std::uint16_t port = path->acceptor.local_endpoint(error).port();
   state_->paths[name] = path;
-  asio::co_spawn(state_->executor, State::accept(state_, path), asio::detached);
+  asio::co_spawn(state_->executor, State::accept(state_, path),
+                 net::VitalTask{"accepting for a link"});
   return net::Endpoint{.host = "127.0.0.1", .port = port, .path = {}};
 }
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
 
 #include "demo/relay.h"
+#include "net/vital_task.h"
 
 namespace perigee::demo {
 namespace {
@@ -47,7 +47,9 @@ void RelayConnection::start(tcp::endpoint target) {
 }
 
 void RelayConnection::spawn(Task<> task) {
-  const auto ended = [self = shared_from_this()](const std::exception_ptr&) {};
+  const auto ended = [self = shared_from_this()](const std::exception_ptr& thrown) {
+    net::VitalTask{"relaying a connection"}(thrown);
+  };
   asio::co_spawn(client_.get_executor(), std::move(task), ended);
 }
 

@@ -1,4 +1,5 @@
 #include "lab/fault_driver.h"
+#include "net/vital_task.h"
 
 #include <fmt/format.h>
 
@@ -46,7 +47,7 @@ void FaultDriver::start(std::vector<Fault> faults, std::vector<RestartSpec> rest
 void FaultDriver::spawn(Task<> task) {
   ++running_;
   asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr& thrown) {
-    if (thrown) std::rethrow_exception(thrown);
+    net::VitalTask{"a lab's faults"}(thrown);
     --running_;
     ended_.notify();
   });

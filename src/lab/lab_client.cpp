@@ -7,12 +7,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <charconv>
 #include <chrono>
-#include <exception>
 #include <utility>
 
 #include "api/error_body.h"
 #include "api/headers.h"
 #include "net/notifier.h"
+#include "net/vital_task.h"
 
 namespace perigee::lab {
 namespace {
@@ -66,9 +66,7 @@ Task<std::vector<LabAnswer>> LabClient::run(std::span<const LabRequest> requests
   load->workers = std::min<std::size_t>(options_.at_once, requests.size());
   const std::size_t workers = load->workers;
   for (std::size_t i = 0; i < workers; ++i) {
-    asio::co_spawn(executor_, work(load), [load](const std::exception_ptr& thrown) {
-      if (thrown) std::rethrow_exception(thrown);
-    });
+    asio::co_spawn(executor_, work(load), net::VitalTask{"a lab's client"});
   }
   while (load->workers > 0) co_await load->ended.wait();
   load->answers.resize(load->next);  // fewer when it was stopped early

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -14,6 +13,7 @@
 #include "base/log.h"
 #include "net/server_connection.h"
 #include "net/socket_address.h"
+#include "net/vital_task.h"
 
 namespace perigee::net {
 namespace {
@@ -131,7 +131,10 @@ void ServerCore::take(int fd, bool loopback, bool is_unix) {
   if (!connection->open(fd)) return;
   auto life = tls != nullptr && !is_unix ? ServerConnection::greet_and_serve(std::move(connection))
                                          : ServerConnection::serve(std::move(connection));
-  asio::co_spawn(executor, std::move(life), asio::detached);
+  asio::co_spawn(executor, std::move(life), [](const std::exception_ptr& thrown) {
+    if (thrown == nullptr) return;
+    log::error("a connection ended by an exception: a defect", {{"exception", text_of(thrown)}});
+  });
 }
 
 // Whoever holds connections that it does not use keeps nobody out. The search goes round, a few at

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "core/opening.h"
 #include "engine/engine.h"
+#include "net/vital_task.h"
 #include "peer/neighbours.h"
 
 namespace perigee {
@@ -117,9 +118,7 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
     peer->engine = parts_.make_engine(peer->endpoint);
     peer->since = parts_.clock.now();
     peers_.emplace(id, peer);
-    asio::co_spawn(parts_.executor, loop(peer), [](const std::exception_ptr& thrown) {
-      if (thrown != nullptr) log::error("a peer's loop ended by an exception: a defect", {});
-    });
+    asio::co_spawn(parts_.executor, loop(peer), net::VitalTask{"exchanging digests"});
   }
 }
 

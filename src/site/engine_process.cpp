@@ -8,6 +8,7 @@
 #include "api/load.h"
 #include "base/log.h"
 #include "net/child_process.h"
+#include "net/vital_task.h"
 
 namespace perigee {
 namespace {
@@ -183,9 +184,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
 
 EngineProcess::EngineProcess(Parts parts, EngineSpec spec)
     : state_(std::make_shared<State>(std::move(parts), std::move(spec))) {
-  asio::co_spawn(state_->parts.executor, state_->run(state_), [](const std::exception_ptr& thrown) {
-    if (thrown != nullptr) log::error("an engine's watch ended by an exception: a defect", {});
-  });
+  asio::co_spawn(state_->parts.executor, state_->run(state_), net::VitalTask{"watching an engine"});
 }
 
 EngineProcess::~EngineProcess() {

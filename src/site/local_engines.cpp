@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "core/opening.h"
+#include "net/vital_task.h"
 
 namespace perigee {
 namespace {
@@ -196,9 +197,7 @@ void LocalEngines::start_external(const ExternalEngine& engine) {
   auto external = std::make_shared<External>(parts_.executor, engine, bearer_from(engine.key_file));
   externals_.emplace(engine.name, external);
   publish(*external);
-  asio::co_spawn(parts_.executor, probe(external), [](const std::exception_ptr& thrown) {
-    if (thrown != nullptr) log::error("an engine's probe ended by an exception: a defect", {});
-  });
+  asio::co_spawn(parts_.executor, probe(external), net::VitalTask{"probing an engine"});
 }
 
 // What does not change while it runs.

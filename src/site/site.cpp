@@ -21,6 +21,7 @@
 #include "gateway/route_explain.h"
 #include "identity/bearer_tokens/keys_and_tokens.h"
 #include "ledger/sqlite/sqlite_ledger.h"
+#include "net/vital_task.h"
 #include "peer/held_filters.h"
 #include "peer/peer_exchange.h"
 #include "site/breaker_watch.h"
@@ -463,9 +464,7 @@ Task<> Site::Parts::hurry() {
 void Site::Parts::on_signal(int signal) {
   const bool again = std::exchange(stopping, true);
   asio::co_spawn(io.get_executor(), again ? hurry() : stop(signal),
-                 [](const std::exception_ptr& thrown) {
-                   if (thrown != nullptr) log::error("stopping failed: a defect", {});
-                 });
+                 net::VitalTask{"stopping the site"});
 }
 
 Site::Site(SiteConfig config, std::string program)

@@ -15,6 +15,7 @@
 #include "engine/openai/http_request.h"
 #include "engine/openai/stream_reader.h"
 #include "net/notifier.h"
+#include "net/vital_task.h"
 
 namespace perigee {
 namespace {
@@ -366,7 +367,8 @@ std::unique_ptr<Generation> HttpEngine::start(const Job& job, EventSink& sink) {
   asio::co_spawn(executor_, run(running, std::move(sending)),
                  [running](const std::exception_ptr& thrown) {
                    if (thrown == nullptr) return;
-                   log::error("an engine job ended by an exception: a defect", {});
+                   log::error("an engine job ended by an exception: a defect",
+                              {{"exception", net::text_of(thrown)}});
                    running->fail(Error{Code::Internal, "the engine's answer could not be handled"});
                  });
   return std::make_unique<HttpGeneration>(std::move(running));

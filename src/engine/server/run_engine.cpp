@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/server/engine_server.h"
+#include "net/vital_task.h"
 
 namespace perigee::engine_server {
 namespace {
@@ -104,7 +104,7 @@ class EngineProcess {
     stopping_ = true;
     cancelled_.store(true);
     log::info("engine is stopping");
-    asio::co_spawn(io_, shut_down(), asio::detached);
+    asio::co_spawn(io_, shut_down(), net::VitalTask{"stopping the engine"});
   }
 
   Task<> shut_down() {
