@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 namespace perigee::net {
@@ -60,6 +61,23 @@ std::vector<std::string> environment_with(const std::vector<std::string>& added)
   ::_exit(ignored == sizeof error ? 127 : 126);
 }
 
+// 0 when the child has become its program, else why it could not. Signals that we handle do not end
+// the wait: it would be taken for success.
+int exec_error_of(int pipe) {
+  int error = 0;
+  ssize_t bytes = 0;
+  do {
+    bytes = ::read(pipe, &error, sizeof error);
+  } while (bytes < 0 && errno == EINTR);
+  return bytes == sizeof error ? error : 0;
+}
+
+// Waits for one that is about to end.
+void wait_for_end(pid_t child) {
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 struct ChildProcess::State : std::enable_shared_from_this<ChildProcess::State> {
@@ -73,16 +91,23 @@ struct ChildProcess::State : std::enable_shared_from_this<ChildProcess::State> {
                           });
   }
 
-  // Never waits, and watches on when there is nothing: Asio reuses what it keeps of a descriptor,
-  // and may tell an event that was meant for the one before.
+  // Watches on when there is nothing: Asio reuses what it keeps of a descriptor, and may tell an
+  // event that was meant for the one before.
   void reap() {
+    const std::optional<ChildExit> how = take_exit();
+    if (!how) return watch();
+    if (const auto callback = std::exchange(exited, nullptr)) callback(*how);
+  }
+
+  // How it ended, once: its pid is nobody's after that. Nothing while it runs. Never waits.
+  std::optional<ChildExit> take_exit() {
     siginfo_t info{};
     const int status = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
-    if (status == 0 && info.si_pid == 0) return watch();
+    if (status == 0 && info.si_pid == 0) return std::nullopt;
     pid = -1;
     ChildExit how;
     (info.si_code == CLD_EXITED ? how.status : how.signal) = info.si_status;
-    if (const auto callback = std::exchange(exited, nullptr)) callback(how);
+    return how;
   }
 
   pid_t pid;
@@ -123,10 +148,8 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(Executor executor,
   const int fork_error = errno;
   ::close(error_pipe[1]);
   if (log_fd >= 0) ::close(log_fd);
-  int exec_error = child < 0 ? fork_error : 0;
-  if (child > 0 && ::read(error_pipe[0], &exec_error, sizeof exec_error) > 0) {
-    ::waitpid(child, nullptr, 0);
-  }
+  const int exec_error = child < 0 ? fork_error : exec_error_of(error_pipe[0]);
+  if (child > 0 && exec_error != 0) wait_for_end(child);
   ::close(error_pipe[0]);
   if (exec_error != 0) {
     return Error{Code::Unavailable, "can't start " + program + ": " + std::strerror(exec_error)};
@@ -134,7 +157,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(Executor executor,
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   if (pidfd < 0) {
     ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
+    wait_for_end(child);
     return Error{Code::Unavailable, "pidfd_open failed: Linux 5.3 or newer is needed"};
   }
   auto state = std::make_shared<State>(executor, child, pidfd, std::move(exited));
@@ -153,11 +176,8 @@ ChildProcess::~ChildProcess() {
   ::kill(state_->pid, SIGKILL);
   pollfd end{state_->exit_event.native_handle(), POLLIN, 0};
   ::poll(&end, 1, kDyingMax_ms);
-  siginfo_t info{};
-  const int status = ::waitid(P_PID, static_cast<id_t>(state_->pid), &info, WEXITED | WNOHANG);
-  if (status == 0 && info.si_pid == 0) return;  // watched on, and reaped when it is dead
-  state_->pid = -1;
-  state_->exit_event.close();
+  if (state_->take_exit())
+    state_->exit_event.close();  // else watched on, and reaped when it is dead
 }
 
 pid_t ChildProcess::pid() const { return state_->pid; }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +54,26 @@ TEST_F(ChildProcessTest, SaysWhatCanNotBeStarted) {
       ChildProcess::spawn(context.get_executor(), options, [](ChildExit) { FAIL(); });
   ASSERT_FALSE(child);
   EXPECT_NE(child.error().message.find("can't start /no/program"), std::string::npos);
+}
+
+// Taken for the end of the pipe, an interrupted read would make a started process of it.
+TEST_F(ChildProcessTest, SaysSoThoughSignalsInterruptTheWait) {
+  struct sigaction interrupt{};
+  interrupt.sa_handler = [](int) {};  // without SA_RESTART
+  struct sigaction before{};
+  ASSERT_EQ(::sigaction(SIGALRM, &interrupt, &before), 0);
+  const itimerval often{{0, 200}, {0, 200}};
+  ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+  ChildOptions options;
+  options.arguments = {"/no/program"};
+  int started = 0;
+  for (int i = 0; i < 200; ++i) {
+    if (ChildProcess::spawn(context.get_executor(), options, [](ChildExit) {})) ++started;
+  }
+  const itimerval never{};
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  EXPECT_EQ(started, 0);
 }
 
 TEST_F(ChildProcessTest, TakesNoDescriptorOfOursAlong) {
