@@ -2,12 +2,13 @@
 // prompts, and fields that pass through unchanged.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Grid } from './support/grid.js';
-import { stop, until } from './support/process.js';
+import { alive, stop, until } from './support/process.js';
 import { StubEngine, chunk, event, failing, good } from './support/stub_engine.js';
 
 let stub;
@@ -16,17 +17,28 @@ let site;
 let client;
 const messages = [{ role: 'user', content: 'Hi' }];
 
+function endless(json, response, record) {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const timer = setInterval(() => response.write(event(chunk('more '))), 5);
+  record.left.then(() => clearInterval(timer));
+}
+
+// What a site has billed last.
+function lastRecord(name) {
+  const ledger = new DatabaseSync(join(grid.folder, name, 'state', 'usage.db'), { readOnly: true });
+  const [last] = ledger.prepare('SELECT * FROM usage ORDER BY id DESC LIMIT 1').all();
+  ledger.close();
+  return last;
+}
+
 before(async () => {
   stub = await StubEngine.start();
   stub.on('good', good)
     .on('busy', failing(429, 2, { 'retry-after': '1' }))
     .on('down', failing(503, 1))
     .on('always-busy', failing(429, 1e9, { 'retry-after': '1' }))
-    .on('endless', (json, response, record) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      const timer = setInterval(() => response.write(event(chunk('more '))), 5);
-      record.left.then(() => clearInterval(timer));
-    })
+    .on('endless', endless)
+    .on('lasting', endless)
     .on('silent', () => {});
   grid = await Grid.start();
   const models = ['good', 'busy', 'down', 'always-busy', 'endless', 'silent'];
@@ -113,6 +125,30 @@ test('an engine that others run gets none of the grid\'s headers, nor the tenant
   assert.ok(!JSON.stringify(headers).includes(grid.key));
 });
 
+test('a site that is asked twice to stop cuts its streams at once and bills what they delivered', async () => {
+  const limits = { drain_grace_ms: 60_000, stop_grace_ms: 60_000 };
+  const edge = await grid.addSite('edge', { engines: [stub.engine('lasting')], limits });
+  const impatient = new OpenAI({ baseURL: `${edge.url}/v1`, apiKey: grid.key, maxRetries: 0 });
+  const stream = await impatient.chat.completions.create({ model: 'lasting', messages, stream: true });
+  let seen = 0;
+  const cut = assert.rejects(async () => {
+    for await (const piece of stream) if (piece) ++seen;
+  });
+  await until('the stream is under way', () => seen > 0);
+  edge.child.kill('SIGTERM');
+  await until('the site stops', () => readFileSync(edge.child.log, 'utf8').includes('site stopping'));
+  const asked = seen;
+  await until('the stream goes on all the same', () => seen > asked + 20);
+  assert.ok(alive(edge.child));
+  edge.child.kill('SIGTERM');
+  await until('the site has ended', () => edge.child.exitCode === 0, { seconds: 15 }); // not the minute of its grace
+  await cut;
+  const last = lastRecord('edge');
+  assert.equal(last.model, 'lasting');
+  assert.notEqual(last.outcome, 'completed');
+  assert.ok(last.completion_tokens >= seen, `${last.completion_tokens} billed, ${seen} delivered`);
+});
+
 test('a site that stops cuts its last streams with an error and bills what they delivered', async () => {
   const stream = await client.chat.completions.create({ model: 'endless', messages, stream: true });
   let seen = 0;
@@ -122,9 +158,7 @@ test('a site that stops cuts its last streams with an error and bills what they 
     }
   });
   await until('the site has ended', () => site.child.exitCode === 0);
-  const ledger = new DatabaseSync(join(grid.folder, 'metro', 'state', 'usage.db'), { readOnly: true });
-  const [last] = ledger.prepare('SELECT * FROM usage ORDER BY id DESC LIMIT 1').all();
-  ledger.close();
+  const last = lastRecord('metro');
   assert.equal(last.model, 'endless');
   assert.notEqual(last.outcome, 'completed');
   assert.ok(last.completion_tokens >= seen, `${last.completion_tokens} billed, ${seen} delivered`);
