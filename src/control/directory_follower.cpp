@@ -234,7 +234,10 @@ Result<> DirectoryFollower::start() {
   return {};
 }
 
-// A try that began while nothing could come through waits for an answer to what was lost.
+// A try that began while nothing could come through waits for an answer to what was lost. No random
+// pause comes before it, though the sites of an island that heals ask within some 100 ms: control
+// has as many within as little whenever it restarts (`retry_min`), and a pause would be served with
+// what was revoked meanwhile.
 void DirectoryFollower::hurry() {
   FollowerState& state = *state_;
   if (state.stopped || state.link.connected) return;
