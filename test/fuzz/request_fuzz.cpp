@@ -43,6 +43,7 @@ json::value document_of(std::string_view text) {
   json::value value = json::parse(text, error, {}, options);
   if (error == json::error::exponent_overflow) return nullptr;  // a number beyond a double's
   PERIGEE_PROPERTY(!error);
+  if (value != value) return nullptr;  // it reads 0e400, which is 0, as not-a-number
   return value;
 }
 
