@@ -10,6 +10,8 @@
 #include <set>
 #include <vector>
 
+#include "api/json_print.h"
+#include "engine/llama/gbnf_literal.h"
 #include "engine/llama/json_types.h"
 
 namespace perigee::llama {
@@ -46,22 +48,6 @@ constexpr std::array<std::string_view, 16> kAnnotations = {
     "title",    "description", "default",  "examples",        "$schema", "$id",
     "$comment", "deprecated",  "readOnly", "writeOnly",       "$defs",   "definitions",
     "strict",   "name",        "$anchor",  "contentMediaType"};
-
-// A GBNF literal for exactly this text.
-std::string literal(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default: out += c;
-    }
-  }
-  return out + "\"";
-}
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::format("{}", fmt::join(parts, separator));
@@ -142,7 +128,7 @@ class Writer {
     }
     if (keyword == "const") {
       if (has_type_beside && !has_type(found, types)) return refuse("it is not of the 'type'", at);
-      return literal(json::serialize(found));
+      return listed(found, at);
     }
     if (has_type_beside && keyword != "enum") {
       std::set<std::string, std::less<>> followed;
@@ -167,6 +153,13 @@ class Writer {
     return "( " + join(alternatives, " | ") + " )";
   }
 
+  // A value as the model is to write it: 0.5, not 5E-1.
+  Expression listed(const json::value& value, const std::string& at) {
+    // Boost.JSON reads 0e400 as not-a-number, which JSON can't say.
+    if (value != value) return refuse("write 0 for a number that is 0", at);
+    return gbnf_literal(api::print_json(value));
+  }
+
   // Of `types` only, where there are some.
   Expression enumeration(const json::array& list, const Types* types, const std::string& at) {
     if (list.size() > kLiteralsMax) {
@@ -175,7 +168,8 @@ class Writer {
     std::vector<std::string> alternatives;
     for (const json::value& one : list) {
       if (types != nullptr && !has_type(one, *types)) continue;
-      alternatives.push_back(literal(json::serialize(one)));
+      PERIGEE_TRY(written, listed(one, at));
+      alternatives.push_back(std::move(written));
     }
     if (alternatives.empty()) return refuse("no value is of the 'type'", at);
     const std::string name = fresh("enum");
@@ -368,8 +362,9 @@ class Writer {
     };
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Property& property = list[i];
-      const std::string pair = literal(json::serialize(json::string_view{property.name}) + ":") +
-                               " ws " + property.expression;
+      const std::string pair =
+          gbnf_literal(json::serialize(json::string_view{property.name}) + ":") + " ws " +
+          property.expression;
       for (const bool some : {false, true}) {
         std::string body = (some ? R"(ws "," ws )" : "") + pair + rest(i + 1, true);
         if (!property.required) {
@@ -467,7 +462,8 @@ class Writer {
                     child(path, "maximum"));
     }
     std::vector<std::string> alternatives;
-    for (std::int64_t i = from; i <= to; ++i) alternatives.push_back(literal(std::to_string(i)));
+    for (std::int64_t i = from; i <= to; ++i)
+      alternatives.push_back(gbnf_literal(std::to_string(i)));
     const std::string name = fresh("range");
     PERIGEE_CHECK(define(name, join(alternatives, " | ")));
     return name;

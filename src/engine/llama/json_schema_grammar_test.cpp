@@ -88,6 +88,9 @@ TEST(JsonSchemaGrammar, StringsEnumsConstsAndFormats) {
   EXPECT_TRUE(takes(e, "null"));
   EXPECT_TRUE(takes(e, R"({"k":[1]})"));
   EXPECT_FALSE(takes(e, "8"));
+  const std::string halves = grammar_for(R"({"enum":[0.5,[1.25,-3e2]]})");
+  EXPECT_TRUE(takes(halves, "0.5"));
+  EXPECT_TRUE(takes(halves, "[1.25,-300]"));
   EXPECT_TRUE(takes(grammar_for(R"({"const":"only"})"), R"("only")"));
   const std::string date = grammar_for(R"({"type":"string","format":"date-time"})");
   EXPECT_TRUE(takes(date, R"("2026-11-22T10:15:00Z")"));
@@ -152,6 +155,7 @@ TEST(JsonSchemaGrammar, ATypePicksFromTheValuesBesideIt) {
   EXPECT_FALSE(takes(nullable, R"("a")"));
   EXPECT_EQ(refused_at(R"({"type":"boolean","enum":["a",1]})"), "schema.enum");
   EXPECT_EQ(refused_at(R"({"type":"string","const":5})"), "schema.const");
+  EXPECT_EQ(refused_at(R"({"const":{"a":0e400}})"), "schema.const");  // which is 0, said oddly
   EXPECT_TRUE(takes(grammar_for(R"({"type":"number","const":5})"), "5"));
 }
 
