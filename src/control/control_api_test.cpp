@@ -241,18 +241,19 @@ TEST_F(ControlApiTest, TheLawOfANewSiteIsTheWordOfWhoMadeItsToken) {
 }
 
 TEST_F(ControlApiTest, EventsComeWholeInOrderAndWithoutTokens) {
+  constexpr std::size_t kPage = 64 * 1024;
   const std::uint64_t start = table_->snapshot().revision;
   call("PUT", "sites/a", kSiteBody);
   token_for("a");
   call("POST", "sites/a/drain");
-  auto events = table_->events_since(start);
+  auto events = table_->events_since(start, kPage);
   ASSERT_TRUE(events);
   ASSERT_EQ(events->size(), 3U);
   EXPECT_NE(events->at(0).text->find(R"("key":"a")"), std::string::npos);
   EXPECT_NE(events->at(1).text->find(R"("rows":[])"), std::string::npos);
   EXPECT_NE(events->at(2).text->find(R"("drained":true)"), std::string::npos);
-  EXPECT_EQ(table_->events_since(start + 2)->size(), 1U);
-  EXPECT_FALSE(table_->events_since(start + 9));
+  EXPECT_EQ(table_->events_since(start + 2, kPage)->size(), 1U);
+  EXPECT_FALSE(table_->events_since(start + 9, kPage));
 }
 
 TEST_F(ControlApiTest, ADirectoryKeepsItsGrid) {
@@ -269,9 +270,11 @@ class FailingDirectory final : public Directory {
   explicit FailingDirectory(const bool& fails) : fails_(fails) {}
   std::uint64_t revision() const override { return rows_.revision(); }
   Result<std::vector<DirectoryChange>> list() const override { return rows_.list(); }
-  Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const override {
-    return rows_.since(revision);
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                             std::size_t bytes_max) const override {
+    return rows_.since(revision, bytes_max);
   }
+  std::uint64_t compacted() const override { return rows_.compacted(); }
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override {
     if (fails_) return Error{Code::Unavailable, "the disk is full"};
     return rows_.apply(writes);

@@ -197,21 +197,20 @@ class Watch {
     co_return interrupted ? std::string{} : std::string{": heartbeat\n\n"};
   }
 
-  // The events after `from`, which moves on; the last word when it can't go on.
+  // The next events after `from`, which moves on; the last word when it can't go on.
   std::string next_events(std::uint64_t& from) {
     // A key that the change revoked must not see the change.
     if (auto caller = state_->table->identity().authenticate(authorization_); !caller) {
       ended_ = true;
       return error_event(caller.error());
     }
-    auto events = state_->table->events_since(from);
+    auto events = state_->table->events_since(from, kWriteBytesMax);
     if (!events) {
       ended_ = true;
       return error_event(events.error());
     }
     std::string text;
     for (const DirectoryTable::NumberedEvent& event : *events) {
-      if (text.size() > kWriteBytesMax) break;
       text += "id: " + std::to_string(event.revision) + "\ndata: " + *event.text + "\n\n";
       from = event.revision;
     }
@@ -241,8 +240,7 @@ Result<> may_watch(const ControlServerState& state, const Caller& caller, const 
       return known.error();
     }
   }
-  if (auto events = state.table->events_since(start.from); !events) return events.error();
-  return {};
+  return state.table->check_since(start.from);
 }
 
 Task<void> watch(StatePtr state, Caller caller, net::Request& request, net::ResponseWriter& out) {

@@ -177,16 +177,29 @@ Result<std::uint64_t> DirectoryTable::apply(const std::vector<DirectoryWrite>& w
   return revision;
 }
 
+bool DirectoryTable::is_recent(std::uint64_t from) const {
+  return !recent_.empty() && recent_.front().revision <= from + 1 && from < snapshot_.revision;
+}
+
+Result<> DirectoryTable::check_since(std::uint64_t from) const {
+  if (is_recent(from)) return {};
+  return check_history(from, directory_->compacted(), snapshot_.revision);
+}
+
 Result<std::vector<DirectoryTable::NumberedEvent>> DirectoryTable::events_since(
-    std::uint64_t from) const {
+    std::uint64_t from, std::size_t bytes_max) const {
   std::vector<NumberedEvent> events;
   if (from == snapshot_.revision) return events;
-  if (!recent_.empty() && recent_.front().revision <= from + 1 && from < snapshot_.revision) {
-    const auto first = std::ranges::upper_bound(recent_, from, {}, &NumberedEvent::revision);
-    events.assign(first, recent_.end());
+  if (is_recent(from)) {
+    auto event = std::ranges::upper_bound(recent_, from, {}, &NumberedEvent::revision);
+    std::size_t bytes = 0;
+    do {
+      bytes += event->text->size();
+      events.push_back(*event);
+    } while (++event != recent_.end() && bytes < bytes_max);
     return events;
   }
-  PERIGEE_TRY(changes, directory_->since(from));
+  PERIGEE_TRY(changes, directory_->since(from, bytes_max));
   for (auto row = changes.begin(); row != changes.end();) {
     const auto end = std::find_if(row, changes.end(), [&row](const DirectoryChange& change) {
       return change.revision != row->revision;

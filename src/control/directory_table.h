@@ -44,14 +44,18 @@ class DirectoryTable {
   // Stores, then updates all of the above and calls on_change.
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes);
 
-  // The events after `from` (directory/records_json.h, to_event), oldest first.
+  // The first events after `from` (directory/records_json.h, to_event), oldest first: one, and
+  // further ones until they, or the rows that they are made of, are `bytes_max` long; none when
+  // `from` is the newest revision. The rest is asked for from the last of them.
   // FailedPrecondition: take a new snapshot.
   using Event = std::shared_ptr<const std::string>;
   struct NumberedEvent {
     std::uint64_t revision = 0;
     Event text;
   };
-  Result<std::vector<NumberedEvent>> events_since(std::uint64_t from) const;
+  Result<std::vector<NumberedEvent>> events_since(std::uint64_t from, std::size_t bytes_max) const;
+  // Whether events_since() would refuse; reads no rows.
+  Result<> check_since(std::uint64_t from) const;
   // Whether a snapshot of this epoch and revision is part of this directory's history.
   // FailedPrecondition with `param` "epoch": of another life, take a new snapshot; with "history":
   // its holder knows what this directory does not, and must keep it.
@@ -65,6 +69,7 @@ class DirectoryTable {
   Result<> name_grid(std::string_view grid);
   Result<> begin_generation(bool restored);
   Result<> take(const DirectoryChange& change);
+  bool is_recent(std::uint64_t from) const;  // `recent_` has all that came after it
   static NumberedEvent event_of(std::uint64_t revision, std::vector<DirectoryChange> rows);
 
   std::unique_ptr<Directory> directory_;

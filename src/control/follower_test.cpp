@@ -13,6 +13,7 @@
 #include "control/control_test_grid.h"
 #include "control/directory_follower.h"
 #include "control/snapshot_file.h"
+#include "directory/records_json.h"
 #include "directory/sqlite/sqlite_directory.h"
 
 namespace perigee::control {
@@ -187,6 +188,30 @@ TEST_F(FollowerTest, ComesBackAfterControlRestartsAndMissesNothing) {
   ASSERT_TRUE(call("PUT", "tenants/late", "{}"));
   ASSERT_TRUE(run_until(
       [&] { return follower->link().connected && follower->snapshot()->tenants.size() == 1; }));
+}
+
+TEST_F(FollowerTest, CatchesUpOverManyPagesWithoutAWholeSnapshot) {
+  constexpr std::size_t kTenants = 40;
+  const std::string site_key = join("a");
+  auto follower = follow(options(site_key));
+  ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
+  follower.reset();
+  const std::string unknown = R"(,"unknown":")" + std::string(std::size_t{8} * 1024, 'x') + R"("})";
+  for (std::size_t i = 0; i < kTenants; ++i) {
+    TenantRecord tenant;
+    tenant.id = TenantId{"t" + std::to_string(i)};
+    std::string row = to_row(tenant);
+    row.replace(row.size() - 1, 1, unknown);
+    ASSERT_TRUE(server_->table().apply(
+        {{std::string{row_kind::kTenant}, tenant.id.str(), std::move(row), 0}}));
+  }
+  stop_control();  // the next one has no events at hand
+  start_control();
+  follower = follow(options(site_key));
+  revisions_.clear();
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->tenants.size() == kTenants; }));
+  EXPECT_GT(revisions_.size(), 2U) << "a whole snapshot is one step";
+  EXPECT_TRUE(std::ranges::is_sorted(revisions_));
 }
 
 TEST_F(FollowerTest, StartsFromDiskWhenControlIsGone) {

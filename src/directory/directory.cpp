@@ -45,4 +45,13 @@ Result<> check_history(std::uint64_t from, std::uint64_t compacted, std::uint64_
   return {};
 }
 
+bool ChangePage::take(DirectoryChange change) {
+  if (bytes_ >= bytes_max_ && !changes_.empty() && changes_.back().revision != change.revision) {
+    return false;
+  }
+  bytes_ += change.kind.size() + change.key.size() + change.value.size();
+  changes_.push_back(std::move(change));
+  return true;
+}
+
 }  // namespace perigee

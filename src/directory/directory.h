@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -42,9 +43,14 @@ class Directory {
   virtual ~Directory() = default;
   virtual std::uint64_t revision() const = 0;
   virtual Result<std::vector<DirectoryChange>> list() const = 0;  // all live rows
-  // Rows changed after `revision`, oldest first; FailedPrecondition when that history is compacted
-  // or `revision` is ahead of the directory: list() again.
-  virtual Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const = 0;
+  // Rows changed after `revision`, oldest first, of whole revisions: those of one, then of further
+  // ones until the rows' texts are `bytes_max` long. What follows is asked for from the last of
+  // them, and costs as much as it is long. FailedPrecondition when that history is compacted or
+  // `revision` is ahead of the directory: list() again.
+  virtual Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                                     std::size_t bytes_max) const = 0;
+  // The newest revision whose changes are forgotten; 0: none. Touches no disk.
+  virtual std::uint64_t compacted() const = 0;
   // All or none. FailedPrecondition, NotFound or AlreadyExists names the row whose
   // `expected_revision` did not match. Returns the new revision; durable when it returns.
   virtual Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) = 0;
@@ -54,5 +60,19 @@ class Directory {
 Result<> check_expected(const DirectoryWrite& write, std::uint64_t stored_revision);  // 0: no row
 Result<> check_writes(const std::vector<DirectoryWrite>& writes);  // not empty, no row twice
 Result<> check_history(std::uint64_t from, std::uint64_t compacted, std::uint64_t newest);
+
+// The changes of since(), as they are gathered.
+class ChangePage {
+ public:
+  explicit ChangePage(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  // False: not taken, since the page is full and a new revision begins.
+  bool take(DirectoryChange change);
+  std::vector<DirectoryChange> changes() && { return std::move(changes_); }
+
+ private:
+  std::size_t bytes_max_;
+  std::size_t bytes_ = 0;
+  std::vector<DirectoryChange> changes_;
+};
 
 }  // namespace perigee

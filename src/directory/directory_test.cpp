@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "directory/memory/memory_directory.h"
 #include "directory/sqlite/sqlite_directory.h"
@@ -14,6 +15,7 @@ namespace perigee {
 namespace {
 
 constexpr DirectoryLimits kLimits{.history_max = 8};
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 struct InMemory {
   std::unique_ptr<Directory> open() { return std::make_unique<MemoryDirectory>(kLimits); }
@@ -59,7 +61,7 @@ using Lines = std::vector<std::string>;
 TYPED_TEST(DirectoryTest, StartsEmptyAtRevisionZero) {
   EXPECT_EQ(this->directory_->revision(), 0U);
   EXPECT_TRUE(this->directory_->list()->empty());
-  EXPECT_TRUE(this->directory_->since(0)->empty());
+  EXPECT_TRUE(this->directory_->since(0, kAll)->empty());
 }
 
 TYPED_TEST(DirectoryTest, ListsWhatLivesAndRemembersWhatChanged) {
@@ -68,8 +70,8 @@ TYPED_TEST(DirectoryTest, ListsWhatLivesAndRemembersWhatChanged) {
   EXPECT_EQ(*directory.apply({{"site", "a", "{3}", 1}}), 2U);
   EXPECT_EQ(*directory.apply({{"site", "b", "", 1}}), 3U);
   EXPECT_EQ(summary(*directory.list()), (Lines{"2 site a {3}"}));
-  EXPECT_EQ(summary(*directory.since(1)), (Lines{"2 site a {3}", "3 site b "}));
-  EXPECT_EQ(directory.since(0)->size(), 4U);
+  EXPECT_EQ(summary(*directory.since(1, kAll)), (Lines{"2 site a {3}", "3 site b "}));
+  EXPECT_EQ(directory.since(0, kAll)->size(), 4U);
 }
 
 TYPED_TEST(DirectoryTest, WritesAllRowsOrNone) {
@@ -81,7 +83,7 @@ TYPED_TEST(DirectoryTest, WritesAllRowsOrNone) {
   EXPECT_NE(refused.error().message.find("site a"), std::string::npos);
   EXPECT_EQ(directory.revision(), 1U);
   EXPECT_EQ(summary(*directory.list()), (Lines{"1 site a {1}"}));
-  EXPECT_EQ(directory.since(0)->size(), 1U);
+  EXPECT_EQ(directory.since(0, kAll)->size(), 1U);
 }
 
 TYPED_TEST(DirectoryTest, RefusesALostUpdate) {
@@ -105,19 +107,33 @@ TYPED_TEST(DirectoryTest, SaysWhenHistoryIsCompactedOrAhead) {
   for (int i = 0; i < 12; ++i) {
     ASSERT_TRUE(directory.apply({{"site", "s" + std::to_string(i), "{}", 0}}));
   }
-  EXPECT_EQ(directory.since(3).error().code, Code::FailedPrecondition);
-  ASSERT_TRUE(directory.since(4));
-  EXPECT_EQ(directory.since(4)->size(), 8U);
-  EXPECT_EQ(directory.since(13).error().code, Code::FailedPrecondition);
+  EXPECT_EQ(directory.compacted(), 4U);
+  EXPECT_EQ(directory.since(3, kAll).error().code, Code::FailedPrecondition);
+  ASSERT_TRUE(directory.since(4, kAll));
+  EXPECT_EQ(directory.since(4, kAll)->size(), 8U);
+  EXPECT_EQ(directory.since(13, kAll).error().code, Code::FailedPrecondition);
   EXPECT_EQ(directory.list()->size(), 12U) << "rows outlive their history";
+}
+
+TYPED_TEST(DirectoryTest, GivesWhatChangedInPagesOfWholeRevisions) {
+  Directory& directory = *this->directory_;
+  ASSERT_TRUE(directory.apply({{"site", "a", "{1}", 0}}));
+  ASSERT_TRUE(directory.apply({{"site", "b", "{2}", 0}, {"site", "c", "{3}", 0}}));
+  ASSERT_TRUE(directory.apply({{"site", "a", "{4}", 1}}));
+  EXPECT_EQ(directory.compacted(), 0U);
+  EXPECT_EQ(summary(*directory.since(0, 0)), (Lines{"1 site a {1}"})) << "one revision at least";
+  EXPECT_EQ(summary(*directory.since(1, 1)), (Lines{"2 site b {2}", "2 site c {3}"}));
+  EXPECT_EQ(directory.since(0, 9)->size(), 3U) << "8 bytes leave room for another revision";
+  EXPECT_EQ(summary(*directory.since(2, 1)), (Lines{"3 site a {4}"}));
+  EXPECT_TRUE(directory.since(3, 1)->empty());
 }
 
 TYPED_TEST(DirectoryTest, ATransactionLargerThanTheHistoryLeavesAConsistentHistory) {
   std::vector<DirectoryWrite> writes;
   for (int i = 0; i < 20; ++i) writes.push_back({"key", std::to_string(i), "{}", 0});
   ASSERT_TRUE(this->directory_->apply(writes));
-  EXPECT_FALSE(this->directory_->since(0));
-  EXPECT_TRUE(this->directory_->since(1)->empty());
+  EXPECT_FALSE(this->directory_->since(0, kAll));
+  EXPECT_TRUE(this->directory_->since(1, kAll)->empty());
 }
 
 TEST(SqliteDirectory, KeepsRowsHistoryAndRevisionOverAReopen) {
@@ -130,9 +146,10 @@ TEST(SqliteDirectory, KeepsRowsHistoryAndRevisionOverAReopen) {
   }
   auto directory = store.open();
   EXPECT_EQ(directory->revision(), 12U);
+  EXPECT_EQ(directory->compacted(), 4U);
   EXPECT_EQ(directory->list()->size(), 12U);
-  EXPECT_EQ(directory->since(4)->size(), 8U);
-  EXPECT_FALSE(directory->since(3));
+  EXPECT_EQ(directory->since(4, kAll)->size(), 8U);
+  EXPECT_FALSE(directory->since(3, kAll));
 }
 
 TEST(SqliteDirectory, BelongsToOneProcess) {

@@ -1,5 +1,7 @@
 #include "directory/memory/memory_directory.h"
 
+#include <algorithm>
+
 namespace perigee {
 
 Result<std::vector<DirectoryChange>> MemoryDirectory::list() const {
@@ -9,13 +11,13 @@ Result<std::vector<DirectoryChange>> MemoryDirectory::list() const {
   return rows;
 }
 
-Result<std::vector<DirectoryChange>> MemoryDirectory::since(std::uint64_t revision) const {
+Result<std::vector<DirectoryChange>> MemoryDirectory::since(std::uint64_t revision,
+                                                            std::size_t bytes_max) const {
   PERIGEE_CHECK(check_history(revision, compacted_, revision_));
-  std::vector<DirectoryChange> changes;
-  for (const DirectoryChange& change : history_) {
-    if (change.revision > revision) changes.push_back(change);
-  }
-  return changes;
+  ChangePage page{bytes_max};
+  auto change = std::ranges::upper_bound(history_, revision, {}, &DirectoryChange::revision);
+  while (change != history_.end() && page.take(*change)) ++change;
+  return std::move(page).changes();
 }
 
 Result<> MemoryDirectory::check(const DirectoryWrite& write) const {

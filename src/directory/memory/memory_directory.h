@@ -15,7 +15,9 @@ class MemoryDirectory final : public Directory {
   explicit MemoryDirectory(DirectoryLimits limits = {}) : limits_(limits) {}
   std::uint64_t revision() const override { return revision_; }
   Result<std::vector<DirectoryChange>> list() const override;
-  Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const override;
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                             std::size_t bytes_max) const override;
+  std::uint64_t compacted() const override { return compacted_; }
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override;
 
  private:

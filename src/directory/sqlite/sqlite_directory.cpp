@@ -1,5 +1,6 @@
 #include "directory/sqlite/sqlite_directory.h"
 
+#include <limits>
 #include <utility>
 
 #include "sqlite/database.h"
@@ -27,19 +28,18 @@ constexpr Database::Layout kLayout{.application_id = 0x50476469,  // "PGdi"
                                    .what = "directory",
                                    .exclusive = true};
 
-Result<std::vector<DirectoryChange>> read_changes(Statement& statement) {
-  std::vector<DirectoryChange> changes;
-  for (;;) {
-    Result<bool> has_row = statement.step();
-    if (!has_row || !*has_row) {
-      statement.reset();
-      if (!has_row) return std::move(has_row).error();
-      return changes;
-    }
-    changes.push_back({static_cast<std::uint64_t>(statement.column_int64(0)),
-                       std::string{statement.column_text(1)}, std::string{statement.column_text(2)},
-                       std::string{statement.column_text(3)}});
+Result<std::vector<DirectoryChange>> read_changes(Statement& statement, std::size_t bytes_max) {
+  ChangePage page{bytes_max};
+  Result<bool> has_row = statement.step();
+  while (has_row && *has_row &&
+         page.take({static_cast<std::uint64_t>(statement.column_int64(0)),
+                    std::string{statement.column_text(1)}, std::string{statement.column_text(2)},
+                    std::string{statement.column_text(3)}})) {
+    has_row = statement.step();
   }
+  statement.reset();
+  if (!has_row) return std::move(has_row).error();
+  return std::move(page).changes();
 }
 
 }  // namespace
@@ -71,8 +71,9 @@ Result<std::unique_ptr<SqliteDirectory::Store>> SqliteDirectory::Store::open(
     const std::string& path, DirectoryLimits limits) {
   PERIGEE_TRY(database, Database::open(path, Durability::Full, kLayout));
   PERIGEE_TRY(list, database.prepare("SELECT revision, kind, key, value FROM row"));
+  // In the order of its index: a page reads no more rows than it gives.
   PERIGEE_TRY(since, database.prepare("SELECT revision, kind, key, value FROM change "
-                                      "WHERE revision > ?1 ORDER BY sequence"));
+                                      "WHERE revision > ?1 ORDER BY revision, sequence"));
   PERIGEE_TRY(find, database.prepare("SELECT revision FROM row WHERE kind = ?1 AND key = ?2"));
   PERIGEE_TRY(put, database.prepare("INSERT OR REPLACE INTO row VALUES (?1, ?2, ?3, ?4)"));
   PERIGEE_TRY(remove, database.prepare("DELETE FROM row WHERE kind = ?1 AND key = ?2"));
@@ -150,14 +151,17 @@ Result<std::unique_ptr<SqliteDirectory>> SqliteDirectory::open(const std::string
 std::uint64_t SqliteDirectory::revision() const { return store_->revision; }
 
 Result<std::vector<DirectoryChange>> SqliteDirectory::list() const {
-  return read_changes(store_->list);
+  return read_changes(store_->list, std::numeric_limits<std::size_t>::max());
 }
 
-Result<std::vector<DirectoryChange>> SqliteDirectory::since(std::uint64_t revision) const {
+Result<std::vector<DirectoryChange>> SqliteDirectory::since(std::uint64_t revision,
+                                                            std::size_t bytes_max) const {
   PERIGEE_CHECK(check_history(revision, store_->compacted, store_->revision));
   store_->since.bind(1, static_cast<std::int64_t>(revision));
-  return read_changes(store_->since);
+  return read_changes(store_->since, bytes_max);
 }
+
+std::uint64_t SqliteDirectory::compacted() const { return store_->compacted; }
 
 Result<std::uint64_t> SqliteDirectory::apply(const std::vector<DirectoryWrite>& writes) {
   PERIGEE_CHECK(check_writes(writes));

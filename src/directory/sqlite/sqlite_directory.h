@@ -18,7 +18,9 @@ class SqliteDirectory final : public Directory {
   ~SqliteDirectory() override;
   std::uint64_t revision() const override;
   Result<std::vector<DirectoryChange>> list() const override;
-  Result<std::vector<DirectoryChange>> since(std::uint64_t revision) const override;
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                             std::size_t bytes_max) const override;
+  std::uint64_t compacted() const override;
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override;
 
  private:
