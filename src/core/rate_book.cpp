@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace perigee {
 namespace {
 
@@ -9,11 +11,55 @@ constexpr Duration kSweepInterval = seconds{1};
 
 }  // namespace
 
-std::int64_t RateBook::Entry::total() const {
+void RateBook::Entry::hold(const SiteId& site, std::int64_t units) {
+  std::int64_t& held = held_[site];
+  total_ += units - held;
+  held = units;
+}
+
+void RateBook::Entry::add(const SiteId& site, std::int64_t units) {
+  held_[site] += units;
+  total_ += units;
+}
+
+void RateBook::Entry::release(const SiteId& site) {
+  const auto held = held_.find(site);
+  if (held == held_.end()) return;
+  total_ -= held->second;
+  held_.erase(held);
+}
+
+void RateBook::Entry::cool(const SiteId& site, Instant until) {
+  const auto held = held_.find(site);
+  if (held == held_.end()) return;
+  cooling_.push_back({until, held->second});  // counts on
+  held_.erase(held);
+}
+
+void RateBook::Entry::forget_cooled(Instant now) {
+  std::erase_if(cooling_, [this, now](const Cooling& each) {
+    if (each.until > now) return false;
+    total_ -= each.units;
+    return true;
+  });
+}
+
+std::int64_t RateBook::Entry::walk() const {
   std::int64_t sum = 0;
-  for (const auto& [site, units] : held) sum += units;
-  for (const Cooling& each : cooling) sum += each.units;
+  for (const auto& [site, units] : held_) sum += units;
+  for (const Cooling& each : cooling_) sum += each.units;
   return sum;
+}
+
+bool RateBook::Entry::empty() const {
+  if (!held_.empty() || !cooling_.empty()) return false;
+  PERIGEE_ASSERT(total_ == 0);
+  return true;
+}
+
+bool RateBook::adds_up() const {
+  return std::ranges::all_of(
+      entries_, [](const auto& entry) { return entry.second.total() == entry.second.walk(); });
 }
 
 std::int64_t RateBook::held(const RateLimitId& id) const {
@@ -24,11 +70,7 @@ std::int64_t RateBook::held(const RateLimitId& id) const {
 // What the site held may be spent until then, and comes back a window after.
 void RateBook::drop_site(const SiteId& site, SiteState& state, Instant until) {
   for (const RateLimitId& id : state.holds) {
-    Entry& entry = entries_[id];
-    const auto held = entry.held.find(site);
-    if (held == entry.held.end()) continue;
-    if (held->second > 0) entry.cooling.push_back({until + kRateWindow, held->second});
-    entry.held.erase(held);
+    entries_[id].cool(site, until + kRateWindow);
   }
   state.holds.clear();
 }
@@ -47,13 +89,9 @@ void RateBook::sweep(Instant now) {
     site = sites_.erase(site);
   }
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    cool_down(entry->second, now);
+    entry->second.forget_cooled(now);
     entry = entry->second.empty() ? entries_.erase(entry) : std::next(entry);
   }
-}
-
-void RateBook::cool_down(Entry& entry, Instant now) {
-  std::erase_if(entry.cooling, [now](const Cooling& each) { return each.until <= now; });
 }
 
 // A site that lies must not fill the book.
@@ -100,10 +138,10 @@ Result<std::vector<RateGrant>> RateBook::take(const SiteId& site, const RateRepo
   state.heard = now;
   unheard_.erase(site);
   // First what is held, then who gets what is free.
-  for (const RateLimitId& id : before) entries_[id].held.erase(site);
+  for (const RateLimitId& id : before) entries_[id].release(site);
   for (const RateClaim& claim : report.claims) {
     if (claim.held <= 0) continue;
-    entries_[claim.id].held[site] = claim.held;
+    entries_[claim.id].hold(site, claim.held);
     state.holds.insert(claim.id);
   }
   const bool sure = knows_all(now);
@@ -111,13 +149,13 @@ Result<std::vector<RateGrant>> RateBook::take(const SiteId& site, const RateRepo
   for (const RateClaim& claim : report.claims) {
     const Limit limit = limits(claim.id);
     if (const auto entry = entries_.find(claim.id); entry != entries_.end()) {
-      cool_down(entry->second, now);
+      entry->second.forget_cooled(now);
     }
     const std::int64_t free =
         std::max<std::int64_t>(limit.units - held(claim.id), 0) * (sure || limit.is_new ? 1 : 0);
     const std::int64_t granted = std::clamp<std::int64_t>(claim.wanted, 0, free);
     if (granted > 0) {
-      entries_[claim.id].held[site] += granted;
+      entries_[claim.id].add(site, granted);
       state.holds.insert(claim.id);
     }
     grants.push_back({claim.id, granted, free - granted});

@@ -77,17 +77,30 @@ class RateBook {
                                       const Limits& limits, Instant now);
   std::int64_t held(const RateLimitId& id) const;  // by all sites, and what may still be spent
   std::size_t accounts() const { return entries_.size(); }
+  // Whether what is held is the sum of its shares. Walks all of them: for tests of the book.
+  bool adds_up() const;
 
  private:
   struct Cooling {
     Instant until;
     std::int64_t units;
   };
-  struct Entry {
-    std::map<SiteId, std::int64_t> held;
-    std::vector<Cooling> cooling;
-    std::int64_t total() const;
-    bool empty() const { return held.empty() && cooling.empty(); }
+  // The shares of one limit, all above 0, and their running sum.
+  class Entry {
+   public:
+    void hold(const SiteId& site, std::int64_t units);  // instead of what it held
+    void add(const SiteId& site, std::int64_t units);
+    void release(const SiteId& site);
+    void cool(const SiteId& site, Instant until);  // what it held may be spent until then
+    void forget_cooled(Instant now);
+    std::int64_t total() const { return total_; }
+    std::int64_t walk() const;  // sums anew what total() keeps
+    bool empty() const;
+
+   private:
+    std::map<SiteId, std::int64_t> held_;
+    std::vector<Cooling> cooling_;
+    std::int64_t total_ = 0;
   };
   struct SiteState {
     std::uint64_t life = 0;
@@ -101,7 +114,6 @@ class RateBook {
   static Result<> replace_process(SiteState& state, Instant now);
   void drop_site(const SiteId& site, SiteState& state, Instant until);
   void sweep(Instant now);
-  static void cool_down(Entry& entry, Instant now);
   bool knows_all(Instant now);
 
   std::map<RateLimitId, Entry> entries_;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <deque>
 
 #include "base/random.h"
@@ -179,6 +180,38 @@ TEST_F(RateBookTest, ALoweredLimitGrantsNothingUntilEnoughCameBack) {
   EXPECT_EQ(granted("b", 0, 3, kStart), 0);
   EXPECT_EQ(granted("a", 2, 0, kStart), 0);
   EXPECT_EQ(granted("b", 0, 3, kStart), 2);
+}
+
+// Any reports at all, of processes that end, of sites that fall silent, and of claims named twice.
+TEST(RateBook, KeepsTheSumOfTheSharesOfEachLimit) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Random random{seed};
+    RateBook book{{}, kStart};
+    Instant now = kStart;
+    std::array<RateReport, 5> reports{};
+    const auto below = [&random](double most) {
+      return static_cast<std::int64_t>(random.uniform() * most);
+    };
+    const auto limits = [](const RateLimitId&) { return RateBook::Limit{100, false}; };
+    for (int step = 0; step < 2000; ++step) {
+      now = now + milliseconds{below(random.uniform() < 0.01 ? 200'000 : 2'000)};
+      const auto site = static_cast<std::size_t>(below(5));
+      RateReport& report = reports.at(site);
+      if (random.uniform() < 0.1) ++report.life;
+      if (random.uniform() < 0.95) ++report.number;  // else it comes twice
+      report.claims.clear();
+      for (std::int64_t left = below(6); left > 0; --left) {
+        const RateUnit unit = random.uniform() < 0.5 ? RateUnit::Requests : RateUnit::Tokens;
+        report.claims.push_back({{"key_" + std::to_string(below(4)), unit}, below(40), below(40)});
+      }
+      (void)book.take(SiteId{"s" + std::to_string(site)}, report, limits, now);
+      ASSERT_TRUE(book.adds_up()) << "seed " << seed << " step " << step;
+    }
+    EXPECT_GT(book.accounts(), 0U);
+    now = now + kRateTerm + kRateWindow;
+    ASSERT_TRUE(book.take(SiteId{"new"}, {1, 1, {}}, limits, now));
+    EXPECT_EQ(book.accounts(), 0U) << "seed " << seed;
+  }
 }
 
 // Sites with load, lost and delayed answers, restarts and cuts: in no minute is more spent than the
