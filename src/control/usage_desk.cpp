@@ -121,10 +121,14 @@ struct UsageDesk::State {
     co_return std::move(*outcome->answer);
   }
 
+  // Of keys that exist alone: a site may name any, and names subjects of tokens.
   void note_use(const std::string& key_id, WallTime used) {
-    if (last_uses.size() >= kKeysMax && !last_uses.contains(key_id)) return;
+    const auto& keys = table.snapshot().keys;
+    if (!keys.contains(key_id)) return;
     WallTime& last = last_uses[key_id];
     last = std::max(last, used);
+    if (last_uses.size() <= keys.size()) return;
+    std::erase_if(last_uses, [&keys](const auto& use) { return !keys.contains(use.first); });
   }
 
   Executor executor;

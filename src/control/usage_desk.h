@@ -55,7 +55,8 @@ class UsageDesk {
   // {"stored":2,"known":1,"aside":0,"refused":0}: on the disk when it is answered.
   // ResourceExhausted: the site has too much aside; what could be stored is.
   Task<Result<ApiAnswer>> take(std::string body, SiteId site);
-  // When a key was last used, as usage tells it: a second or so late; micros 0: never.
+  // When a key of the directory was last used, as usage tells it: a second or so late; micros 0:
+  // never. There are no more of these than keys.
   WallTime last_use(const std::string& key_id) const;
   // {"object":"list","data":[...],"aside":0}
   Task<Result<ApiAnswer>> report(std::string query);

@@ -57,6 +57,37 @@ class UsageDeskTest : public testing::Test {
     later.id = TenantId{"later"};
     ASSERT_TRUE(table_->apply({{std::string{row_kind::kTenant}, "later", to_row(later), 0}}));
   }
+  void add_key(const std::string& id) {
+    KeyRecord key;
+    key.id = id;
+    key.role = Role::Tenant;
+    key.tenant = TenantId{"acme"};
+    ASSERT_TRUE(table_->apply({{std::string{row_kind::kKey}, id, to_row(key), kAnyRevision}}));
+  }
+  // A delivery of a record per key.
+  void deliver(const std::vector<std::string>& keys) {
+    const std::string now = std::to_string(clock_.wall().micros);
+    std::string body = R"({"records":[)";
+    for (const std::string& key : keys) {
+      std::string number = std::to_string(++delivered_);
+      number.insert(0, 16 - number.size(), '0');
+      if (body.back() != '[') body += ',';
+      body += R"({"id":"0006123456789abc)" + number + R"(","tenant":"acme","model":"m","key":")" +
+              key +
+              R"(","ingress_site":"cell-a","operation":"chat","class":"standard",)"
+              R"("started_us":)" +
+              now + R"(,"ended_us":)" + now + R"(,"outcome":"completed"})";
+    }
+    body += "]}";
+    EXPECT_THAT(settled(desk_->take(std::move(body), SiteId{"cell-a"})),
+                HasSubstr("\"stored\":" + std::to_string(keys.size())));
+  }
+  bool used(const std::string& key) const { return desk_->last_use(key).micros > 0; }
+  void reopen() {
+    desk_.reset();
+    desk_ = std::make_unique<UsageDesk>(
+        io_.get_executor(), UsageStore::open(folder_.file("grid.db")).value(), *table_, clock_);
+  }
   std::string billed() { return settled(desk_->report("by=tenant")); }
   std::vector<std::string> audited() {
     std::vector<std::string> actions;
@@ -74,7 +105,41 @@ class UsageDeskTest : public testing::Test {
   std::unique_ptr<DirectoryTable> table_;
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<UsageDesk> desk_;
+  std::size_t delivered_ = 0;
 };
+
+TEST_F(UsageDeskTest, KeysThatASiteMadeUpTakeNoRoomOfThoseThatExist) {
+  TenantRecord acme;
+  acme.id = TenantId{"acme"};
+  ASSERT_TRUE(table_->apply({{std::string{row_kind::kTenant}, "acme", to_row(acme), 0}}));
+  add_key("key_a");
+  std::vector<std::string> keys;
+  for (int i = 0; i < 100; ++i) keys.push_back("key_made_up_" + std::to_string(i));
+  keys.emplace_back("key_a");
+  deliver(keys);
+  EXPECT_TRUE(used("key_a"));
+  EXPECT_FALSE(used("key_made_up_7"));
+  reopen();
+  EXPECT_TRUE(used("key_a"));
+  EXPECT_FALSE(used("key_made_up_7")) << "nor what the file has of them";
+}
+
+TEST_F(UsageDeskTest, ForgetsTheUseOfKeysThatWereRemoved) {
+  TenantRecord acme;
+  acme.id = TenantId{"acme"};
+  ASSERT_TRUE(table_->apply({{std::string{row_kind::kTenant}, "acme", to_row(acme), 0}}));
+  const std::size_t others = table_->snapshot().keys.size();
+  for (std::size_t i = 0; i < 10 + others; ++i) {
+    const std::string id = "key_" + std::to_string(i);
+    add_key(id);
+    deliver({id});
+    ASSERT_TRUE(used(id));
+    if (i >= others) {
+      ASSERT_TRUE(table_->apply({{std::string{row_kind::kKey}, id, "", kAnyRevision}}));
+    }
+  }
+  EXPECT_FALSE(used("key_" + std::to_string(others)));
+}
 
 // Both see it aside before either settles it.
 TEST_F(UsageDeskTest, WhatOneTakesInAnotherDoesNotDropAtTheSameTime) {
