@@ -105,10 +105,10 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   PERIGEE_TRY(held, FolderLock::lock(arguments.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
-  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
-                                                   arguments.restored));
-  PERIGEE_CHECK(check_grid(authority.get(), table->snapshot().grid));
   PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
+  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
+                                                   arguments.restored, audit.get()));
+  PERIGEE_CHECK(check_grid(authority.get(), table->snapshot().grid));
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key",
                                              audit.get()));
   auto server =

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "directory/records_json.h"
 
@@ -44,11 +45,12 @@ DirectoryTable::DirectoryTable(std::unique_ptr<Directory> directory, const Clock
 
 Result<std::unique_ptr<DirectoryTable>> DirectoryTable::load(std::unique_ptr<Directory> directory,
                                                              const Clock& clock,
-                                                             std::string_view grid, bool restored) {
+                                                             std::string_view grid, bool restored,
+                                                             AuditLog* audit) {
   std::unique_ptr<DirectoryTable> table{new DirectoryTable{std::move(directory), clock}};
   PERIGEE_CHECK(table->read_all());
   PERIGEE_CHECK(table->name_grid(grid));
-  PERIGEE_CHECK(table->begin_generation(restored));
+  PERIGEE_CHECK(table->begin_generation(restored, clock.wall(), audit));
   return table;
 }
 
@@ -78,7 +80,7 @@ Result<> DirectoryTable::name_grid(std::string_view grid) {
   return {};
 }
 
-Result<> DirectoryTable::begin_generation(bool restored) {
+Result<> DirectoryTable::begin_generation(bool restored, WallTime now, AuditLog* audit) {
   std::string epoch{epoch_of(snapshot_.epoch)};
   if (restored) epoch = random_base62(kEpochChars);
   const std::string generation = random_base62(kGenerationChars);
@@ -90,7 +92,26 @@ Result<> DirectoryTable::begin_generation(bool restored) {
     writes.push_back({kind, generations_.begin()->second, "", kAnyRevision});
     generations_.erase(generations_.begin());
   }
+  if (restored && audit != nullptr) {
+    return record_and_apply({now, "control", "--restored", "restore directory", snapshot_.grid,
+                             snapshot_.revision + 1, std::move(writes)},
+                            *audit);
+  }
   PERIGEE_CHECK(apply(writes));
+  return {};
+}
+
+Result<> DirectoryTable::record_and_apply(AuditEntry entry, AuditLog& audit) {
+  PERIGEE_CHECK(audit.record(entry));
+  if (auto made = apply(entry.writes); !made) {
+    audit.record_failure(std::move(entry), made.error().message);
+    return made.error();
+  }
+  log::info("directory changed", {{"what", entry.action},
+                                  {"name", entry.name},
+                                  {"by", entry.actor},
+                                  {"revision", entry.revision},
+                                  {"audit", audit.end().hash}});
   return {};
 }
 

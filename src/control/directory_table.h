@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/audit_log.h"
 #include "directory/directory.h"
 #include "directory/records.h"
 #include "identity/api_keys/api_keys.h"
@@ -27,11 +28,13 @@ class DirectoryTable {
   // Reads all rows; on the first start of a directory names its grid and its epoch.
   // FailedPrecondition when it belongs to another grid; an empty `grid` takes the stored name. Each
   // load begins a generation (docs/directory.md, "Histories"); `restored` begins a new epoch: the
-  // operator says that this is an older copy and that what came after it is to be forgotten.
+  // operator says that this is an older copy and that what came after it is to be forgotten. As
+  // every change that somebody makes, that is written to `audit` first; null: to none.
   // `clock` must outlive the table.
   static Result<std::unique_ptr<DirectoryTable>> load(std::unique_ptr<Directory> directory,
                                                       const Clock& clock, std::string_view grid,
-                                                      bool restored = false);
+                                                      bool restored = false,
+                                                      AuditLog* audit = nullptr);
 
   const DirectorySnapshot& snapshot() const { return snapshot_; }
   const std::string& snapshot_json();  // until the next change
@@ -67,7 +70,8 @@ class DirectoryTable {
   DirectoryTable(std::unique_ptr<Directory> directory, const Clock& clock);
   Result<> read_all();
   Result<> name_grid(std::string_view grid);
-  Result<> begin_generation(bool restored);
+  Result<> begin_generation(bool restored, WallTime now, AuditLog* audit);
+  Result<> record_and_apply(AuditEntry entry, AuditLog& audit);
   Result<> take(const DirectoryChange& change);
   bool is_recent(std::uint64_t from) const;  // `recent_` has all that came after it
   static NumberedEvent event_of(std::uint64_t revision, std::vector<DirectoryChange> rows);

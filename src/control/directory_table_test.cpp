@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/control_test_grid.h"
 #include "directory/memory/memory_directory.h"
 #include "directory/records_json.h"
 
@@ -109,6 +110,77 @@ TEST_F(DirectoryTableTest, MayFollowIsWhatFollowingSays) {
   EXPECT_FALSE(table->check_since(0));
   EXPECT_TRUE(table->check_since(newest));
   EXPECT_FALSE(table->check_since(~std::uint64_t{0}));
+}
+
+// A directory whose rows outlive the table, as a disk's do; applying fails when the test says so.
+class SharedDirectory final : public Directory {
+ public:
+  SharedDirectory(MemoryDirectory& rows, const bool& fails) : rows_(rows), fails_(fails) {}
+  std::uint64_t revision() const override { return rows_.revision(); }
+  Result<std::vector<DirectoryChange>> list() const override { return rows_.list(); }
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                             std::size_t bytes_max) const override {
+    return rows_.since(revision, bytes_max);
+  }
+  std::uint64_t compacted() const override { return rows_.compacted(); }
+  Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override {
+    if (fails_) return Error{Code::Unavailable, "the disk is full"};
+    return rows_.apply(writes);
+  }
+
+ private:
+  MemoryDirectory& rows_;
+  const bool& fails_;
+};
+
+class RestoredDirectoryTest : public testing::Test {
+ protected:
+  // One start of control.
+  Result<std::unique_ptr<DirectoryTable>> start(bool restored) {
+    auto audit = AuditLog::open(folder_.file("audit.log"));
+    EXPECT_TRUE(audit) << audit.error().message;
+    return DirectoryTable::load(std::make_unique<SharedDirectory>(rows_, fails_), clock_, "test",
+                                restored, audit->get());
+  }
+  std::vector<std::string> audited() {
+    std::vector<std::string> lines;
+    const auto checked = check_audit_file(folder_.file("audit.log"),
+                                          [&](std::string_view line) { lines.emplace_back(line); });
+    EXPECT_TRUE(checked) << checked.error().message;
+    return lines;
+  }
+
+  TestFolder folder_;
+  ManualClock clock_;
+  MemoryDirectory rows_;
+  bool fails_ = false;
+};
+
+TEST_F(RestoredDirectoryTest, AStartAfterARestoreIsALineOfTheAuditLogAndAnotherIsNone) {
+  ASSERT_TRUE(start(false));
+  ASSERT_TRUE(start(false));
+  EXPECT_TRUE(audited().empty());
+  const auto table = start(true);
+  ASSERT_TRUE(table);
+  ASSERT_TRUE(start(false));
+  const auto lines = audited();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(json_text(lines[0], "actor"), "control");
+  EXPECT_EQ(json_text(lines[0], "from"), "--restored");
+  EXPECT_EQ(json_text(lines[0], "action"), "restore directory");
+  EXPECT_EQ(json_text(lines[0], "name"), "test");
+  const std::string revision = std::to_string((*table)->snapshot().revision);
+  EXPECT_NE(lines[0].find("\"revision\":" + revision + ","), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find((*table)->snapshot().epoch), std::string::npos) << lines[0];
+}
+
+TEST_F(RestoredDirectoryTest, ARestoreThatCouldNotBeStoredIsSaidToHaveFailed) {
+  ASSERT_TRUE(start(false));
+  fails_ = true;
+  EXPECT_EQ(start(true).error().code, Code::Unavailable);
+  const auto lines = audited();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(json_text(lines[1], "failed"), "the disk is full");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Grid } from './support/grid.js';
-import { PERIGEE, until } from './support/process.js';
+import { PERIGEE, stop, until } from './support/process.js';
 import { StubEngine, good } from './support/stub_engine.js';
 
 let stub;
@@ -139,4 +139,16 @@ test('control fetches an issuer\'s keys, and a site takes its tokens without kno
   const file = join(grid.folder, 'keys.json');
   writeFileSync(file, JSON.stringify({ keys: [first.jwk] }));
   assert.match(await refusedLine('issuers', 'keys', 'corp', '--jwks', file), /are fetched from http:/);
+});
+
+test('a start after a restore is a line of the audit log, which still verifies', async () => {
+  const file = join(grid.folder, 'control', 'audit.log');
+  const before = JSON.parse(await perigee('audit', 'verify', file, '-o', 'json'));
+  await stop(grid.control);
+  await grid.startControl('--restored');
+  const after = JSON.parse(await perigee('audit', 'verify', file, '--hash', before.hash, '-o', 'json'));
+  assert.equal(after.lines, before.lines + 1);
+  const last = JSON.parse((await perigee('audit', 'list', file, '-o', 'json')).trim().split('\n').at(-1));
+  assert.deepEqual([last.actor, last.from, last.action], ['control', '--restored', 'restore directory']);
+  assert.match(await perigee('audit', 'list', file), /control +--restored +restore directory/);
 });

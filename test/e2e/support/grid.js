@@ -32,9 +32,9 @@ export class Grid {
   }
 
   // Control's process starts again on its state, at the same address.
-  async startControl() {
+  async startControl(...more) {
     const state = join(this.folder, 'control');
-    this.control = start(PERIGEE, ['control', '--listen', new URL(this.url).host, '--state-dir', state],
+    this.control = start(PERIGEE, ['control', '--listen', new URL(this.url).host, '--state-dir', state, ...more],
       join(this.folder, 'control.log'));
     await until('control answers', async () => (await fetch(`${this.url}/healthz`)).ok, { child: this.control });
   }
