@@ -102,7 +102,7 @@ Result<ApiAnswer> ControlApi::dispatch(ControlCallName name, const Call& call) {
   switch (name) {
     case ControlCallName::Join: return join(call);
     case ControlCallName::RenewCertificate: return renew(call.site, call.body);
-    case ControlCallName::Snapshot: return ApiAnswer{200, table_.snapshot_json(), 0};
+    case ControlCallName::Snapshot: return ApiAnswer{200, {}, 0, table_.snapshot_json()};
     case ControlCallName::ListSites: return list_sites();
     case ControlCallName::ShowSite: return show_site(call);
     case ControlCallName::ListModels: return list_models();

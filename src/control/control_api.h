@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,8 @@ struct ApiAnswer {
   int status = 200;
   std::string body;            // JSON
   std::uint64_t revision = 0;  // of the one row that it is about: its ETag; 0: none
+  std::shared_ptr<const std::string> shared = {};  // instead of `body`: of many answers
+  std::string_view text() const { return shared ? std::string_view{*shared} : body; }
 };
 
 // When a key was last used, as far as is known; micros 0: never.

@@ -26,7 +26,7 @@ class ControlApiTest : public testing::Test {
     if (!answer) {
       return {0, answer.error().message, 0, answer.error().code, answer.error().param};
     }
-    return {answer->status, answer->body, answer->revision, Code::Internal, ""};
+    return {answer->status, std::string{answer->text()}, answer->revision, Code::Internal, ""};
   }
   std::string token_for(const std::string& site) {
     const Reply made =
@@ -184,7 +184,7 @@ TEST_F(ControlApiTest, OnlyOperatorsChangeTheDirectory) {
 
 TEST_F(ControlApiTest, AJoinTokenWorksOnceForItsNameUntilItExpires) {
   const std::string token = token_for("a");
-  EXPECT_EQ(table_->snapshot_json().find("join_"), std::string::npos) << "sites never see tokens";
+  EXPECT_EQ(table_->snapshot_json()->find("join_"), std::string::npos) << "sites never see tokens";
   EXPECT_NE(call("POST", "join", join_body(token, "b")).body.find("another name"),
             std::string::npos);
   const Reply joined = call("POST", "join", join_body(token, "a"));

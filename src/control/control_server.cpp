@@ -140,7 +140,7 @@ Task<void> respond(ApiAnswer answer, net::ResponseWriter& out) {
   const std::string etag = "\"" + std::to_string(answer.revision) + "\"";
   std::array<net::Header, 2> headers{net::Header{"content-type", kJson}, net::Header{"etag", etag}};
   const std::size_t count = answer.revision > 0 ? 2 : 1;
-  (void)co_await out.respond(answer.status, std::span{headers.data(), count}, answer.body);
+  (void)co_await out.respond(answer.status, std::span{headers.data(), count}, answer.text());
 }
 
 // One watch, from its head to its end.

@@ -154,8 +154,8 @@ Result<> DirectoryTable::take(const DirectoryChange& change) {
   return {};
 }
 
-const std::string& DirectoryTable::snapshot_json() {
-  if (snapshot_json_.empty()) snapshot_json_ = to_json(snapshot_);
+std::shared_ptr<const std::string> DirectoryTable::snapshot_json() {
+  if (!snapshot_json_) snapshot_json_ = std::make_shared<const std::string>(to_json(snapshot_));
   return snapshot_json_;
 }
 
@@ -190,7 +190,7 @@ Result<std::uint64_t> DirectoryTable::apply(const std::vector<DirectoryWrite>& w
     PERIGEE_ASSERT(taken.has_value());  // we wrote it
   }
   snapshot_.revision = revision;
-  snapshot_json_.clear();
+  snapshot_json_.reset();
   keys_.update(snapshot_);
   recent_.push_back(event_of(revision, std::move(rows)));
   if (recent_.size() > kRecentEventsMax) recent_.pop_front();

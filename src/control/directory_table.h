@@ -37,7 +37,8 @@ class DirectoryTable {
                                                       AuditLog* audit = nullptr);
 
   const DirectorySnapshot& snapshot() const { return snapshot_; }
-  const std::string& snapshot_json();  // until the next change
+  // One text for all who ask until the next change: it may be long, and they slow to read it.
+  std::shared_ptr<const std::string> snapshot_json();
   const std::map<std::string, JoinTokenRecord>& join_tokens() const { return join_tokens_; }
   const Identity& identity() const { return keys_; }
   std::uint64_t row_revision(std::string_view kind, std::string_view key) const;  // 0: no such row
@@ -78,7 +79,7 @@ class DirectoryTable {
 
   std::unique_ptr<Directory> directory_;
   DirectorySnapshot snapshot_;
-  std::string snapshot_json_;  // empty: not written since the last change
+  std::shared_ptr<const std::string> snapshot_json_;  // null: not written since the last change
   std::map<std::string, JoinTokenRecord> join_tokens_;
   std::map<std::uint64_t, std::string> generations_;              // by the first revision of each
   std::unordered_map<std::string, std::uint64_t> row_revisions_;  // by "kind key"

@@ -112,6 +112,15 @@ TEST_F(DirectoryTableTest, MayFollowIsWhatFollowingSays) {
   EXPECT_FALSE(table->check_since(~std::uint64_t{0}));
 }
 
+TEST_F(DirectoryTableTest, AllWhoAskForTheSnapshotShareItsText) {
+  const auto table = load(std::make_unique<MemoryDirectory>());
+  const auto first = table->snapshot_json();
+  EXPECT_EQ(first, table->snapshot_json()) << "the same text, not an equal one";
+  ASSERT_TRUE(table->apply({tenant(1)}));
+  EXPECT_EQ(first->find("t1"), std::string::npos) << "whoever still sends it has it whole";
+  EXPECT_NE(table->snapshot_json()->find("t1"), std::string::npos);
+}
+
 // A directory whose rows outlive the table, as a disk's do; applying fails when the test says so.
 class SharedDirectory final : public Directory {
  public:
