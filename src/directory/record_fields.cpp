@@ -18,7 +18,7 @@ constexpr std::int64_t kClockSkewMax = 600;
 constexpr std::int64_t kMicrosMax = std::int64_t{1} << 62;
 constexpr std::int64_t kContextTokensMax = 16'777'216;
 constexpr std::int64_t kEnginesMax = 64;
-constexpr std::int64_t kSlotsMax = 1024;
+constexpr std::int64_t kSlotsMax = 256;  // what an engine takes (llama::Batcher::kStreamsMax)
 constexpr std::int64_t kThreadsMax = 256;
 constexpr std::string_view kNameRule =
     "a name of at most 64 characters: lower-case letters, digits, '.', '_' and '-', starting with "

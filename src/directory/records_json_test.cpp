@@ -73,6 +73,7 @@ TEST(RecordsJson, BoundsAPlacement) {
   EXPECT_EQ(placement->slots, 4U);
   EXPECT_EQ(placement->engines, 1U);
   EXPECT_EQ(placement_from_request("a", "m", R"({"slots":0})").error().param, "slots");
+  EXPECT_EQ(placement_from_request("a", "m", R"({"slots":257})").error().param, "slots");
   EXPECT_EQ(placement_from_request("a", "m", R"({"engines":1e9})").error().param, "engines");
 }
 
