@@ -3,6 +3,8 @@
 #include <boost/asio/post.hpp>
 #include <memory>
 
+#include "base/log.h"
+
 namespace perigee::net {
 namespace {
 
@@ -92,8 +94,10 @@ Task<void> ServerConnection::serve(std::shared_ptr<ServerConnection> self) {
     self->deadline_.never();
     try {
       co_await self->core_->handler(self->request_, *self);
-    } catch (const std::exception&) {
-      self->keep_alive_ = false;  // nothing was answered: 500 below
+    } catch (const std::exception& thrown) {
+      log::error("a request's handler ended by an exception: a defect",
+                 {{"exception", thrown.what()}});
+      self->keep_alive_ = false;  // where nothing was answered: 500 below
     }
     if (self->answer_ == Answer::None && self->socket_.is_open()) {
       if (self->socket_.descriptor().peer_closed()) co_return;  // it left: nobody is to be told
