@@ -19,6 +19,7 @@ constexpr std::int64_t kMicrosMax = std::int64_t{1} << 62;
 constexpr std::int64_t kContextTokensMax = 16'777'216;
 constexpr std::int64_t kEnginesMax = 64;
 constexpr std::int64_t kSlotsMax = 256;  // what an engine takes (llama::Batcher::kStreamsMax)
+constexpr std::int64_t kSlotsStoredMax = 1024;  // what was let in once must be read for ever
 constexpr std::int64_t kThreadsMax = 256;
 constexpr std::string_view kNameRule =
     "a name of at most 64 characters: lower-case letters, digits, '.', '_' and '-', starting with "
@@ -198,7 +199,8 @@ void read(JsonFields& fields, Dialect dialect, PlacementRecord& record) {
     return static_cast<std::uint32_t>(fields.integer(name, Need::Optional, 1, most, absent));
   };
   record.engines = count("engines", kEnginesMax, record.engines);
-  record.slots = count("slots", kSlotsMax, record.slots);
+  record.slots =
+      count("slots", dialect == Dialect::Request ? kSlotsMax : kSlotsStoredMax, record.slots);
   record.threads = count("threads", kThreadsMax, record.threads);
 }
 

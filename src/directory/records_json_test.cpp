@@ -77,6 +77,13 @@ TEST(RecordsJson, BoundsAPlacement) {
   EXPECT_EQ(placement_from_request("a", "m", R"({"engines":1e9})").error().param, "engines");
 }
 
+TEST(RecordsJson, ReadsAPlacementThatAskedForMoreSlotsBeforeThereWasABound) {
+  DirectorySnapshot snapshot;
+  ASSERT_TRUE(
+      apply_change(snapshot, {1, "placement", "a/m", R"({"site":"a","model":"m","slots":512})"}));
+  EXPECT_EQ(snapshot.placements.at(0).slots, 512U);
+}
+
 TEST(RecordsJson, AViewShowsNoHash) {
   KeyRecord key;
   key.id = "k1";

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "core/opening.h"
+#include "engine/llama/batcher.h"
 #include "net/vital_task.h"
 
 namespace perigee {
@@ -123,7 +124,7 @@ std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory)
       spec.model_sha256 = model->second.sha256;
       spec.model_public_key = config_.model_public_key;
       spec.socket_path = config_.state_dir + "/" + name + ".sock";
-      spec.slots = placement.slots;
+      spec.slots = std::min(placement.slots, llama::Batcher::kStreamsMax);
       spec.threads = placement.threads;
       spec.context_tokens = model->second.context_tokens;
       spec.gpu_layers = config_.gpu_layers;
