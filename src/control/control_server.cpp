@@ -2,6 +2,8 @@
 
 #include <array>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <optional>
@@ -184,6 +186,8 @@ class Watch {
         continue;
       }
       text = next_events(from);
+      // A client that reads as fast as this writes would else be served its whole lag in one turn.
+      co_await asio::post(state_->executor, asio::deferred);
     }
     (void)co_await out_.finish();
   }
