@@ -12,7 +12,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -58,6 +57,14 @@ Error cannot_resolve(const std::string& name, const std::string& why) {
   return Error{Code::Unavailable, "can't resolve " + name + ": " + why};
 }
 
+Result<Addresses> ask_safely(const NameLookup::State& state, const std::string& name) {
+  try {
+    return state.ask(name);
+  } catch (const std::exception& thrown) {
+    return cannot_resolve(name, thrown.what());
+  }
+}
+
 // A thread: takes names until none waits. The mutex is let go of before the State.
 void ask_names(const std::shared_ptr<NameLookup::State>& state) {
   std::unique_lock lock{state->mutex};
@@ -66,7 +73,7 @@ void ask_names(const std::shared_ptr<NameLookup::State>& state) {
     state->queue.pop_front();
     name->begun = true;
     lock.unlock();
-    Result<Addresses> found = state->ask(name->text);
+    Result<Addresses> found = ask_safely(*state, name->text);
     lock.lock();
     name->found.emplace(std::move(found));
     state->names.erase(name->text);
@@ -139,17 +146,19 @@ Result<NameLookup::Wait> NameLookup::start(const std::string& text) {
   }
   auto name = std::make_shared<Name>(text);
   if (name->ready < 0) return cannot_resolve(text, std::strerror(errno));
-  state_->names.emplace(text, name);
-  state_->queue.push_back(name);
-  if (state_->threads < kThreadsMax) {
-    try {
+  try {
+    state_->names.emplace(text, name);
+    state_->queue.push_back(name);
+    if (state_->threads < kThreadsMax) {
       std::thread{ask_names, state_}.detach();
       ++state_->threads;
-    } catch (const std::system_error& error) {
-      if (state_->threads == 0) {  // else one of them takes it
-        state_->forget(*name);
-        return cannot_resolve(text, error.code().message());
-      }
+    }
+  } catch (const std::exception& error) {  // no thread, no memory
+    // If it waits already, a thread that is there takes it.
+    const bool waits = !state_->queue.empty() && state_->queue.back() == name;
+    if (!waits || state_->threads == 0) {
+      state_->forget(*name);
+      return cannot_resolve(text, error.what());
     }
   }
   ++name->waits;
