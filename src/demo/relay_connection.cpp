@@ -6,6 +6,7 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
+#include "base/log.h"
 #include "demo/relay.h"
 #include "net/vital_task.h"
 
@@ -48,7 +49,10 @@ void RelayConnection::start(tcp::endpoint target) {
 
 void RelayConnection::spawn(Task<> task) {
   const auto ended = [self = shared_from_this()](const std::exception_ptr& thrown) {
-    net::VitalTask{"relaying a connection"}(thrown);
+    if (thrown == nullptr) return;
+    log::error("a relayed connection ended by an exception: a defect",
+               {{"exception", net::text_of(thrown)}});
+    self->close();
   };
   asio::co_spawn(client_.get_executor(), std::move(task), ended);
 }

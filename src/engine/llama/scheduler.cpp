@@ -232,9 +232,7 @@ void Scheduler::plan_step() {
   answers_.clear();
   pieces_.clear();
   for (auto& sequence : running_) {
-    if (sequence->left_to_feed() == 1 && answers_.size() < options_.batch) {
-      answers_.push_back({sequence.get(), 1, 0, true});
-    }
+    if (sequence->left_to_feed() == 1) answers_.push_back({sequence.get(), 1, 0, true});
   }
   std::uint32_t budget = prefill_budget(static_cast<std::uint32_t>(answers_.size()));
   for (auto& sequence : running_) {

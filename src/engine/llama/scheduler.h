@@ -43,7 +43,7 @@ class Scheduler {
   void add(std::shared_ptr<Generation> generation, std::vector<GenerationEvent>& events);
   bool idle() const { return running_.empty() && waiting_count() == 0; }
   // The parts of one step, called in this order; each appends what it yields to `events`. After
-  // either, load() no longer counts what has ended.
+  // either, load() no longer counts what ran and has ended.
   void step_answers(std::vector<GenerationEvent>& events);
   void step_prompts(std::vector<GenerationEvent>& events);
   // Measures the speed with a made-up prompt. Before the first generation.
