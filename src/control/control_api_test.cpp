@@ -264,27 +264,6 @@ TEST_F(ControlApiTest, ADirectoryKeepsItsGrid) {
   EXPECT_NE(refused.error().message.find("belongs to grid north"), std::string::npos);
 }
 
-// A directory whose disk fails when the test says so.
-class FailingDirectory final : public Directory {
- public:
-  explicit FailingDirectory(const bool& fails) : fails_(fails) {}
-  std::uint64_t revision() const override { return rows_.revision(); }
-  Result<std::vector<DirectoryChange>> list() const override { return rows_.list(); }
-  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
-                                             std::size_t bytes_max) const override {
-    return rows_.since(revision, bytes_max);
-  }
-  std::uint64_t compacted() const override { return rows_.compacted(); }
-  Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override {
-    if (fails_) return Error{Code::Unavailable, "the disk is full"};
-    return rows_.apply(writes);
-  }
-
- private:
-  const bool& fails_;
-  MemoryDirectory rows_;
-};
-
 TEST_F(ControlApiTest, TheAuditLogHasNoLineOfAChangeThatWasRefused) {
   const auto audit = AuditLog::open(folder_.file("audit.log")).value();
   api_.keep_audit(*audit);
@@ -299,8 +278,9 @@ TEST_F(ControlApiTest, TheAuditLogHasNoLineOfAChangeThatWasRefused) {
 
 TEST_F(ControlApiTest, TheAuditLogSaysOfAChangeThatCouldNotBeStoredThatItFailed) {
   bool fails = false;
-  const auto table =
-      make_table(std::make_unique<FailingDirectory>(fails), clock_, folder_.file("operator.key"));
+  MemoryDirectory rows;
+  const auto table = make_table(std::make_unique<FailingDirectory>(rows, fails), clock_,
+                                folder_.file("operator.key"));
   ControlApi api{*table, clock_};
   const auto audit = AuditLog::open(folder_.file("audit.log")).value();
   api.keep_audit(*audit);

@@ -21,6 +21,27 @@ inline constexpr const char* kSiteBody =
     R"({"url":"http://127.0.0.1:8101","tier":"metro","jurisdiction":"de","latitude":52.5,)"
     R"("longitude":13.4,"city":"Berlin"})";
 
+// A directory whose rows outlive the table, as a disk's do; applying fails when the test says so.
+class FailingDirectory final : public Directory {
+ public:
+  FailingDirectory(MemoryDirectory& rows, const bool& fails) : rows_(rows), fails_(fails) {}
+  std::uint64_t revision() const override { return rows_.revision(); }
+  Result<std::vector<DirectoryChange>> list() const override { return rows_.list(); }
+  Result<std::vector<DirectoryChange>> since(std::uint64_t revision,
+                                             std::size_t bytes_max) const override {
+    return rows_.since(revision, bytes_max);
+  }
+  std::uint64_t compacted() const override { return rows_.compacted(); }
+  Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes) override {
+    if (fails_) return Error{Code::Unavailable, "the disk is full"};
+    return rows_.apply(writes);
+  }
+
+ private:
+  MemoryDirectory& rows_;
+  const bool& fails_;
+};
+
 // A folder that lives as long as its test.
 class TestFolder {
  public:
