@@ -63,12 +63,14 @@ std::vector<std::string> hosts_of(const ControlArguments& arguments,
   return hosts;
 }
 
-// Certificates name the grid, so both must mean the same one.
-Result<> check_grid(const control::GridAuthority* authority, const std::string& grid) {
-  if (authority == nullptr || authority->grid() == grid) return {};
+// What the directory must be of: certificates name the grid, too. Empty: whatever it is of.
+Result<std::string> wanted_grid(const ControlArguments& arguments,
+                                const control::GridAuthority* authority) {
+  if (authority == nullptr) return arguments.grid;
+  if (arguments.grid.empty() || arguments.grid == authority->grid()) return authority->grid();
   return Error{Code::FailedPrecondition,
-               "the authority is of grid " + authority->grid() + ", the directory of grid " + grid +
-                   ": start with --grid " + authority->grid() + ", or use another --state-dir"};
+               "the authority in " + arguments.state_dir + " is of grid " + authority->grid() +
+                   ", not " + arguments.grid + ": leave --grid out, or use another --state-dir"};
 }
 
 constexpr std::size_t kCaFileBytesMax = 256 * 1024;
@@ -100,15 +102,15 @@ Result<std::unique_ptr<control::ControlServer>> make_server(asio::io_context& io
   PERIGEE_TRY(lifetime, parse_seconds(arguments.certificate_lifetime, "--certificate-lifetime"));
   PERIGEE_TRY(authority,
               control::GridAuthority::open(arguments.state_dir, clock, seconds{lifetime}));
+  PERIGEE_TRY(grid, wanted_grid(arguments, authority.get()));
   PERIGEE_CHECK(control::ControlServer::check_address(endpoint, authority != nullptr));
   PERIGEE_CHECK(make_private_folder(arguments.state_dir));
   PERIGEE_TRY(held, FolderLock::lock(arguments.state_dir));
   lock.emplace(std::move(held));
   PERIGEE_TRY(directory, SqliteDirectory::open(arguments.state_dir + "/directory.db"));
   PERIGEE_TRY(audit, control::AuditLog::open(arguments.state_dir + "/audit.log"));
-  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, arguments.grid,
+  PERIGEE_TRY(table, control::DirectoryTable::load(std::move(directory), clock, grid,
                                                    arguments.restored, audit.get()));
-  PERIGEE_CHECK(check_grid(authority.get(), table->snapshot().grid));
   PERIGEE_CHECK(control::ensure_operator_key(*table, clock, arguments.state_dir + "/operator.key",
                                              audit.get()));
   auto server =

@@ -154,32 +154,14 @@ Result<ApiAnswer> ControlApi::change_tenants(ControlCallName name, const Call& c
 }
 
 Result<std::uint64_t> ControlApi::apply(const Call& call, std::string_view what,
-                                        const std::vector<DirectoryWrite>& writes) {
-  PERIGEE_CHECK(table_.check(writes));
-  AuditEntry entry;
-  std::string_view audit = "none";
-  if (audit_ != nullptr) {
-    entry = {clock_.wall(),
-             call.actor,
-             std::string{call.from},
-             std::string{what},
-             call.name,
-             table_.snapshot().revision + 1,
-             writes};
-    PERIGEE_CHECK(audit_->record(entry));
-    audit = audit_->end().hash;
-  }
-  auto revision = table_.apply(writes);
-  if (!revision) {
-    if (audit_ != nullptr) audit_->record_failure(std::move(entry), revision.error().message);
-    return revision;
-  }
-  log::info("directory changed", {{"what", what},
-                                  {"name", call.name},
-                                  {"by", call.actor},
-                                  {"revision", *revision},
-                                  {"audit", audit}});
-  return revision;
+                                        std::vector<DirectoryWrite> writes) {
+  return table_.record_and_apply({.time = clock_.wall(),
+                                  .actor = call.actor,
+                                  .from = std::string{call.from},
+                                  .action = std::string{what},
+                                  .name = call.name,
+                                  .writes = std::move(writes)},
+                                 audit_);
 }
 
 Result<ApiAnswer> ControlApi::put_row(const Call& call, std::string_view kind,

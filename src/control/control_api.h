@@ -166,10 +166,9 @@ class ControlApi {
   Result<ApiAnswer> put_row(const Call& call, std::string_view kind, const std::string& key,
                             std::string row, std::string_view view);
   Result<ApiAnswer> remove_row(const Call& call, std::string_view kind, const std::string& key);
-  // Checks what the writes expect, writes the audit line, then applies. Of a change that is refused
-  // there is no line; of one that the directory fails to make, a second one says so.
+  // DirectoryTable::record_and_apply(): "put tenant" is a `what`.
   Result<std::uint64_t> apply(const Call& call, std::string_view what,
-                              const std::vector<DirectoryWrite>& writes);
+                              std::vector<DirectoryWrite> writes);
   ApiAnswer list_of(const std::vector<std::string>& views) const;
   ApiAnswer item(std::string_view kind, std::string_view key, std::string_view view) const;
 

@@ -67,7 +67,8 @@ Result<> DirectoryTable::name_grid(std::string_view grid) {
     if (grid.empty() || grid == snapshot_.grid) return {};
     return Error{Code::FailedPrecondition, "this directory belongs to grid " + snapshot_.grid +
                                                ", not " + std::string{grid} +
-                                               ": leave --grid out or use another --state-dir"};
+                                               ": start with that grid's name and authority, or "
+                                               "use another --state-dir"};
   }
   const std::string name{grid.empty() ? "perigee" : grid};
   if (!valid_name(name)) {
@@ -92,27 +93,35 @@ Result<> DirectoryTable::begin_generation(bool restored, WallTime now, AuditLog*
     writes.push_back({kind, generations_.begin()->second, "", kAnyRevision});
     generations_.erase(generations_.begin());
   }
-  if (restored && audit != nullptr) {
-    return record_and_apply({now, "control", "--restored", "restore directory", snapshot_.grid,
-                             snapshot_.revision + 1, std::move(writes)},
-                            *audit);
+  if (restored) {
+    PERIGEE_CHECK(record_and_apply({.time = now,
+                                    .actor = "control",
+                                    .from = "--restored",
+                                    .action = "restore directory",
+                                    .name = snapshot_.grid,
+                                    .writes = std::move(writes)},
+                                   audit));
+    return {};
   }
   PERIGEE_CHECK(apply(writes));
   return {};
 }
 
-Result<> DirectoryTable::record_and_apply(AuditEntry entry, AuditLog& audit) {
-  PERIGEE_CHECK(audit.record(entry));
-  if (auto made = apply(entry.writes); !made) {
-    audit.record_failure(std::move(entry), made.error().message);
-    return made.error();
+Result<std::uint64_t> DirectoryTable::record_and_apply(AuditEntry entry, AuditLog* audit) {
+  PERIGEE_CHECK(check(entry.writes));
+  entry.revision = snapshot_.revision + 1;
+  if (audit != nullptr) PERIGEE_CHECK(audit->record(entry));
+  auto revision = apply(entry.writes);
+  if (!revision) {
+    if (audit != nullptr) audit->record_failure(std::move(entry), revision.error().message);
+    return revision;
   }
   log::info("directory changed", {{"what", entry.action},
                                   {"name", entry.name},
                                   {"by", entry.actor},
-                                  {"revision", entry.revision},
-                                  {"audit", audit.end().hash}});
-  return {};
+                                  {"revision", *revision},
+                                  {"audit", audit == nullptr ? "none" : audit->end().hash}});
+  return revision;
 }
 
 Result<> DirectoryTable::knows(std::string_view epoch, std::uint64_t revision) const {

@@ -47,6 +47,10 @@ class DirectoryTable {
   Result<> check(const std::vector<DirectoryWrite>& writes) const;
   // Stores, then updates all of the above and calls on_change.
   Result<std::uint64_t> apply(const std::vector<DirectoryWrite>& writes);
+  // How what somebody asked for is applied: `entry.writes`, once its line is on the disk of `audit`
+  // (null: none is kept). What check() refuses leaves no line; where applying fails, a second line
+  // says so. Fills in the entry's revision.
+  Result<std::uint64_t> record_and_apply(AuditEntry entry, AuditLog* audit);
 
   // The first events after `from` (directory/records_json.h, to_event), oldest first: one, and
   // further ones until they, or the rows that they are made of, are `bytes_max` long; none when
@@ -72,7 +76,6 @@ class DirectoryTable {
   Result<> read_all();
   Result<> name_grid(std::string_view grid);
   Result<> begin_generation(bool restored, WallTime now, AuditLog* audit);
-  Result<> record_and_apply(AuditEntry entry, AuditLog& audit);
   Result<> take(const DirectoryChange& change);
   bool is_recent(std::uint64_t from) const;  // `recent_` has all that came after it
   static NumberedEvent event_of(std::uint64_t revision, std::vector<DirectoryChange> rows);

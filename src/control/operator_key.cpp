@@ -46,15 +46,14 @@ Result<> ensure_operator_key(DirectoryTable& table, const Clock& clock, const st
   key.role = Role::Operator;
   key.label = "made at the first start";
   key.created = clock.wall();
-  const std::vector<DirectoryWrite> writes{
-      {std::string{row_kind::kKey}, key.id, to_row(key), kAnyRevision}};
-  AuditEntry entry{
-      key.created, "control", path, "create key", key.id, table.snapshot().revision + 1, writes};
-  if (audit != nullptr) PERIGEE_CHECK(audit->record(entry));
-  if (auto made = table.apply(writes); !made) {
-    if (audit != nullptr) audit->record_failure(std::move(entry), made.error().message);
-    return made.error();
-  }
+  PERIGEE_CHECK(table.record_and_apply(
+      {.time = key.created,
+       .actor = "control",
+       .from = path,
+       .action = "create key",
+       .name = key.id,
+       .writes = {{std::string{row_kind::kKey}, key.id, to_row(key), kAnyRevision}}},
+      audit));
   log::info("operator key written", {{"file", path}});
   return {};
 }

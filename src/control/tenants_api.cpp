@@ -52,7 +52,7 @@ Result<ApiAnswer> ControlApi::remove_tenant(const Call& call) {
       writes.push_back({std::string{row_kind::kKey}, key_id, "", kAnyRevision});
     }
   }
-  PERIGEE_CHECK(apply(call, "remove tenant", writes));
+  PERIGEE_CHECK(apply(call, "remove tenant", std::move(writes)));
   return ApiAnswer{200, JsonObject{}.add("deleted", true).add("name", call.name).take(), 0};
 }
 

@@ -152,3 +152,18 @@ test('a start after a restore is a line of the audit log, which still verifies',
   assert.deepEqual([last.actor, last.from, last.action], ['control', '--restored', 'restore directory']);
   assert.match(await perigee('audit', 'list', file), /control +--restored +restore directory/);
 });
+
+test('control that is to keep two grids at once ends before it changes anything', async () => {
+  const state = join(grid.folder, 'control');
+  await stop(grid.control);
+  const refusal = (...more) => assert.rejects(
+    perigee('control', '--listen', new URL(grid.url).host, '--state-dir', state, '--restored', ...more),
+    ({ code, stderr }) => code === 1 && /grid/.test(stderr) && (console.log('#', stderr.trim()), true));
+  const written = () => ['audit.log', 'directory.db'].map((file) => readFileSync(join(state, file)).toString('base64'));
+  const before = written();
+  await refusal('--grid', 'south');
+  await perigee('ca', 'init', '--state-dir', state, '--grid', 'north');
+  await refusal();
+  await refusal('--grid', 'perigee');
+  assert.deepEqual(written(), before);
+});

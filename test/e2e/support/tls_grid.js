@@ -22,7 +22,7 @@ export class TlsGrid {
     grid.url = `https://127.0.0.1:${grid.port}`;
     grid.startControl = () => {
       grid.control = start(PERIGEE, ['control', '--listen', `127.0.0.1:${grid.port}`, '--state-dir', grid.state,
-        '--grid', 'acme', '--certificate-lifetime', lifetime], join(grid.folder, 'control.log'));
+        '--certificate-lifetime', lifetime], join(grid.folder, 'control.log'));
     };
     grid.startControl();
     await until('control answers', async () => (await fetch(`http://127.0.0.1:${grid.port}/healthz`)).ok,
