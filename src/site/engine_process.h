@@ -50,7 +50,7 @@ class EngineProcess {
   struct Parts {
     Executor executor;
     const Clock& clock;
-    net::HttpClient& client;
+    net::HttpClient& client;  // with probe_limits() (site/local_engines.h)
     std::string program;
     std::function<void()> changed;
   };

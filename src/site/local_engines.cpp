@@ -60,6 +60,13 @@ void add(EngineLoad& sum, const EngineLoad& load) {
 
 }  // namespace
 
+net::ClientLimits probe_limits() {
+  net::ClientLimits limits;
+  limits.head_timeout = kSilentMax;
+  limits.read_timeout = kSilentMax;
+  return limits;
+}
+
 // An external engine, probed by asking for its models.
 struct LocalEngines::External {
   External(Executor executor, ExternalEngine what, std::string key)
@@ -170,8 +177,8 @@ void LocalEngines::follow(const DirectorySnapshot& directory) {
   for (const EngineSpec& spec : specs) {
     if (processes_.contains(spec.name)) continue;
     const EngineId name = spec.name;
-    const EngineProcess::Parts parts{parts_.executor, parts_.clock, parts_.client, parts_.program,
-                                     [this, name] {
+    const EngineProcess::Parts parts{parts_.executor, parts_.clock, parts_.probe_client,
+                                     parts_.program, [this, name] {
                                        const auto found = processes_.find(name);
                                        if (found == processes_.end()) return;
                                        publish(*found->second);
@@ -291,7 +298,7 @@ Task<> LocalEngines::probe(std::shared_ptr<External> external) {
     request.target = target;
     if (!external->authorization.empty()) request.headers = headers;
     auto response =
-        co_await parts_.client.send(external->engine.url.endpoint, request, &external->abort);
+        co_await parts_.probe_client.send(external->engine.url.endpoint, request, &external->abort);
     if (external->stopped) co_return;
     std::string fault;
     if (!response) {

@@ -39,6 +39,10 @@ struct QueueStatus {
   AdmissionStats stats;
 };
 
+// Of the client that asks engines how they are: one that stands still takes a connection and says
+// nothing, for kSilentMax at most.
+net::ClientLimits probe_limits();
+
 // Before the engines of each model that tell how many requests they run at once stands one queue
 // (gateway/admission_gate.h). IO thread. Destroying it kills the processes.
 class LocalEngines {
@@ -48,7 +52,8 @@ class LocalEngines {
     const Clock& clock;
     Router& router;
     EngineTable& engines;
-    net::HttpClient& client;        // for inference, health and load
+    net::HttpClient& client;        // for inference
+    net::HttpClient& probe_client;  // for health and load, with probe_limits()
     std::string program;            // the perigee binary
     std::function<void()> changed;  // load or state of an engine has changed
     // Each engine as the gateway is to use it: receipts are given round it.

@@ -84,6 +84,7 @@ struct Site::Parts {
         router(router_options(random_seed())),
         identity(io.get_executor(), clock, config),
         engine_client(io.get_executor(), clock, engine_limits(config), identity.client()),
+        probe_client(io.get_executor(), clock, probe_limits(), identity.client()),
         keys(clock),
         ticker(io.get_executor(), clock, kTick),
         drain(io.get_executor(), config.drain_grace, [this] { inference->leave_local_engines(); }) {
@@ -124,6 +125,7 @@ struct Site::Parts {
   EngineTable engine_table;
   SiteIdentity identity;
   net::HttpClient engine_client;
+  net::HttpClient probe_client;
   KeysAndTokens keys;
   Ticker ticker;
   Drain drain;
@@ -234,16 +236,16 @@ void Site::Parts::build_gateway(const std::string& credential, ScrapeCheck scrap
 // What this site knows of the grid, and who tells it.
 Result<> Site::Parts::build_view(const std::string& credential) {
   const std::string authorization = "Bearer " + credential;
-  engines.emplace(
-      LocalEngines::Parts{io.get_executor(), clock, router, engine_table, engine_client, program,
-                          [this] {
-                            if (peers) peers->changed();
-                          },
-                          [this](const ModelId& model, std::shared_ptr<Engine> engine) {
-                            return receipts.wrap(model, std::move(engine));
-                          },
-                          [this] { inference->look_again(); }},
-      config);
+  engines.emplace(LocalEngines::Parts{io.get_executor(), clock, router, engine_table, engine_client,
+                                      probe_client, program,
+                                      [this] {
+                                        if (peers) peers->changed();
+                                      },
+                                      [this](const ModelId& model, std::shared_ptr<Engine> engine) {
+                                        return receipts.wrap(model, std::move(engine));
+                                      },
+                                      [this] { inference->look_again(); }},
+                  config);
   PeerOptions options;
   options.self = config.name;
   options.credential = authorization;

@@ -72,6 +72,16 @@ test('an engine is killed while requests go on', async () => {
   }, { seconds: 30 });
 });
 
+test('an engine that stands still is killed and started again, though nobody asks it anything', async () => {
+  const { name, pid } = demo.read().sites.find((site) => childrenOf(site.pid, 'engine').length > 0);
+  const [engine] = childrenOf(pid, 'engine');
+  process.kill(engine, 'SIGSTOP');
+  await until('it is another process', async () => {
+    const { engines } = await demo.status(name);
+    return !childrenOf(pid, 'engine').includes(engine) && engines.every(({ state }) => state === 'ready');
+  }, { seconds: 60 });
+});
+
 test('a site is killed while requests go on', async () => {
   const ingress = demo.site('cell-strasbourg');
   const load = new Load(ingress, 6);

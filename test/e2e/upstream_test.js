@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { Grid } from './support/grid.js';
-import { alive } from './support/process.js';
+import { alive, until } from './support/process.js';
 import { StubEngine, body, chunk, completion, event, good, raw } from './support/stub_engine.js';
 
 const whole = JSON.stringify(completion('hi'));
@@ -111,6 +111,16 @@ for (const name of Object.keys(wrongEvents)) {
     await livesOn();
   });
 }
+
+test('an engine that takes connections and says nothing is found out, though nobody asks it anything', async () => {
+  const stateOf = async () => (await grid.status(site)).engines.find(({ name }) => name === 'good').state;
+  await until('it is ready', async () => (await stateOf()) === 'ready');
+  stub.silent.add('good');
+  await until('it is not any more', async () => (await stateOf()) === 'failed', { seconds: 60 });
+  stub.silent.delete('good');
+  await until('it is again', async () => (await stateOf()) === 'ready');
+  await livesOn();
+});
 
 test('an engine that is not there', async () => {
   const nowhere = await grid.addSite('nowhere', { engines: [stub.engine('good')] });

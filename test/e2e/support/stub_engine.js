@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 export class StubEngine {
   requests = []; // {model, stream, body, closed}
   behaviours = new Map();
+  silent = new Set(); // models whose list is never sent
 
   static async start() {
     const stub = new StubEngine();
@@ -35,6 +36,7 @@ export class StubEngine {
     for await (const piece of request) pieces.push(piece);
     const bytes = Buffer.concat(pieces);
     if (request.method !== 'POST') {
+      if (this.silent.has(model)) return;
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ object: 'list', data: [{ id: model, object: 'model', created: 0, owned_by: 'stub' }] }));
       return;
