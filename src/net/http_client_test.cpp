@@ -66,8 +66,7 @@ Task<void> fetch(HttpClient& client, Endpoint endpoint, ClientRequest request, A
 
 class HttpClientTest : public ::testing::Test {
  protected:
-  explicit HttpClientTest(ClientLimits limits = short_limits())
-      : client_(std::in_place, context_.get_executor(), clock_, limits) {}
+  HttpClientTest() : client_(std::in_place, context_.get_executor(), clock_, short_limits()) {}
   static ClientLimits short_limits() {
     ClientLimits limits;
     limits.head_timeout = seconds{10};
@@ -281,22 +280,22 @@ TEST_F(HttpClientTest, RefusesToSendWhatBreaksOut) {
 
 class HttpClientPatienceTest : public HttpClientTest {
  protected:
-  HttpClientPatienceTest() : HttpClientTest(limits()) {}
-  static ClientLimits limits() {
-    ClientLimits out;
-    out.head_timeout = milliseconds{50};
-    out.read_timeout = milliseconds{50};
-    out.idle_timeout = milliseconds{50};
-    return out;
+  // With one thing only: all else may take its time.
+  void be_impatient_with(Duration ClientLimits::* thing) {
+    ClientLimits limits = short_limits();
+    limits.*thing = milliseconds{50};
+    client_.emplace(context_.get_executor(), clock_, limits);
   }
 };
 
 TEST_F(HttpClientPatienceTest, LosesPatienceWithAHead) {
+  be_impatient_with(&ClientLimits::head_timeout);
   RawServer server{{[](RawPeer& peer) { peer.read_to_end(); }}};
   EXPECT_EQ(get(server.endpoint()).head.error().code, Code::DeadlineExceeded);
 }
 
 TEST_F(HttpClientPatienceTest, LosesPatienceWithABody) {
+  be_impatient_with(&ClientLimits::read_timeout);
   RawServer server{{[](RawPeer& peer) {
     peer.read_until("\r\n\r\n");
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
@@ -306,6 +305,7 @@ TEST_F(HttpClientPatienceTest, LosesPatienceWithABody) {
 }
 
 TEST_F(HttpClientPatienceTest, DropsIdleConnectionsAfterAWhile) {
+  be_impatient_with(&ClientLimits::idle_timeout);
   TestServer server{echo};
   get(server.endpoint(), {"POST", "/", {}, "x"});
   EXPECT_EQ(client_->idle_connections(), 1U);

@@ -82,8 +82,8 @@ class TlsTest : public testing::Test {
   }
   static ClientLimits limits() {
     ClientLimits short_ones;
-    short_ones.connect_timeout = seconds{5};
-    short_ones.head_timeout = seconds{5};
+    short_ones.connect_timeout = seconds{20};
+    short_ones.head_timeout = seconds{20};
     return short_ones;
   }
 
@@ -290,9 +290,9 @@ TEST(TlsPin, JoiningBelievesControlOfTheNamedAuthorityOnly) {
     options.pinned_authority = pin;
     SystemClock clock;
     asio::io_context context{1};
-    HttpClient client{context.get_executor(),
-                      clock,
-                      {},
+    ClientLimits patient;
+    patient.connect_timeout = seconds{20};
+    HttpClient client{context.get_executor(), clock, patient,
                       std::make_shared<TlsClientSource>(TlsClient::make(options).value())};
     Endpoint endpoint = server.endpoint();
     endpoint.tls_name = "control.example";

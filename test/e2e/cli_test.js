@@ -52,7 +52,7 @@ test('status is a table for people and one object for programs', async () => {
   });
   assert.match(out, /^SITE +TIER +LAW +STATE/);
   assert.ok(!out.includes('\x1b'), 'no colour off a terminal');
-  const { degraded, sites } = await json(['status']);
+  const { degraded, sites } = await until('programs are told the same', () => json(['status']));
   assert.equal(degraded, false);
   assert.equal(sites.length, 6);
   assert.ok(sites.every(({ state }) => state === 'up'));

@@ -132,8 +132,8 @@ test('no prompt and no completion is in any file, through errors, resume and cra
     } catch { /* an error has none */ }
   };
   const question = `What is a base station? ${canary}`;
-  await talk(near, question, { max_tokens: 40 });
-  await talk(near, question, { max_tokens: 40, headers: { 'idempotency-key': 'once' } });
+  await talk(near, question, { max_tokens: 40, ...endless });
+  await talk(near, question, { max_tokens: 40, ...endless, headers: { 'idempotency-key': 'once' } });
   await talk(near, question, { temperature: canary }); // refused: a wrong type
   await talk(near, canary.repeat(20_000)); // refused: too long
   await talk(near, question, { model: `no-${canary.slice(0, 4)}` });

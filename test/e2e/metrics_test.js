@@ -53,9 +53,11 @@ async function another(listen, more = '') {
 }
 
 test('on loopback metrics are open, of a site and of control', async () => {
-  const ofSite = await scrape(site.url);
-  assert.equal(ofSite.status, 200);
-  assert.match(ofSite.text, /^perigee_control_connected 1$/m);
+  await until('the site says that it follows control', async () => {
+    const { status, text } = await scrape(site.url);
+    assert.equal(status, 200);
+    return /^perigee_control_connected 1$/m.test(text);
+  }, { child: site.child });
   const ofControl = await scrape(`http://127.0.0.1:${grid.port}`);
   assert.equal(ofControl.status, 200, ofControl.text);
   assert.match(ofControl.text, /^perigee_directory_rows\{kind="site"\} 1$/m);
