@@ -34,7 +34,7 @@ Result<ApiAnswer> ControlApi::put_model(const Call& call) {
 }
 
 Result<ApiAnswer> ControlApi::remove_model(const Call& call) {
-  for (const PlacementRecord& placement : table_.snapshot().placements) {
+  for (const auto& [placement_id, placement] : table_.snapshot().placements) {
     if (placement.model.str() == call.name) {
       return Error{Code::FailedPrecondition, "model " + call.name + " is placed at site " +
                                                  placement.site.str() + ": unplace it first"};
@@ -45,7 +45,7 @@ Result<ApiAnswer> ControlApi::remove_model(const Call& call) {
 
 Result<ApiAnswer> ControlApi::list_placements() const {
   std::vector<std::string> views;
-  for (const PlacementRecord& placement : table_.snapshot().placements) {
+  for (const auto& [placement_id, placement] : table_.snapshot().placements) {
     const std::string key = placement_key(placement.site, placement.model);
     views.push_back(
         with_revision(to_view(placement), table_.row_revision(row_kind::kPlacement, key)));
@@ -55,11 +55,12 @@ Result<ApiAnswer> ControlApi::list_placements() const {
 
 Result<ApiAnswer> ControlApi::show_placement(const Call& call) const {
   const auto& placements = table_.snapshot().placements;
-  const auto found = std::ranges::find_if(placements, [&call](const PlacementRecord& placement) {
-    return placement_key(placement.site, placement.model) == call.name;
-  });
+  const auto slash = std::min(call.name.find('/'), call.name.size());
+  const auto found =
+      placements.find({SiteId{call.name.substr(0, slash)},
+                       ModelId{call.name.substr(std::min(slash + 1, call.name.size()))}});
   if (found == placements.end()) return no_such("placement", call.name);
-  return item(row_kind::kPlacement, call.name, to_view(*found));
+  return item(row_kind::kPlacement, call.name, to_view(found->second));
 }
 
 Result<ApiAnswer> ControlApi::put_placement(const Call& call) {

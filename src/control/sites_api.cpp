@@ -57,17 +57,17 @@ Result<ApiAnswer> ControlApi::remove_site(const Call& call) {
   if (!snapshot.sites.contains(id)) return no_such("site", call.name);
   std::vector<DirectoryWrite> writes{
       {std::string{row_kind::kSite}, call.name, "", call.expected_or_any()}};
-  for (const PlacementRecord& placement : snapshot.placements) {
-    if (placement.site != id) continue;
-    writes.push_back(
-        {std::string{row_kind::kPlacement}, placement_key(id, placement.model), "", kAnyRevision});
+  for (auto placement = snapshot.placements.lower_bound({id, ModelId{}});
+       placement != snapshot.placements.end() && placement->first.first == id; ++placement) {
+    writes.push_back({std::string{row_kind::kPlacement}, placement_key(id, placement->first.second),
+                      "", kAnyRevision});
   }
   for (const auto& [token_id, token] : table_.join_tokens()) {
     if (token.site == id) {
       writes.push_back({std::string{row_kind::kJoinToken}, token_id, "", kAnyRevision});
     }
   }
-  PERIGEE_CHECK(apply(call, "remove site", writes));
+  PERIGEE_CHECK(apply(call, "remove site", std::move(writes)));
   return ApiAnswer{200, JsonObject{}.add("deleted", true).add("name", call.name).take(), 0};
 }
 

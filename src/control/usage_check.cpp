@@ -27,7 +27,7 @@ std::optional<std::string> counts_fault(const UsageRecord& record) {
 }  // namespace
 
 std::optional<UsageFault> usage_fault(const UsageRecord& record, const SiteId& site,
-                                      const std::map<TenantId, TenantRecord>& tenants,
+                                      const SharedMap<TenantId, TenantRecord>& tenants,
                                       WallTime now) {
   if (record.ingress_site != site) {
     return UsageFault{AsideReason::IngressSite, "its ingress is another site"};

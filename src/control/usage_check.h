@@ -28,7 +28,7 @@ struct UsageFault {
 // What is wrong with a record that `site` delivered at `now`; nullopt: nothing. An unknown tenant
 // is said last: once it is known nothing else may be wrong.
 std::optional<UsageFault> usage_fault(const UsageRecord& record, const SiteId& site,
-                                      const std::map<TenantId, TenantRecord>& tenants,
+                                      const SharedMap<TenantId, TenantRecord>& tenants,
                                       WallTime now);
 
 }  // namespace perigee::control

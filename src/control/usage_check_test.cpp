@@ -21,7 +21,8 @@ UsageRecord good() {
 }
 
 std::optional<AsideReason> reason_of(const UsageRecord& record) {
-  const std::map<TenantId, TenantRecord> tenants{{TenantId{"acme"}, {}}};
+  SharedMap<TenantId, TenantRecord> tenants;
+  tenants.insert_or_assign(TenantId{"acme"}, {});
   const auto fault = usage_fault(record, SiteId{"cell-a"}, tenants, kNow);
   if (!fault) return std::nullopt;
   EXPECT_FALSE(fault->why.empty());

@@ -6,11 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/id.h"
 #include "base/instant.h"
 #include "base/secret.h"
+#include "base/shared_map.h"
 #include "core/inference.h"
 #include "directory/role.h"
 
@@ -46,6 +48,7 @@ struct ModelRecord {
 };
 
 // A model that should run at a site.
+using PlacementId = std::pair<SiteId, ModelId>;
 struct PlacementRecord {
   SiteId site;
   ModelId model;
@@ -117,18 +120,19 @@ struct JoinTokenRecord {
   bool used = false;  // kept until it expires, so that a replay is told apart
 };
 
-// Everything a site needs of the directory, at one revision. Immutable once published.
+// Everything a site needs of the directory, at one revision. Immutable once published. Revisions
+// share what there may be many of, so that one more costs what it changed.
 struct DirectorySnapshot {
   std::uint64_t revision = 0;
   std::string epoch;  // names one life of control's store: revisions of
                       // two epochs do not compare
   std::string grid;   // the trust domain's name
-  std::map<SiteId, SiteRecord> sites;
+  SharedMap<SiteId, SiteRecord> sites;
   std::map<ModelId, ModelRecord> models;
-  std::vector<PlacementRecord> placements;  // ordered by (site, model)
-  std::map<TenantId, TenantRecord> tenants;
-  std::map<std::string, KeyRecord> keys;        // by id
-  std::map<std::string, IssuerRecord> issuers;  // by id
+  SharedMap<PlacementId, PlacementRecord> placements;
+  SharedMap<TenantId, TenantRecord> tenants;
+  SharedMap<std::string, KeyRecord> keys;        // by id
+  SharedMap<std::string, IssuerRecord> issuers;  // by id
 };
 
 }  // namespace perigee

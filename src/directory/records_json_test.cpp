@@ -81,7 +81,7 @@ TEST(RecordsJson, ReadsAPlacementThatAskedForMoreSlotsBeforeThereWasABound) {
   DirectorySnapshot snapshot;
   ASSERT_TRUE(
       apply_change(snapshot, {1, "placement", "a/m", R"({"site":"a","model":"m","slots":512})"}));
-  EXPECT_EQ(snapshot.placements.at(0).slots, 512U);
+  EXPECT_EQ(snapshot.placements.begin()->second.slots, 512U);
 }
 
 TEST(RecordsJson, AViewShowsNoHash) {

@@ -1,7 +1,5 @@
-#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
-#include <tuple>
 
 #include "directory/record_fields.h"
 #include "directory/records_json.h"
@@ -40,27 +38,20 @@ Result<> put(Map& records, std::string_view key, const boost::json::object* valu
   return {};
 }
 
-Result<> put_placement(std::vector<PlacementRecord>& placements, std::string_view key,
+Result<> put_placement(SharedMap<PlacementId, PlacementRecord>& placements, std::string_view key,
                        const boost::json::object* value) {
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) return Error{Code::InvalidArgument, "its key has no '/'"};
-  const SiteId site{std::string{key.substr(0, slash)}};
-  const ModelId model{std::string{key.substr(slash + 1)}};
-  const auto place = std::ranges::lower_bound(
-      placements, std::tie(site, model), {},
-      [](const PlacementRecord& record) { return std::tie(record.site, record.model); });
-  const bool found = place != placements.end() && place->site == site && place->model == model;
+  PlacementId id{SiteId{std::string{key.substr(0, slash)}},
+                 ModelId{std::string{key.substr(slash + 1)}}};
   if (value == nullptr) {
-    if (found) placements.erase(place);
+    placements.erase(id);
     return {};
   }
   PERIGEE_TRY(record, row_of<PlacementRecord>(*value, key, [](const PlacementRecord& placement) {
                 return placement_key(placement.site, placement.model);
               }));
-  if (found)
-    *place = std::move(record);
-  else
-    placements.insert(place, std::move(record));
+  placements.insert_or_assign(std::move(id), std::move(record));
   return {};
 }
 
@@ -179,8 +170,8 @@ std::string to_json(const DirectorySnapshot& snapshot) {
   };
   for (const auto& [id, record] : snapshot.sites) add(row_kind::kSite, id.str(), to_row(record));
   for (const auto& [id, record] : snapshot.models) add(row_kind::kModel, id.str(), to_row(record));
-  for (const PlacementRecord& record : snapshot.placements) {
-    add(row_kind::kPlacement, placement_key(record.site, record.model), to_row(record));
+  for (const auto& [id, record] : snapshot.placements) {
+    add(row_kind::kPlacement, placement_key(id.first, id.second), to_row(record));
   }
   for (const auto& [id, record] : snapshot.tenants) {
     add(row_kind::kTenant, id.str(), to_row(record));

@@ -16,16 +16,16 @@ DirectorySnapshot example() {
   site.jurisdiction = JurisdictionId{"de"};
   site.joined = true;
   site.key_hash = sha256("site key");
-  snapshot.sites.emplace(site.id, site);
+  snapshot.sites.insert_or_assign(site.id, site);
   ModelRecord model;
   model.id = ModelId{"org/m:q8"};
   model.file = "m.gguf";
   snapshot.models.emplace(model.id, model);
-  snapshot.placements.push_back({site.id, model.id, 2, 4, 1});
+  snapshot.placements.insert_or_assign({site.id, model.id}, {site.id, model.id, 2, 4, 1});
   TenantRecord tenant;
   tenant.id = TenantId{"acme"};
   tenant.jurisdictions = {JurisdictionId{"de"}, JurisdictionId{"fr"}};
-  snapshot.tenants.emplace(tenant.id, tenant);
+  snapshot.tenants.insert_or_assign(tenant.id, tenant);
   KeyRecord key;
   key.id = "k1";
   key.hash = sha256("key");
@@ -34,7 +34,7 @@ DirectorySnapshot example() {
   key.created = WallTime{1'700'000'000'000'000};
   key.scope.classes = {ServiceClass::Batch};
   key.scope.requests_per_minute = 60;
-  snapshot.keys.emplace(key.id, key);
+  snapshot.keys.insert_or_assign(key.id, key);
   IssuerRecord issuer;
   issuer.id = "corp";
   issuer.issuer = "https://id.example";
@@ -43,7 +43,7 @@ DirectorySnapshot example() {
   issuer.jwks = R"({"keys":[]})";
   issuer.jwks_url = "https://id.example/keys";
   issuer.tenant = tenant.id;
-  snapshot.issuers.emplace(issuer.id, issuer);
+  snapshot.issuers.insert_or_assign(issuer.id, issuer);
   return snapshot;
 }
 
@@ -55,7 +55,7 @@ TEST(SnapshotJson, ReadsBackWhatItWrote) {
   EXPECT_EQ(to_json(*again), to_json(example()));
   EXPECT_EQ(again->sites.at(SiteId{"metro-berlin"}).key_hash, sha256("site key"));
   EXPECT_EQ(again->tenants.at(TenantId{"acme"}).jurisdictions.size(), 2U);
-  EXPECT_EQ(again->placements.at(0).engines, 2U);
+  EXPECT_EQ(again->placements.begin()->second.engines, 2U);
   EXPECT_EQ(again->keys.at("k1").scope, example().keys.at("k1").scope);
   EXPECT_EQ(again->issuers.at("corp").jwks, R"({"keys":[]})");
   EXPECT_EQ(again->issuers.at("corp").jwks_url, "https://id.example/keys");
@@ -86,9 +86,9 @@ TEST(SnapshotJson, KeepsPlacementsOrderedAndUnique) {
     ASSERT_TRUE(apply_change(
         snapshot, {1, "placement", placement_key(record.site, record.model), to_row(record)}));
   }
-  ASSERT_EQ(snapshot.placements.size(), 3U);
-  EXPECT_EQ(snapshot.placements.at(0).site.str(), "a");
-  EXPECT_EQ(snapshot.placements.at(2).site.str(), "c");
+  std::string sites;
+  for (const auto& [id, placement] : snapshot.placements) sites += placement.site.str();
+  EXPECT_EQ(sites, "abc");
 }
 
 TEST(SnapshotJson, FollowsANewerControl) {

@@ -93,7 +93,7 @@ TEST_F(FailoverOfStreams, WaitsForTheOnlyEngineToComeBack) {
 }
 
 TEST_F(FailoverOfStreams, ResumesUnderTheSameLaw) {
-  directory_->tenants.at(TenantId{"acme"}).jurisdictions = {JurisdictionId{"de"}};
+  bind_tenant("de");
   FakeEngine& near = add("near", 1, {say("a", "1"), FakeEngine::Hang{}, kDies});
   FakeEngine& abroad = add("abroad", 2, {say("b", "2"), FakeEngine::Finish{finished("", 2)}});
   update("abroad", [](CandidateState& state) { state.jurisdiction = JurisdictionId{"fr"}; });

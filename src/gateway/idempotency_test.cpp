@@ -83,7 +83,9 @@ class IdempotencyTest : public testing::Test {
     return table_.enter(request(key, body), directory_);
   }
   void know(const std::string& site, const std::string& jurisdiction) {
-    directory_.sites[SiteId{site}].jurisdiction = JurisdictionId{jurisdiction};
+    directory_.sites.update(SiteId{site}, [&jurisdiction](SiteRecord& record) {
+      record.jurisdiction = JurisdictionId{jurisdiction};
+    });
   }
   void bind(std::vector<std::string> jurisdictions) {
     law_.clear();
@@ -467,8 +469,9 @@ TEST(RecordIds, AreTheSameEverywhereForTheSameRequestOnTheSameDay) {
 
 TEST(KeyedRequests, AreOfOneAccountForKeysThatFollowedOneAnotherByRotation) {
   DirectorySnapshot directory;
-  directory.keys["first"].account = "first";
-  directory.keys["next"].account = "first";
+  for (const char* id : {"first", "next"}) {
+    directory.keys.update(id, [](KeyRecord& key) { key.account = "first"; });
+  }
   InferenceCall call;
   const auto account_of = [&](const std::string& key_id) {
     call.caller.key_id = key_id;

@@ -118,7 +118,7 @@ TEST_F(InferenceTest, LeavesAnEngineThatFailsFourTimes) {
 
 TEST_F(InferenceTest, RefusesWhatTheLawOfTheTenantForbids) {
   add("near", 1, {FakeEngine::Finish{finished("{}", 1)}});
-  directory_->tenants.at(TenantId{"acme"}).jurisdictions = {JurisdictionId{"fr"}};
+  bind_tenant("fr");
   const RecordedAnswer& answer = serve(kWhole);
   ASSERT_TRUE(answer.failure);
   EXPECT_EQ(answer.failure->code, Code::DataResidency);

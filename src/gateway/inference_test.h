@@ -92,9 +92,16 @@ class InferenceTest : public testing::Test {
     directory_->grid = "test";
     TenantRecord tenant;
     tenant.id = TenantId{"acme"};
-    directory_->tenants.emplace(tenant.id, tenant);
+    directory_->tenants.insert_or_assign(tenant.id, tenant);
     caller_.tenant = tenant.id;
     caller_.key_id = "k1";
+  }
+
+  // To a law.
+  void bind_tenant(const char* jurisdiction) {
+    directory_->tenants.update(caller_.tenant, [jurisdiction](TenantRecord& tenant) {
+      tenant.jurisdictions = {JurisdictionId{jurisdiction}};
+    });
   }
 
   // A candidate at a site of its own, `rtt_ms` away: smaller is planned first.
@@ -136,7 +143,7 @@ class InferenceTest : public testing::Test {
                      io_.stop();
                    });
     io_.restart();
-    io_.run_for(seconds{5});
+    io_.run_for(seconds{60});  // ends when it has been served
     return answer_;
   }
 

@@ -22,9 +22,9 @@ std::vector<JurisdictionId> laws(std::initializer_list<const char*> names) {
 TEST(KeyScope, WhatRunsForARevokedKeyOrASuspendedTenantMayNotRunOn) {
   DirectorySnapshot directory;
   const TenantId acme{"acme"};
-  directory.tenants[acme] = TenantRecord{};
-  directory.keys["k1"] = KeyRecord{};
-  directory.issuers["corp"] = IssuerRecord{};
+  directory.tenants.insert_or_assign(acme, TenantRecord{});
+  directory.keys.insert_or_assign("k1", KeyRecord{});
+  directory.issuers.insert_or_assign("corp", IssuerRecord{});
   const auto code = [&](std::string_view key_id) {
     const auto stands = still_stands(directory, acme, key_id);
     return stands ? std::optional<Code>{} : stands.error().code;
@@ -33,11 +33,11 @@ TEST(KeyScope, WhatRunsForARevokedKeyOrASuspendedTenantMayNotRunOn) {
   EXPECT_EQ(code("iss:corp:abc"), std::nullopt);
   EXPECT_EQ(code("k2"), Code::Unauthenticated);
   EXPECT_EQ(code("iss:other:abc"), Code::Unauthenticated);
-  directory.tenants[acme].suspended = true;
+  directory.tenants.update(acme, [](TenantRecord& tenant) { tenant.suspended = true; });
   EXPECT_EQ(code("k1"), Code::PermissionDenied);
   EXPECT_EQ(code("iss:corp:abc"), Code::PermissionDenied);
-  directory.tenants[acme].suspended = false;
-  directory.keys["k1"].revoked = true;
+  directory.tenants.update(acme, [](TenantRecord& tenant) { tenant.suspended = false; });
+  directory.keys.update("k1", [](KeyRecord& key) { key.revoked = true; });
   EXPECT_EQ(code("k1"), Code::Unauthenticated);
   EXPECT_TRUE(still_stands(directory, TenantId{}, "iss:corp:abc")) << "an operator's";
   directory.tenants.clear();

@@ -42,7 +42,7 @@ std::vector<SiteId> choose_neighbours(const DirectorySnapshot& directory, const 
   std::ranges::sort(others, std::less<>{});
   std::map<SiteId, std::set<ModelId>> models_at;
   std::set<ModelId> models;
-  for (const PlacementRecord& placement : directory.placements) {
+  for (const auto& [placement_id, placement] : directory.placements) {
     models_at[placement.site].insert(placement.model);
     models.insert(placement.model);
   }

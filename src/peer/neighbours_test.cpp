@@ -17,6 +17,11 @@ SiteRecord site(const std::string& name, Tier tier, double latitude, double long
   return record;
 }
 
+void place(DirectorySnapshot& directory, const SiteId& site, const char* model) {
+  const PlacementId id{site, ModelId{model}};
+  directory.placements.insert_or_assign(id, {id.first, id.second, 1, 1, 1});
+}
+
 DirectorySnapshot grid() {
   DirectorySnapshot directory;
   for (const SiteRecord& record : {site("cell-potsdam", Tier::FarEdge, 52.39, 13.06),
@@ -24,8 +29,8 @@ DirectorySnapshot grid() {
                                    site("metro-berlin", Tier::Metro, 52.52, 13.40),
                                    site("regional-frankfurt", Tier::Regional, 50.11, 8.68),
                                    site("core-paris", Tier::Core, 48.86, 2.35)}) {
-    directory.sites.emplace(record.id, record);
-    directory.placements.push_back({record.id, ModelId{"m"}, 1, 1, 1});
+    directory.sites.insert_or_assign(record.id, record);
+    place(directory, record.id, "m");
   }
   return directory;
 }
@@ -54,8 +59,8 @@ TEST(Neighbours, KeepAParentWhenManyCellsAreNearer) {
   for (int i = 0; i < 50; ++i) {
     const SiteRecord cell =
         site("cell-" + std::to_string(i), Tier::FarEdge, 52.39 + 0.001 * i, 13.06);
-    directory.sites.emplace(cell.id, cell);
-    directory.placements.push_back({cell.id, ModelId{"m"}, 1, 1, 1});
+    directory.sites.insert_or_assign(cell.id, cell);
+    place(directory, cell.id, "m");
   }
   const auto chosen = names(choose_neighbours(directory, SiteId{"cell-potsdam"}, 8));
   EXPECT_EQ(chosen.size(), 8U);
@@ -64,14 +69,14 @@ TEST(Neighbours, KeepAParentWhenManyCellsAreNearer) {
 
 TEST(Neighbours, IncludeTheOnlySiteOfARareModel) {
   DirectorySnapshot directory = grid();
-  directory.placements.push_back({SiteId{"core-paris"}, ModelId{"rare"}, 1, 1, 1});
+  place(directory, SiteId{"core-paris"}, "rare");
   const auto chosen = names(choose_neighbours(directory, SiteId{"cell-potsdam"}, 2));
   EXPECT_NE(std::ranges::find(chosen, "core-paris"), chosen.end());
 }
 
 TEST(Neighbours, SkipSitesThatNeverJoined) {
   DirectorySnapshot directory = grid();
-  directory.sites.at(SiteId{"metro-berlin"}).joined = false;
+  directory.sites.update(SiteId{"metro-berlin"}, [](SiteRecord& berlin) { berlin.joined = false; });
   const auto chosen = names(choose_neighbours(directory, SiteId{"cell-potsdam"}, 8));
   EXPECT_EQ(std::ranges::find(chosen, "metro-berlin"), chosen.end());
 }

@@ -88,6 +88,11 @@ PeerExchange::~PeerExchange() {
 }
 
 void PeerExchange::follow(const DirectorySnapshot& directory) {
+  if (sites_.same_version(directory.sites) && placements_.same_version(directory.placements)) {
+    return;
+  }
+  sites_ = directory.sites;
+  placements_ = directory.placements;
   const std::vector<SiteId> chosen =
       choose_neighbours(directory, options_.self, options_.neighbours_max);
   const auto wanted = [&](const SiteId& id) {

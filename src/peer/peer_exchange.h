@@ -68,7 +68,8 @@ class PeerExchange {
   PeerExchange(Parts parts, PeerOptions options);
   ~PeerExchange();
 
-  // Starts loops for new neighbours, ends those of former ones.
+  // Starts loops for new neighbours, ends those of former ones. Costs nothing when neither sites
+  // nor placements changed since the last call.
   void follow(const DirectorySnapshot& directory);
   // This site's load or state has changed: tell the peers soon.
   void changed();
@@ -91,6 +92,9 @@ class PeerExchange {
 
   Parts parts_;
   PeerOptions options_;
+  // What was followed last.
+  SharedMap<SiteId, SiteRecord> sites_;
+  SharedMap<PlacementId, PlacementRecord> placements_;
   net::HttpClient digest_client_;  // short limits: a silent peer is a suspect
   std::map<SiteId, std::shared_ptr<Peer>> peers_;
 };

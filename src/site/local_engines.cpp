@@ -118,8 +118,10 @@ std::shared_ptr<Engine> LocalEngines::make_engine(const EngineId& name, const Mo
 
 std::vector<EngineSpec> LocalEngines::wanted(const DirectorySnapshot& directory) const {
   std::vector<EngineSpec> specs;
-  for (const PlacementRecord& placement : directory.placements) {
-    if (placement.site != config_.name) continue;
+  const auto& all = directory.placements;
+  for (auto own = all.lower_bound({config_.name, ModelId{}});
+       own != all.end() && own->first.first == config_.name; ++own) {
+    const PlacementRecord& placement = own->second;
     const auto model = directory.models.find(placement.model);
     if (model == directory.models.end() || model->second.kind != ModelKind::Llama) continue;
     for (std::uint32_t i = 0; i < placement.engines; ++i) {

@@ -22,7 +22,7 @@ api::ModelListing listing_of(const Parts& parts, const ModelRecord& model) {
   listing.owned_by = model.owned_by;
   listing.context_length = model.context_tokens;
   const auto directory = parts->directory();
-  for (const PlacementRecord& placement : directory->placements) {
+  for (const auto& [placement_id, placement] : directory->placements) {
     if (placement.model != model.id) continue;
     listing.sites.push_back(placement.site);
     const auto site = directory->sites.find(placement.site);

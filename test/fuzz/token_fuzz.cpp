@@ -18,14 +18,15 @@ const BearerTokens& trusting() {
     DirectorySnapshot snapshot;
     TenantRecord tenant;
     tenant.id = TenantId{"acme"};
-    snapshot.tenants.emplace(tenant.id, tenant);
-    IssuerRecord& issuer = snapshot.issuers["corp"];
+    snapshot.tenants.insert_or_assign(tenant.id, tenant);
+    IssuerRecord issuer;
     issuer.id = "corp";
     issuer.issuer = "https://id.example";
     issuer.audience = "perigee";
     issuer.algorithms = {"EdDSA"};
     issuer.jwks = kKeys;
     issuer.tenant = tenant.id;
+    snapshot.issuers.insert_or_assign(issuer.id, issuer);
     BearerTokens made{clock};
     made.update(snapshot);
     return made;

@@ -48,39 +48,67 @@ Error unknown(std::string_view key) {
   return refused("unknown API key: it was removed or belongs to another grid; ask the operator");
 }
 
+std::string site_key_id(const SiteId& site) { return "site:" + site.str(); }
+
+Caller caller_of(const KeyRecord& key) {
+  Caller caller{key.role, key.tenant, key.id, SiteId{}};
+  caller.operator_role = key.operator_role;
+  if (key.scope != KeyScope{}) {
+    caller.bounds = std::make_shared<const CallerBounds>(CallerBounds{key.scope, key.account});
+  }
+  return caller;
+}
+
 }  // namespace
 
-ApiKeys::Holder ApiKeys::holder_of(const KeyRecord& key, const DirectorySnapshot& snapshot) {
-  Holder holder{{key.role, key.tenant, key.id, SiteId{}}, key.expires, Standing::Good};
-  holder.caller.operator_role = key.operator_role;
-  if (key.scope != KeyScope{}) {
-    holder.caller.bounds =
-        std::make_shared<const CallerBounds>(CallerBounds{key.scope, key.account});
-  }
-  holder.replaced = !key.replaced_by.empty();
-  if (key.role == Role::Tenant) {
-    const auto tenant = snapshot.tenants.find(key.tenant);
-    if (tenant == snapshot.tenants.end())
-      holder.standing = Standing::TenantUnknown;
-    else if (tenant->second.suspended)
-      holder.standing = Standing::TenantSuspended;
-  }
-  if (key.revoked) holder.standing = Standing::Revoked;
-  return holder;
+// Unless another key has taken over the hash.
+void ApiKeys::forget(const Sha256& hash, std::string_view key_id) {
+  const auto found = holders_.find(hash);
+  if (found != holders_.end() && found->second.caller.key_id == key_id) holders_.erase(found);
+}
+
+void ApiKeys::update_keys(const SharedMap<std::string, KeyRecord>& keys) {
+  using Keys = SharedMap<std::string, KeyRecord>;
+  Keys::differences(keys_, keys, [this](const auto* before, const auto* after) {
+    if (before != nullptr) forget(before->second.hash, before->first);
+    if (after == nullptr || after->second.role == Role::Site) return;
+    const KeyRecord& key = after->second;
+    holders_.insert_or_assign(
+        key.hash, Holder{caller_of(key), key.expires, key.revoked, !key.replaced_by.empty()});
+  });
+  keys_ = keys;
+}
+
+void ApiKeys::update_sites(const SharedMap<SiteId, SiteRecord>& sites) {
+  using Sites = SharedMap<SiteId, SiteRecord>;
+  Sites::differences(sites_, sites, [this](const auto* before, const auto* after) {
+    if (before != nullptr) forget(before->second.key_hash, site_key_id(before->first));
+    if (after == nullptr || !after->second.joined) return;
+    const auto& [id, site] = *after;
+    holders_.insert_or_assign(site.key_hash,
+                              Holder{{Role::Site, TenantId{}, site_key_id(id), id}, {}});
+  });
+  sites_ = sites;
 }
 
 void ApiKeys::update(const DirectorySnapshot& snapshot) {
-  holders_.clear();
-  holders_.reserve(snapshot.keys.size() + snapshot.sites.size());
-  for (const auto& [id, key] : snapshot.keys) {
-    if (key.role != Role::Site) holders_.insert_or_assign(key.hash, holder_of(key, snapshot));
+  if (holders_.empty()) holders_.reserve(snapshot.keys.size() + snapshot.sites.size());
+  update_keys(snapshot.keys);
+  update_sites(snapshot.sites);
+  tenants_ = snapshot.tenants;
+}
+
+Result<> ApiKeys::check_tenant(const Caller& caller) const {
+  if (caller.role != Role::Tenant) return {};
+  const auto tenant = tenants_.find(caller.tenant);
+  if (tenant == tenants_.end()) {
+    return refused("this API key's tenant was removed: ask the operator for a new one");
   }
-  for (const auto& [id, site] : snapshot.sites) {
-    if (!site.joined) continue;
-    holders_.insert_or_assign(
-        site.key_hash,
-        Holder{{Role::Site, TenantId{}, "site:" + id.str(), id}, {}, Standing::Good, false});
+  if (tenant->second.suspended) {
+    return Error{Code::PermissionDenied,
+                 "tenant " + caller.tenant.str() + " is suspended: contact the operator"};
   }
+  return {};
 }
 
 Result<Caller> ApiKeys::authenticate(std::string_view authorization) const {
@@ -88,16 +116,8 @@ Result<Caller> ApiKeys::authenticate(std::string_view authorization) const {
   const auto found = holders_.find(sha256(key));
   if (found == holders_.end()) return unknown(key);
   const Holder& holder = found->second;
-  switch (holder.standing) {
-    case Standing::Good: break;
-    case Standing::Revoked:
-      return refused("this API key was revoked: ask the operator for a new one");
-    case Standing::TenantSuspended:
-      return Error{Code::PermissionDenied,
-                   "tenant " + holder.caller.tenant.str() + " is suspended: contact the operator"};
-    case Standing::TenantUnknown:
-      return refused("this API key's tenant was removed: ask the operator for a new one");
-  }
+  if (holder.revoked) return refused("this API key was revoked: ask the operator for a new one");
+  PERIGEE_CHECK(check_tenant(holder.caller));
   if (holder.expires.micros != 0 && holder.expires <= clock_.wall()) {
     return refused(holder.replaced
                        ? "this API key was rotated and its overlap is over: use its successor"

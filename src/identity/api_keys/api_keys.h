@@ -18,17 +18,17 @@ class ApiKeys final : public Identity {
  public:
   // `clock` must outlive this.
   explicit ApiKeys(const Clock& clock) : clock_(clock) {}
-  // Takes effect at once for every later authenticate(). Linear in the number of keys and sites.
+  // Takes effect at once for every later authenticate(). Looks only at what the snapshot does not
+  // share with the one before: all keys and sites of the first, few of one that followed a change.
   void update(const DirectorySnapshot& snapshot);
   Result<Caller> authenticate(std::string_view authorization) const override;
   std::size_t size() const { return holders_.size(); }
 
  private:
-  enum class Standing : std::uint8_t { Good, Revoked, TenantSuspended, TenantUnknown };
   struct Holder {
     Caller caller;
     WallTime expires;
-    Standing standing = Standing::Good;
+    bool revoked = false;
     bool replaced = false;  // by another key, until `expires`
   };
   struct FirstBytes {
@@ -38,8 +38,16 @@ class ApiKeys final : public Identity {
       return bytes;
     }
   };
-  static Holder holder_of(const KeyRecord& key, const DirectorySnapshot& snapshot);
+  void update_keys(const SharedMap<std::string, KeyRecord>& keys);
+  void update_sites(const SharedMap<SiteId, SiteRecord>& sites);
+  void forget(const Sha256& hash, std::string_view key_id);
+  Result<> check_tenant(const Caller& caller) const;
+
   const Clock& clock_;
+  // As of the last update().
+  SharedMap<std::string, KeyRecord> keys_;
+  SharedMap<SiteId, SiteRecord> sites_;
+  SharedMap<TenantId, TenantRecord> tenants_;
   std::unordered_map<Sha256, Holder, FirstBytes> holders_;
 };
 

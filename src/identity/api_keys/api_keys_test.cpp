@@ -18,23 +18,23 @@ class ApiKeysTest : public testing::Test {
     site.id = SiteId{"metro-a"};
     site.key_hash = sha256(site_key_);
     site.joined = true;
-    snapshot_.sites.emplace(site.id, site);
+    snapshot_.sites.insert_or_assign(site.id, site);
     keys_.update(snapshot_);
   }
   void add_tenant(const std::string& name, bool suspended) {
     TenantRecord tenant;
     tenant.id = TenantId{name};
     tenant.suspended = suspended;
-    snapshot_.tenants.emplace(tenant.id, tenant);
+    snapshot_.tenants.insert_or_assign(tenant.id, tenant);
   }
-  KeyRecord& add_key(const std::string& id, const std::string& text, Role role,
-                     const std::string& tenant) {
+  void add_key(const std::string& id, const std::string& text, Role role,
+               const std::string& tenant) {
     KeyRecord key;
     key.id = id;
     key.hash = sha256(text);
     key.role = role;
     key.tenant = TenantId{tenant};
-    return snapshot_.keys.insert_or_assign(id, key).first->second;
+    snapshot_.keys.insert_or_assign(id, key);
   }
   Error refusal(const std::string& authorization) {
     auto caller = keys_.authenticate(authorization);
@@ -84,8 +84,8 @@ TEST_F(ApiKeysTest, NoMessageRepeatsTheKey) {
 }
 
 TEST_F(ApiKeysTest, RefusesRevokedAndExpiredKeys) {
-  snapshot_.keys.at("k1").revoked = true;
-  snapshot_.keys.at("op").expires = WallTime{1'000'000};
+  snapshot_.keys.update("k1", [](KeyRecord& key) { key.revoked = true; });
+  snapshot_.keys.update("op", [](KeyRecord& key) { key.expires = WallTime{1'000'000}; });
   keys_.update(snapshot_);
   EXPECT_NE(refusal("Bearer " + tenant_key_).message.find("revoked"), std::string::npos);
   EXPECT_TRUE(keys_.authenticate("Bearer " + operator_key_));
@@ -104,8 +104,56 @@ TEST_F(ApiKeysTest, RefusesKeysOfSuspendedAndRemovedTenants) {
   EXPECT_NE(refusal("Bearer " + gone).message.find("tenant was removed"), std::string::npos);
 }
 
+TEST_F(ApiKeysTest, FollowsTheStandingOfATenant) {
+  const auto suspend = [this](bool suspended) {
+    add_tenant("acme", suspended);
+    keys_.update(snapshot_);
+  };
+  suspend(true);
+  EXPECT_EQ(refusal("Bearer " + tenant_key_).code, Code::PermissionDenied);
+  suspend(false);
+  EXPECT_TRUE(keys_.authenticate("Bearer " + tenant_key_));
+  snapshot_.tenants.erase(TenantId{"acme"});
+  keys_.update(snapshot_);
+  EXPECT_EQ(refusal("Bearer " + tenant_key_).code, Code::Unauthenticated);
+  EXPECT_TRUE(keys_.authenticate("Bearer " + operator_key_));
+}
+
+TEST_F(ApiKeysTest, ARemovedKeyIsNoLongerKnown) {
+  snapshot_.keys.erase("k1");
+  keys_.update(snapshot_);
+  EXPECT_NE(refusal("Bearer " + tenant_key_).message.find("removed"), std::string::npos);
+  EXPECT_EQ(keys_.size(), 2U);
+}
+
+// A row may get another key's text: in whichever order the rows are looked at, it counts.
+TEST_F(ApiKeysTest, AKeyMayChangeItsName) {
+  for (const char* name : {"k0", "k9", "k1"}) {
+    snapshot_.keys.clear();
+    add_key("op", operator_key_, Role::Operator, "");
+    add_key(name, tenant_key_, Role::Tenant, "acme");
+    keys_.update(snapshot_);
+    EXPECT_EQ(keys_.authenticate("Bearer " + tenant_key_)->key_id, name);
+    EXPECT_EQ(keys_.size(), 3U);
+  }
+}
+
+TEST_F(ApiKeysTest, ANewKeyOfTheSameNameReplacesTheOld) {
+  const std::string other = make_key(KeyKind::Tenant);
+  add_key("k1", other, Role::Tenant, "acme");
+  keys_.update(snapshot_);
+  EXPECT_EQ(refusal("Bearer " + tenant_key_).code, Code::Unauthenticated);
+  EXPECT_TRUE(keys_.authenticate("Bearer " + other));
+}
+
 TEST_F(ApiKeysTest, ARemovedSiteIsNoLongerKnown) {
   snapshot_.sites.clear();
+  keys_.update(snapshot_);
+  EXPECT_EQ(refusal("Bearer " + site_key_).code, Code::Unauthenticated);
+}
+
+TEST_F(ApiKeysTest, ASiteThatMustJoinAgainIsNoLongerKnown) {
+  snapshot_.sites.update(SiteId{"metro-a"}, [](SiteRecord& site) { site.joined = false; });
   keys_.update(snapshot_);
   EXPECT_EQ(refusal("Bearer " + site_key_).code, Code::Unauthenticated);
 }

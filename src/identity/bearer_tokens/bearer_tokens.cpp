@@ -32,11 +32,13 @@ std::size_t BearerTokens::FirstBytes::operator()(const Sha256& digest) const noe
 }
 
 void BearerTokens::update(const DirectorySnapshot& snapshot) {
+  const bool same_issuers = issuer_records_.same_version(snapshot.issuers);
+  if (same_issuers && tenants_.same_version(snapshot.tenants)) return;
   known_.clear();
+  tenants_ = snapshot.tenants;
+  if (same_issuers) return;
+  issuer_records_ = snapshot.issuers;
   issuers_.clear();
-  suspended_.clear();
-  if (snapshot.issuers.empty()) return;
-  for (const auto& [id, tenant] : snapshot.tenants) suspended_.emplace(id, tenant.suspended);
   for (const auto& [id, record] : snapshot.issuers) {
     auto keys = JwkSet::parse(record.jwks);
     if (!keys) {
@@ -106,11 +108,11 @@ Result<TenantId> BearerTokens::tenant_of(const IssuerRecord& issuer, const Token
     }
     tenant = TenantId{std::move(name)};
   }
-  const auto found = suspended_.find(tenant);
-  if (found == suspended_.end()) {
+  const auto found = tenants_.find(tenant);
+  if (found == tenants_.end()) {
     return Error{Code::PermissionDenied, "the tenant that this token names does not exist here"};
   }
-  if (found->second) {
+  if (found->second.suspended) {
     return Error{Code::PermissionDenied,
                  "tenant " + tenant.str() + " is suspended: contact the operator"};
   }

@@ -23,14 +23,15 @@
 namespace perigee {
 
 // On the IO thread. A signature costs some 50 microseconds to verify, so tokens that were good are
-// remembered by their SHA-256 until they expire or the directory changes.
+// remembered by their SHA-256 until they expire or an issuer or a tenant changes.
 class BearerTokens final : public Identity {
  public:
   static constexpr std::size_t kRememberedMax = 4096;  // then all are forgotten
 
   // `clock` must outlive this.
   explicit BearerTokens(const Clock& clock) : clock_(clock) {}
-  // Takes effect at once. An issuer whose keys can't be read is left out, with a line in the log.
+  // Takes effect at once; costs nothing when neither issuers nor tenants changed. An issuer whose
+  // keys can't be read is left out, with a line in the log.
   void update(const DirectorySnapshot& snapshot);
   Result<Caller> authenticate(std::string_view authorization) const override;
   // The same for the token alone.
@@ -58,7 +59,9 @@ class BearerTokens final : public Identity {
 
   const Clock& clock_;
   std::map<std::string, Issuer, std::less<>> issuers_;  // by `iss`
-  std::map<TenantId, bool> suspended_;                  // of all tenants
+  // As of the last update().
+  SharedMap<std::string, IssuerRecord> issuer_records_;
+  SharedMap<TenantId, TenantRecord> tenants_;
   mutable std::unordered_map<Sha256, Known, FirstBytes> known_;
 };
 

@@ -20,22 +20,24 @@ class BearerTokensTest : public testing::Test {
     clock_.advance(seconds{kNow});
     TenantRecord tenant;
     tenant.id = TenantId{"acme"};
-    snapshot_.tenants.emplace(tenant.id, tenant);
-    IssuerRecord& issuer = snapshot_.issuers["corp"];
-    issuer.id = "corp";
-    issuer.issuer = "https://id.example/realm";
-    issuer.audience = "perigee";
-    issuer.algorithms = {"RS256", "ES256", "EdDSA"};
-    issuer.tenant_claim = "org";
-    publish({&rsa_, &ec_, &ed_});
+    snapshot_.tenants.insert_or_assign(tenant.id, tenant);
+    issuer_.id = "corp";
+    issuer_.issuer = "https://id.example/realm";
+    issuer_.audience = "perigee";
+    issuer_.algorithms = {"RS256", "ES256", "EdDSA"};
+    issuer_.tenant_claim = "org";
+    publish_keys({&rsa_, &ec_, &ed_});
   }
-  void publish(const std::vector<const TokenSigner*>& signers) {
+  void publish_keys(const std::vector<const TokenSigner*>& signers) {
     std::string keys;
     for (const TokenSigner* signer : signers) keys += (keys.empty() ? "" : ",") + signer->jwk();
-    issuer().jwks = R"({"keys":[)" + keys + "]}";
+    issuer_.jwks = R"({"keys":[)" + keys + "]}";
+    publish();
+  }
+  void publish() {
+    snapshot_.issuers.insert_or_assign(issuer_.id, issuer_);
     tokens_.update(snapshot_);
   }
-  IssuerRecord& issuer() { return snapshot_.issuers.at("corp"); }
 
   static std::string claims(std::int64_t expires = kNow + 300, const std::string& more = "",
                             const std::string& audience = R"("perigee")",
@@ -57,6 +59,7 @@ class BearerTokensTest : public testing::Test {
   }
 
   ManualClock clock_;
+  IssuerRecord issuer_;
   DirectorySnapshot snapshot_;
   BearerTokens tokens_{clock_};
   static inline const TokenSigner rsa_{TokenAlgorithm::Rs256, "r1"};
@@ -95,8 +98,8 @@ TEST_F(BearerTokensTest, NoneAndSharedSecretsAreRefusedWhateverTheyAreSignedWith
 }
 
 TEST_F(BearerTokensTest, AnAlgorithmThatIsNotPinnedIsRefusedThoughItsKeyIsThere) {
-  issuer().algorithms = {"EdDSA"};
-  tokens_.update(snapshot_);
+  issuer_.algorithms = {"EdDSA"};
+  publish();
   EXPECT_TRUE(tokens_.check(ed_.sign(claims())));
   refuses(rsa_.sign(claims()), "must be EdDSA");
   // Named as the pinned one but by a key of another kind.
@@ -148,11 +151,11 @@ TEST_F(BearerTokensTest, ATokenThatExpiresWhileItIsRememberedIsRefused) {
 TEST_F(BearerTokensTest, KeysRollOverByTheirNamesAndOldOnesEndAtOnce) {
   const TokenSigner next{TokenAlgorithm::EdDsa, "d2"};
   refuses(next.sign(claims()), "have the operator update them");
-  publish({&ed_, &next});
+  publish_keys({&ed_, &next});
   EXPECT_TRUE(tokens_.check(ed_.sign(claims())));
   EXPECT_TRUE(tokens_.check(next.sign(claims())));
   refuses(next.sign(R"({"alg":"EdDSA"})", claims()), "`kid`");
-  publish({&next});
+  publish_keys({&next});
   refuses(ed_.sign(claims()), "`kid`");
   EXPECT_TRUE(tokens_.check(next.sign(R"({"alg":"EdDSA"})", claims()))) << "there is only one";
   const TokenSigner impostor{TokenAlgorithm::EdDsa, "d2"};
@@ -164,26 +167,41 @@ TEST_F(BearerTokensTest, TheTenantMustBeNamedAndThereAndNotSuspended) {
                                R"("exp":)" +
                                std::to_string(kNow + 9) + R"(,"org":"other"})";
   refuses(ed_.sign(of_other), "does not exist");
-  issuer().tenant_claim = "department";
-  tokens_.update(snapshot_);
+  issuer_.tenant_claim = "department";
+  publish();
   refuses(ed_.sign(claims()), "names no tenant");
-  issuer().tenant_claim.clear();
-  issuer().tenant = TenantId{"acme"};
-  tokens_.update(snapshot_);
+  issuer_.tenant_claim.clear();
+  issuer_.tenant = TenantId{"acme"};
+  publish();
   EXPECT_EQ(tokens_.check(ed_.sign(of_other))->tenant.str(), "acme");
-  snapshot_.tenants.at(TenantId{"acme"}).suspended = true;
+  snapshot_.tenants.update(TenantId{"acme"}, [](TenantRecord& acme) { acme.suspended = true; });
   tokens_.update(snapshot_);
   refuses(ed_.sign(claims()), "suspended");
 }
 
 TEST_F(BearerTokensTest, TheScopeOfAnIssuerBindsEachOfItsSubjects) {
-  issuer().scope.requests_per_minute = 7;
-  tokens_.update(snapshot_);
+  issuer_.scope.requests_per_minute = 7;
+  publish();
   const auto caller = tokens_.check(ed_.sign(claims()));
   ASSERT_TRUE(caller);
   ASSERT_NE(caller->bounds, nullptr);
   EXPECT_EQ(caller->bounds->scope.requests_per_minute, 7U);
   EXPECT_EQ(caller->bounds->account, caller->key_id);
+}
+
+// A signature is dear to verify: what changes about keys or sites is no reason to forget.
+TEST_F(BearerTokensTest, ForgetsWhatWasGoodOnlyWhenIssuersOrTenantsChange) {
+  ASSERT_TRUE(tokens_.check(ed_.sign(claims())));
+  snapshot_.keys.insert_or_assign("k1", KeyRecord{});
+  snapshot_.sites.insert_or_assign(SiteId{"near"}, SiteRecord{});
+  tokens_.update(snapshot_);
+  EXPECT_EQ(tokens_.remembered(), 1U);
+  snapshot_.tenants.insert_or_assign(TenantId{"other"}, TenantRecord{});
+  tokens_.update(snapshot_);
+  EXPECT_EQ(tokens_.remembered(), 0U);
+  ASSERT_TRUE(tokens_.check(ed_.sign(claims())));
+  publish();
+  EXPECT_EQ(tokens_.remembered(), 0U);
 }
 
 TEST_F(BearerTokensTest, WithoutIssuersOnlyKeysAreTaken) {
