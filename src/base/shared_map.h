@@ -13,12 +13,14 @@ namespace perigee {
 
 // For large tables of which every version is published as a value of its own. Entries stand in
 // pages of up to kPageEntries; neither is changed once made. With n entries in p pages (n / 256 to
-// n / 128; after many erasures more):
+// n / 128 + 1; after many erasures more):
 // - a copy takes p reference counts, whatever the entries hold;
 // - a change makes one page anew, but of its entries only the changed one: O(kPageEntries + p);
 // - find is O(log n); differences() is O(p + the entries of pages that differ).
-// A map is for one thread at a time, as std::map is; its copies may meanwhile be used and destroyed
-// by other threads. References and iterators are good until their map is changed or destroyed.
+// A map is shared between threads as a std::map is: several may read it, or one change it. Its
+// copies are maps of their own. References and iterators are good until their map is changed or
+// destroyed; a change that throws (std::bad_alloc, what Key and Value throw) leaves the map as it
+// was.
 template <class Key, class Value>
 class SharedMap {
  public:
@@ -76,7 +78,19 @@ class SharedMap {
     std::size_t slot_ = 0;
   };
 
+  SharedMap() = default;
+  SharedMap(const SharedMap&) = default;
+  SharedMap(SharedMap&& other) noexcept
+      : pages_(std::move(other.pages_)), size_(std::exchange(other.size_, 0)) {}
+  SharedMap& operator=(SharedMap other) noexcept {
+    pages_.swap(other.pages_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~SharedMap() = default;
+
   std::size_t size() const { return size_; }
+  std::size_t page_count() const { return pages_.size(); }
   bool empty() const { return size_ == 0; }
   const_iterator begin() const { return {pages_, 0, 0}; }
   const_iterator end() const { return {pages_, pages_.size(), 0}; }
@@ -110,8 +124,8 @@ class SharedMap {
     size_ = 0;
   }
 
-  // Whether both are the same version: copies of each other of which none was changed since. Maps
-  // with equal entries may well be of two versions. O(p).
+  // Whether both are the same version: copies of each other of which none was changed since, or
+  // empty. Other maps with equal entries may well be of two versions. O(p).
   bool same_version(const SharedMap& other) const { return pages_ == other.pages_; }
 
   // Calls `on(const value_type* before, const value_type* after)`, in ascending order, for each key
@@ -161,29 +175,35 @@ void SharedMap<Key, Value>::insert_or_assign(Key key, Value value) {
   const auto slot = page.begin() + (slot_of(page, key) - page.cbegin());
   const bool known = slot != page.end() && !(key < (*slot)->first);
   auto entry = std::make_shared<const value_type>(std::move(key), std::move(value));
-  if (known) {
+  if (known)
     *slot = std::move(entry);
-  } else {
+  else
     page.insert(slot, std::move(entry));
-    ++size_;
-  }
   replace_page(number, std::move(page));
+  if (!known) ++size_;
 }
 
+// All that may throw comes before the first change.
 template <class Key, class Value>
 void SharedMap<Key, Value>::replace_page(std::size_t number, Page page) {
-  if (number == pages_.size()) pages_.emplace_back();
+  std::shared_ptr<const Page> second;
   if (page.size() > kPageEntries) {
     // Keys that come in ascending order leave full pages behind them.
     const bool appended = number + 1 == pages_.size();
     const auto middle =
         page.begin() + static_cast<std::ptrdiff_t>(appended ? kPageEntries : page.size() / 2);
-    auto rest = std::make_shared<const Page>(std::make_move_iterator(middle),
-                                             std::make_move_iterator(page.end()));
+    second = std::make_shared<const Page>(std::make_move_iterator(middle),
+                                          std::make_move_iterator(page.end()));
     page.erase(middle, page.end());
-    pages_.insert(pages_.begin() + static_cast<std::ptrdiff_t>(number) + 1, std::move(rest));
   }
-  pages_[number] = std::make_shared<const Page>(std::move(page));
+  auto first = std::make_shared<const Page>(std::move(page));
+  if (pages_.size() == pages_.capacity()) pages_.reserve(2 * pages_.size() + 1);
+  const auto place = pages_.begin() + static_cast<std::ptrdiff_t>(number);
+  if (place == pages_.end())
+    pages_.push_back(std::move(first));
+  else
+    *place = std::move(first);
+  if (second) pages_.insert(place + 1, std::move(second));
 }
 
 template <class Key, class Value>
@@ -192,11 +212,11 @@ bool SharedMap<Key, Value>::erase(const Key& key) {
   if (found == end()) return false;
   Page page = *found.page();
   page.erase(page.begin() + static_cast<std::ptrdiff_t>(found.slot_));
-  --size_;
   if (page.empty())
     pages_.erase(pages_.begin() + static_cast<std::ptrdiff_t>(found.page_));
   else
     pages_[found.page_] = std::make_shared<const Page>(std::move(page));
+  --size_;
   return true;
 }
 

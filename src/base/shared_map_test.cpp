@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/random.h"
@@ -91,6 +92,12 @@ TEST(SharedMap, IsAMapWhoseCopiesAreIndependent) {
     if (expected != plains[at].end()) ASSERT_EQ(found->first, expected->first);
   }
   EXPECT_GT(values, 10'000);
+  for (std::uint64_t number = 0; number < kKeys; ++number) {
+    ASSERT_EQ(maps[0].erase(key_of(number)), plains[0].erase(key_of(number)) == 1);
+    if (number % 100 == 0) ASSERT_EQ(plain(maps[0]), plains[0]);
+  }
+  EXPECT_EQ(maps[0].page_count(), 0U) << "a page goes with its last entry";
+  EXPECT_EQ(plain(maps[1]), plains[1]);
 }
 
 TEST(SharedMap, KnowsItsVersion) {
@@ -109,6 +116,32 @@ TEST(SharedMap, KnowsItsVersion) {
   EXPECT_TRUE(copy.same_version(Map{}));
 }
 
+TEST(SharedMap, IsEmptyWhenItWasMovedFrom) {
+  Map map;
+  map.insert_or_assign("a", 1);
+  Map other = std::move(map);
+  EXPECT_EQ(other.size(), 1U);
+  map = Map{};
+  other = std::move(map);
+  EXPECT_TRUE(other.empty());
+}
+
+TEST(SharedMap, HasFullPagesWhereKeysCameInOrderAndHalfFullOnesAtWorst) {
+  constexpr std::uint64_t kKeys = 100 * Map::kPageEntries;
+  SharedMap<std::uint64_t, int> ascending;
+  SharedMap<std::uint64_t, int> descending;
+  SharedMap<std::uint64_t, int> random_order;
+  Random random{3};
+  for (std::uint64_t key = 0; key < kKeys; ++key) {
+    ascending.insert_or_assign(key, 0);
+    descending.insert_or_assign(kKeys - key, 0);
+    random_order.insert_or_assign(random.next(), 0);
+  }
+  EXPECT_EQ(ascending.page_count(), 100U);
+  EXPECT_LE(descending.page_count(), 201U);
+  EXPECT_LE(random_order.page_count(), 201U);
+}
+
 // That an unchanged entry is the same object in both is what makes a copy cheap.
 TEST(SharedMap, CopiesShareAllButWhatChanged) {
   constexpr std::uint64_t kEntries = 10'000;
@@ -122,6 +155,23 @@ TEST(SharedMap, CopiesShareAllButWhatChanged) {
   }
   EXPECT_EQ(shared, kEntries - 1);
   EXPECT_EQ(differences(map, copy), std::vector<std::string>{"key-77 0 1"});
+}
+
+// As a snapshot is written to a file while the next ones are made (for ThreadSanitizer).
+TEST(SharedMap, ACopyIsReadAndDroppedByAnotherThreadWhileTheNextAreMade) {
+  constexpr int kVersions = 50;
+  constexpr std::uint64_t kKeys = 1'000;
+  Map map;
+  for (std::uint64_t i = 0; i < kKeys; ++i) map.insert_or_assign(key_of(i), 0);
+  std::vector<std::jthread> readers;
+  for (int version = 1; version <= kVersions; ++version) {
+    for (std::uint64_t i = 0; i < kKeys; i += 100) map.insert_or_assign(key_of(i), version);
+    readers.emplace_back([copy = map, version]() mutable {
+      EXPECT_EQ(copy.at(key_of(0)), version);
+      EXPECT_EQ(std::distance(copy.begin(), copy.end()), std::ptrdiff_t{kKeys});
+      copy.clear();
+    });
+  }
 }
 
 }  // namespace

@@ -70,7 +70,9 @@ Result<std::string> wanted_grid(const ControlArguments& arguments,
   if (arguments.grid.empty() || arguments.grid == authority->grid()) return authority->grid();
   return Error{Code::FailedPrecondition,
                "the authority in " + arguments.state_dir + " is of grid " + authority->grid() +
-                   ", not " + arguments.grid + ": leave --grid out, or use another --state-dir"};
+                   ", not " + arguments.grid +
+                   ": use another --state-dir, or leave --grid out if the directory there is of " +
+                   authority->grid() + ", too"};
 }
 
 constexpr std::size_t kCaFileBytesMax = 256 * 1024;
@@ -170,7 +172,8 @@ void add_control_command(CLI::App& app, int& exit_code) {
       ->add_option("--state-dir", arguments->state_dir,
                    "Folder for the directory and the first operator key; made if missing")
       ->required();
-  command->add_option("--grid", arguments->grid, "Name of the grid; taken at the first start");
+  command->add_option("--grid", arguments->grid,
+                      "Name of the grid, for the first start without an authority, which has one");
   command->add_flag(
       "--restored", arguments->restored,
       "Once, after restoring a backup: sites take this older directory as it is, also "

@@ -67,8 +67,8 @@ Result<> DirectoryTable::name_grid(std::string_view grid) {
     if (grid.empty() || grid == snapshot_.grid) return {};
     return Error{Code::FailedPrecondition, "this directory belongs to grid " + snapshot_.grid +
                                                ", not " + std::string{grid} +
-                                               ": start with that grid's name and authority, or "
-                                               "use another --state-dir"};
+                                               ": leave --grid out, have no authority of another "
+                                               "grid there, or use another --state-dir"};
   }
   const std::string name{grid.empty() ? "perigee" : grid};
   if (!valid_name(name)) {
