@@ -26,6 +26,23 @@ constexpr std::size_t kEventBytesMax = std::size_t{64} * 1024 * 1024;
 constexpr int kErrorStatusUnknown = 500;
 constexpr std::string_view kOtherHistory = "history";  // `param` of control's refusal
 
+// Of "EPOCH/GENERATION" (docs/directory.md, Histories).
+std::string_view epoch_of(const DirectorySnapshot& snapshot) {
+  return std::string_view{snapshot.epoch}.substr(0, snapshot.epoch.find('/'));
+}
+
+// Of a watch control itself judges whether it goes on from what this site has. Of a whole snapshot
+// nobody does: control may have been replaced by an older copy since it told us to take one.
+Result<> check_not_older(const DirectorySnapshot& ours, const DirectorySnapshot& taken) {
+  if (epoch_of(taken) != epoch_of(ours) || taken.revision >= ours.revision) return {};
+  return Error{Code::FailedPrecondition,
+               "control's directory, at revision " + std::to_string(taken.revision) +
+                   ", is an older copy than what this site has, at " +
+                   std::to_string(ours.revision) +
+                   "; docs/directory.md (Histories) says what to do",
+               std::string{kOtherHistory}};
+}
+
 void log_skipped(const std::vector<std::string>& skipped) {
   for (const std::string& row : skipped) {
     log::warning("a directory row is not understood and left out: upgrade this site",
@@ -127,6 +144,7 @@ Task<Result<>> take_snapshot(StatePtr state) {
   PERIGEE_CO_TRY(snapshot, snapshot_from_json(*json, skipped));
   log_skipped(skipped);
   state->take_anew = false;
+  if (state->snapshot) PERIGEE_CO_CHECK(check_not_older(*state->snapshot, snapshot));
   if (!state->stopped) state->publish(std::move(snapshot));
   co_return Result<>{};
 }

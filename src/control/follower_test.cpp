@@ -8,6 +8,7 @@
 #include <future>
 #include <new>
 
+#include "api/error_body.h"
 #include "control/control_client.h"
 #include "control/control_server.h"
 #include "control/control_test_grid.h"
@@ -15,6 +16,7 @@
 #include "control/snapshot_file.h"
 #include "directory/records_json.h"
 #include "directory/sqlite/sqlite_directory.h"
+#include "net/http_server.h"
 
 namespace perigee::control {
 namespace {
@@ -316,6 +318,67 @@ TEST_F(FollowerTest, KeepsWhatItHasWhenControlWasRestoredFromABackup) {
   start_control(true);
   ASSERT_TRUE(run_until([&] { return follower->link().connected; }));
   EXPECT_EQ(follower->snapshot()->tenants.size(), 10U) << "the operator has decided";
+}
+
+// A control that a disk was restored to between its two answers: it has forgotten the changes that
+// are asked for, and `offered` is the directory that it then has.
+class ReplacedControl {
+ public:
+  ReplacedControl(Executor executor, const Clock& clock)
+      : server_(executor, clock, net::ServerLimits{},
+                [this](net::Request& request, net::ResponseWriter& out) {
+                  return answer(request, out);
+                }) {}
+  std::string listen() {
+    return "http://127.0.0.1:" + std::to_string(server_.listen({"127.0.0.1", 0, ""})->port);
+  }
+
+  DirectorySnapshot offered;
+  int taken = 0;
+
+ private:
+  Task<> answer(net::Request& request, net::ResponseWriter& out) {
+    const bool whole = request.path == "/control/v1/snapshot";
+    const int status = whole ? 200 : 412;
+    std::string body = to_json(offered);
+    if (whole) {
+      ++taken;
+    } else {
+      body = api::error_body({Code::FailedPrecondition, "forgotten: take a whole snapshot"});
+    }
+    const auto sent = co_await out.respond(status, {}, body);
+    static_cast<void>(sent);
+  }
+  net::HttpServer server_;
+};
+
+DirectorySnapshot directory_at(std::uint64_t revision, const std::string& epoch) {
+  DirectorySnapshot directory;
+  directory.revision = revision;
+  directory.epoch = epoch;
+  directory.grid = "test";
+  return directory;
+}
+
+TEST_F(FollowerTest, TakesNoOlderCopyAsAWholeSnapshotEither) {
+  ReplacedControl control{executor(), clock_};
+  FollowerOptions chosen = options("any");
+  chosen.url = control.listen();
+  ASSERT_TRUE(save_snapshot(chosen.file, directory_at(10, "life/second")));
+  control.offered = directory_at(9, "life/first");
+  auto follower = follow(chosen);
+  ASSERT_TRUE(run_until([&] { return control.taken >= 3; })) << "it is tried again";
+  EXPECT_EQ(follower->snapshot()->revision, 10U);
+  EXPECT_FALSE(follower->link().connected);
+  ASSERT_TRUE(run_until([&] {
+    return follower->link().error.find("older copy") != std::string::npos;
+  })) << follower->link().error;
+
+  control.offered = directory_at(11, "life/third");
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->revision == 11; }));
+  control.offered = directory_at(1, "another life/first");
+  ASSERT_TRUE(run_until([&] { return follower->snapshot()->revision == 1; }))
+      << "revisions of two epochs do not compare";
 }
 
 TEST_F(FollowerTest, GoesOnWithoutAWholeSnapshotWhenControlRestarts) {

@@ -6,38 +6,53 @@
 #include "control/snapshot_file.h"
 
 namespace perigee::control {
-namespace {
 
-constexpr std::size_t kSnapshotsMax = 64;
-
-void save(const std::string& path, const DirectorySnapshot& snapshot) {
-  if (const Result<> saved = save_snapshot(path, snapshot); !saved) {
-    log::error("the directory snapshot could not be stored",
-               {{"file", path}, {"error", saved.error().message}});
-  }
-}
-
-}  // namespace
-
-SnapshotKeeper::SnapshotKeeper(std::string path)
-    : path_(std::move(path)), queue_(kSnapshotsMax), writer_([this] { write_newest(); }) {}
+SnapshotKeeper::SnapshotKeeper(std::string path, Duration pause)
+    : path_(std::move(path)), pause_(pause), writer_([this] { write_newest(); }) {}
 
 SnapshotKeeper::~SnapshotKeeper() {
-  queue_.close();
+  {
+    const std::scoped_lock lock{mutex_};
+    closed_ = true;
+  }
+  changed_.notify_one();
   writer_.join();
-  if (waiting_) save(path_, *waiting_);
 }
 
 void SnapshotKeeper::keep(Snapshot snapshot) {
-  waiting_ = queue_.try_push(std::move(snapshot)) ? nullptr : std::move(snapshot);
+  {
+    const std::scoped_lock lock{mutex_};
+    newest_.swap(snapshot);
+  }
+  changed_.notify_one();
 }
 
 void SnapshotKeeper::write_newest() {
-  while (queue_.wait_for_value()) {
-    Snapshot newest;
-    while (auto next = queue_.try_pop()) newest = std::move(*next);
-    save(path_, *newest);
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    changed_.wait(lock, [this] { return newest_ || closed_; });
+    if (!newest_) return;
+    Snapshot next = std::exchange(newest_, nullptr);
+    const bool last_try = closed_;
+    lock.unlock();
+    const bool saved = save(*next);
+    lock.lock();
+    if (saved) continue;
+    if (last_try) return;
+    if (!newest_) newest_ = std::move(next);
+    changed_.wait_for(lock, pause_, [this] { return closed_; });
   }
+}
+
+bool SnapshotKeeper::save(const DirectorySnapshot& snapshot) {
+  const Result<> saved = save_snapshot(path_, snapshot);
+  std::string trouble = saved ? std::string{} : saved.error().message;
+  if (!saved && trouble != noted_) {
+    log::error("the directory snapshot could not be stored: it is tried again",
+               {{"file", path_}, {"error", trouble}});
+  }
+  noted_ = std::move(trouble);
+  return saved.has_value();
 }
 
 }  // namespace perigee::control
