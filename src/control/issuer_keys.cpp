@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -55,42 +56,64 @@ struct IssuerKeys::State {
     due[id] = clock.now() + std::min(interval, kJwksRetry);
   }
 
-  // The issuer whose turn came first; empty: none's has. Forgets those that have no URL any more.
-  std::string next_due() {
-    std::erase_if(due, [this](const auto& entry) { return url_of(entry.first).empty(); });
-    std::erase_if(states, [this](const auto& entry) { return url_of(entry.first).empty(); });
-    const Instant now = clock.now();
+  // Forgets those that have no URL any more.
+  void look_at_issuers() {
+    const auto gone = [this](const auto& entry) { return url_of(entry.first).empty(); };
+    std::erase_if(due, gone);
+    std::erase_if(states, gone);
     for (const auto& [id, issuer] : table.snapshot().issuers) {
-      if (!issuer.jwks_url.empty()) due.try_emplace(id, now);
+      if (!issuer.jwks_url.empty()) due.try_emplace(id, clock.now());
     }
-    const auto first =
-        std::ranges::min_element(due, {}, [](const auto& entry) { return entry.second; });
-    return first != due.end() && first->second <= now ? first->first : std::string{};
   }
 
-  Task<void> refresh(std::string id) {
-    const std::string url = url_of(id);
-    due[id] = clock.now() + interval;
-    auto keys = co_await client->fetch(url);
-    if (stopped || url_of(id) != url) co_return;  // it was changed meanwhile
-    Result<> stored = keys ? api.refresh_issuer(id, *keys, url) : Result<>{keys.error()};
+  // Of one issuer there is one at a time, however long it takes.
+  class Fetching {
+   public:
+    Fetching(State& state, std::string id) : state_(state), id_(std::move(id)) {
+      state_.fetching.insert(id_);
+    }
+    Fetching(const Fetching&) = delete;
+    Fetching& operator=(const Fetching&) = delete;
+    ~Fetching() {
+      state_.fetching.erase(id_);
+      state_.timer.cancel();  // when it is due again is known now
+    }
+
+   private:
+    State& state_;
+    std::string id_;
+  };
+
+  static Task<void> refresh(std::shared_ptr<State> self, std::string id) {
+    if (self->stopped) co_return;
+    const Fetching fetching{*self, id};
+    const std::string url = self->url_of(id);
+    auto keys = co_await self->client->fetch(url);
+    if (self->stopped || self->url_of(id) != url) co_return;  // it was changed meanwhile
+    Result<> stored = keys ? self->api.refresh_issuer(id, *keys, url) : Result<>{keys.error()};
     if (stored) {
-      note_fetched(id);
+      self->note_fetched(id);
     } else {
-      note_failure(id, stored.error());
+      self->note_failure(id, stored.error());
     }
   }
 
+  // One that is slow, or silent, delays no other.
   static Task<void> run(std::shared_ptr<State> self) {
     while (!self->stopped) {
-      std::string id = self->next_due();
-      if (!id.empty()) {
-        co_await self->refresh(std::move(id));
-        continue;
+      self->look_at_issuers();
+      const Instant now = self->clock.now();
+      for (auto& [id, time] : self->due) {
+        if (time > now || self->fetching.contains(id)) continue;
+        time = now + self->interval;
+        asio::co_spawn(self->executor, refresh(self, id),
+                       net::VitalTask{"fetching an issuer's keys"});
       }
-      Instant next = self->clock.now() + self->interval;
-      for (const auto& [name, time] : self->due) next = std::min(next, time);
-      self->timer.expires_after(std::max<Duration>(next - self->clock.now(), milliseconds{10}));
+      Instant next = now + self->interval;
+      for (const auto& [id, time] : self->due) {
+        if (!self->fetching.contains(id)) next = std::min(next, time);
+      }
+      self->timer.expires_after(std::max<Duration>(next - now, milliseconds{10}));
       co_await self->timer.async_wait(kAwait);
     }
   }
@@ -105,6 +128,7 @@ struct IssuerKeys::State {
   bool stopped = false;
   std::map<std::string, IssuerKeysState> states;
   std::map<std::string, Instant> due;
+  std::set<std::string> fetching;
 };
 
 IssuerKeys::IssuerKeys(Executor executor, const Clock& clock, DirectoryTable& table,

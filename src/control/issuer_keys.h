@@ -1,5 +1,6 @@
 // IssuerKeys: keeps the keys of those issuers that name a `jwks_url` as new as the issuer publishes
-// them. A fetch that fails changes nothing: the keys that are there go on to count.
+// them. A fetch that fails changes nothing: the keys that are there go on to count. All that are
+// due are fetched side by side, each issuer's once at a time.
 #pragma once
 
 #include <functional>

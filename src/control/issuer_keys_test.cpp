@@ -124,6 +124,15 @@ class IssuerKeysTest : public testing::Test {
   Result<std::string> set_issuer(const std::string& url) {
     return call("PUT", "issuers/corp", issuer(R"("jwks_url":")" + url + R"(")"));
   }
+  // Each at a provider of its own.
+  void set_issuers(std::initializer_list<std::string> names) {
+    for (const std::string& name : names) {
+      put("PUT", "issuers/" + name,
+          R"({"issuer":"https://)" + name +
+              R"(","audience":"grid","algorithms":["EdDSA"],"tenant":"acme","jwks_url":")" + url_ +
+              "/" + name + R"("})");
+    }
+  }
   std::string keys() { return server_->table().snapshot().issuers.at("corp").jwks; }
 
   TestFolder folder_;
@@ -255,13 +264,26 @@ TEST_F(IssuerKeysTest, WhoLostTheRightMeanwhileChangesNothing) {
 TEST_F(IssuerKeysTest, NoIssuerTakesTheTurnOfAnother) {
   fetch_every(milliseconds{10});
   slow_ = milliseconds{20};
-  for (const std::string name : {"a", "b", "z"}) {
-    put("PUT", "issuers/" + name,
-        R"({"issuer":"https://)" + name +
-            R"(","audience":"grid","algorithms":["EdDSA"],"tenant":"acme","jwks_url":")" + url_ +
-            "/" + name + R"("})");
-  }
+  set_issuers({"a", "b", "z"});
   run_until([&] { return asked_of_["/keys/z"] >= 4; });
+}
+
+// Not even for as long as a provider has to answer.
+TEST_F(IssuerKeysTest, AProviderThatNeverAnswersDelaysNoOthersKeys) {
+  fetch_every(milliseconds{20});
+  set_issuers({"a", "z"});
+  held_path_ = "/keys/a";
+  const int before = asked_of_["/keys/a"];
+  run_until([&] { return asked_of_["/keys/a"] > before; });
+  published_of_["/keys/z"] = keys_named("second");
+  const int seen = asked_of_["/keys/z"];
+  run_until([&] { return asked_of_["/keys/z"] >= seen + 3; });
+  EXPECT_THAT(server_->table().snapshot().issuers.at("z").jwks, HasSubstr("second"));
+  EXPECT_EQ(asked_of_["/keys/a"], before + 1) << "it is asked once at a time";
+  EXPECT_THAT(*call("GET", "issuers/a"), HasSubstr(R"("keys_error":"")"));
+  held_.cancel();
+  held_path_.clear();
+  run_until([&] { return asked_of_["/keys/a"] >= before + 2; });
 }
 
 TEST_F(IssuerKeysTest, TheProvidersCertificateIsChecked) {

@@ -24,7 +24,8 @@ struct RateLessee::State {
       : options(std::move(chosen)),
         holder(std::move(whose)),
         client(executor, clock, std::move(url), options.key, options.tls),
-        timer(executor) {}
+        timer(executor),
+        limit(executor) {}
 
   bool due() {
     const Instant since = holder.linked_since();
@@ -36,6 +37,7 @@ struct RateLessee::State {
   RateHolder holder;
   ControlClient client;
   Timer timer;
+  Timer limit;  // of the call under way
   net::Abort abort;
   Instant linked_since;
   bool wanted = false;
@@ -52,7 +54,13 @@ Task<void> tell(StatePtr state) {
   call.method = "POST";
   call.path = "/control/v1/rates";
   call.body = rate_report_json(report);
+  state->abort.reset();
+  state->limit.expires_after(state->options.patience);
+  state->limit.async_wait([state](const boost::system::error_code& status) {
+    if (!status && state->reporting) state->abort.abort();
+  });
   auto answer = co_await state->client.call(std::move(call), &state->abort);
+  state->limit.cancel();
   if (state->stopped) co_return;
   auto grants =
       answer ? parse_rate_grants(*answer) : Result<std::vector<RateGrant>>{answer.error()};
@@ -94,6 +102,7 @@ RateLessee::~RateLessee() {
   state_->stopped = true;
   state_->abort.abort();
   state_->timer.cancel();
+  state_->limit.cancel();
 }
 
 void RateLessee::wake() {

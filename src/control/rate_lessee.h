@@ -22,6 +22,9 @@ struct RateLesseeOptions {
   std::string grid = {};  // this process's, when it is a member with certificates
   std::shared_ptr<net::TlsClientSource> tls = nullptr;
   Duration interval = seconds{1};
+  // For control's answer: little more than requests wait for, so that they are soon told that their
+  // limits can't be checked, and not that these are reached.
+  Duration patience = seconds{3};
 };
 
 // Whose line it is; all are called on the IO thread and must outlive the lessee.

@@ -1,0 +1,40 @@
+#include "control/rate_lessee.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+namespace perigee::control {
+namespace {
+
+// Control stands still: its host accepts, and says nothing.
+TEST(RateLessee, GivesUpACallThatIsNotAnsweredAndAsksAgain) {
+  asio::io_context io{1};
+  const SystemClock clock;
+  asio::ip::tcp::acceptor silent{io, {asio::ip::address_v4::loopback(), 0}};
+  RateLesseeOptions options;
+  options.url = "http://127.0.0.1:" + std::to_string(silent.local_endpoint().port());
+  options.key = "any";
+  options.interval = milliseconds{10};
+  options.patience = milliseconds{20};
+  int failed = 0;
+  RateHolder holder;
+  holder.report = [] { return RateReport{}; };
+  holder.granted = [](const RateReport&, const std::vector<RateGrant>&) {
+    ADD_FAILURE() << "nobody answered";
+  };
+  holder.failed = [&failed](const RateReport&) { ++failed; };
+  holder.has_claims = [] { return true; };
+  holder.linked_since = [] { return Instant{}; };
+  auto lessee = RateLessee::start(io.get_executor(), clock, options, std::move(holder));
+  ASSERT_TRUE(lessee) << lessee.error().message;
+  const Instant limit = clock.now() + seconds{10};
+  while (failed < 2 && clock.now() < limit) io.run_one_for(milliseconds{50});
+  EXPECT_GE(failed, 2);
+  lessee->reset();
+  io.poll();
+}
+
+}  // namespace
+}  // namespace perigee::control
