@@ -186,12 +186,7 @@ Result<ApiAnswer> ControlApi::join(const Call& asked) {
                    "this grid has an authority: join with a certificate request (PEM)",
                    "certificate_request"};
     }
-    if (!site.url.starts_with("https://")) {
-      return Error{Code::InvalidArgument,
-                   "`url` must begin with https://: this grid's sites speak TLS to each other",
-                   "url"};
-    }
-    PERIGEE_CHECK(check_host(snapshot, own_hosts_, site));
+    PERIGEE_CHECK(check_site_url(snapshot, own_hosts_, site));
     auto made = authority_->sign_site(request.certificate_request, site.id, host_of(site));
     if (!made) {
       Error error = made.error();
@@ -239,7 +234,7 @@ Result<ApiAnswer> ControlApi::renew(const SiteId& site, std::string_view body) c
   PERIGEE_CHECK(fields.finish(UnknownFields::Refuse));
   const auto stored = table_.snapshot().sites.find(site);
   if (stored == table_.snapshot().sites.end()) return no_such("site", site.str());
-  PERIGEE_CHECK(check_host(table_.snapshot(), own_hosts_, stored->second));
+  PERIGEE_CHECK(check_site_url(table_.snapshot(), own_hosts_, stored->second));
   PERIGEE_TRY(chain, authority_->sign_site(request, site, host_of(stored->second)));
   return ApiAnswer{200,
                    JsonObject{}

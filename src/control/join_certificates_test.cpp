@@ -99,7 +99,7 @@ TEST_F(JoinCertificatesTest, NoSiteIsCalledByANameOfControl) {
               HasSubstr("belongs to control"));
 }
 
-TEST_F(JoinCertificatesTest, AnOperatorGivesNoTwoSitesOneHost) {
+TEST_F(JoinCertificatesTest, AnOperatorGivesNoTwoSitesOneHostAndNoneAUrlInTheClear) {
   ASSERT_TRUE(join("metro", "https://metro.example:8100", request()));
   const std::string authorization = "Bearer " + operator_key_;
   const auto put = [&](const std::string& url) {
@@ -113,11 +113,18 @@ TEST_F(JoinCertificatesTest, AnOperatorGivesNoTwoSitesOneHost) {
     return api_.answer({"PUT", "/control/v1/sites/second", body, authorization, "", ""});
   };
   EXPECT_THAT(why(put("https://METRO.example.:8101")), HasSubstr("belongs to site metro"));
+  for (const char* const url : {"http://second.example", "http://127.0.0.1:8101"}) {
+    const auto plain = put(url);
+    ASSERT_FALSE(plain) << url;
+    EXPECT_EQ(plain.error().code, Code::InvalidArgument);
+    EXPECT_EQ(plain.error().param, "url");
+    EXPECT_THAT(plain.error().message, HasSubstr("must begin with https://"));
+  }
   EXPECT_TRUE(put("https://second.example"));
 }
 
 // Two rows from before that was refused, or put where there was no authority yet.
-TEST_F(JoinCertificatesTest, RenewsNoCertificateForAHostThatIsAnothersToo) {
+TEST_F(JoinCertificatesTest, RenewsNoCertificateForAHostThatIsAnothersTooNorForAUrlInTheClear) {
   auto joined = join("metro", "https://metro.example:8100", request());
   ASSERT_TRUE(joined);
   SiteRecord other = table_->snapshot().sites.at(SiteId{"metro"});
@@ -126,8 +133,14 @@ TEST_F(JoinCertificatesTest, RenewsNoCertificateForAHostThatIsAnothersToo) {
   other.key_hash = {};
   ASSERT_TRUE(table_->apply({{"site", "other", to_row(other), 0}}));
   const std::string body = JsonObject{}.add("certificate_request", request()).take();
-  EXPECT_THAT(why(call("renew", body, json_text(joined->body, "key"), "spiffe://test/site/metro")),
-              HasSubstr("belongs to site other"));
+  const auto renew = [&] {
+    return why(call("renew", body, json_text(joined->body, "key"), "spiffe://test/site/metro"));
+  };
+  EXPECT_THAT(renew(), HasSubstr("belongs to site other"));
+  SiteRecord plain = table_->snapshot().sites.at(SiteId{"metro"});
+  plain.url = "http://metro.example:8100";
+  ASSERT_TRUE(table_->apply({{"site", "metro", to_row(plain), kAnyRevision}}));
+  EXPECT_THAT(renew(), HasSubstr("must begin with https://"));
 }
 
 TEST_F(JoinCertificatesTest, ASitesKeyCountsOnlyWithItsCertificate) {

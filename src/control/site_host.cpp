@@ -28,6 +28,8 @@ std::string host_of(const SiteRecord& site) {
   return url && !url->endpoint.is_unix() ? canonical_host(url->endpoint.host) : std::string{};
 }
 
+namespace {
+
 // A certificate for a host that clients know as another would let one pass for the other.
 Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
                     const SiteRecord& site) {
@@ -45,6 +47,18 @@ Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::stri
     if (id != site.id && host_of(other) == host) return refused("site " + id.str());
   }
   return {};
+}
+
+}  // namespace
+
+Result<> check_site_url(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
+                        const SiteRecord& site) {
+  if (!site.url.starts_with("https://")) {
+    return Error{Code::InvalidArgument,
+                 "`url` must begin with https://: this grid's sites speak TLS to each other",
+                 "url"};
+  }
+  return check_host(snapshot, own_hosts, site);
 }
 
 }  // namespace perigee::control

@@ -1,5 +1,5 @@
-// Which hosts sites may be called by, so that no two of them, and none and control, get
-// certificates for one.
+// By which URLs sites may be called in a grid with certificates: over TLS, and so that no two of
+// them, and none and control, get certificates for one host.
 #pragma once
 
 #include <span>
@@ -15,9 +15,9 @@ namespace perigee::control {
 std::string canonical_host(std::string_view host);
 // Of the site's `url`, canonical; empty of a Unix socket.
 std::string host_of(const SiteRecord& site);
-// FailedPrecondition, of `url`: the host is another site's or among `own_hosts`, control's.
-// Loopback belongs to everyone on the machine.
-Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
-                    const SiteRecord& site);
+// Of `url`. InvalidArgument: it is not https. FailedPrecondition: the host is another site's or
+// among `own_hosts`, control's; loopback belongs to everyone on the machine.
+Result<> check_site_url(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
+                        const SiteRecord& site);
 
 }  // namespace perigee::control

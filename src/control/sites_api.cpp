@@ -27,7 +27,7 @@ Result<ApiAnswer> ControlApi::put_site(const Call& call) {
     return Error{Code::InvalidArgument, "`url`: " + url.error().message, "url"};
   }
   if (authority_ != nullptr) {
-    PERIGEE_CHECK(check_host(table_.snapshot(), own_hosts_, site));
+    PERIGEE_CHECK(check_site_url(table_.snapshot(), own_hosts_, site));
   }
   const auto& sites = table_.snapshot().sites;
   if (const auto stored = sites.find(site.id); stored != sites.end()) {

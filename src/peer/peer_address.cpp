@@ -12,7 +12,15 @@ Result<net::Endpoint> PeerAddresses::of(const SiteId& site, const SiteRecord& re
   }
   net::Endpoint where = address == instead.end() ? url->endpoint : address->second;
   const bool secure = url && !url->endpoint.tls_name.empty() && !grid.empty();
-  if (secure) where.tls_name = pki::site_spiffe_id(grid, site);
+  if (secure) {
+    where.tls_name = pki::site_spiffe_id(grid, site);
+  } else if (!grid.empty() && !where.is_loopback()) {
+    return Error{Code::InvalidArgument,
+                 "site " + site.str() +
+                     " has a url in the clear, and this grid has certificates: " +
+                     "register it with a url that begins with https://",
+                 "url"};
+  }
   return where;
 }
 

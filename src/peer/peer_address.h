@@ -14,8 +14,9 @@ struct PeerAddresses {
   std::map<SiteId, net::Endpoint> instead = {};  // of the directory's URL: named in site.toml
   std::string grid = {};  // empty: this site is no member, it has no certificate
 
-  // A member calls a site whose URL is https as that site (its SPIFFE id), whatever its address.
-  // InvalidArgument: it has no usable URL.
+  // A member calls a site whose URL is https as that site (its SPIFFE id), whatever its address,
+  // and any other on loopback only: in the clear its key and its prompts would be anybody's.
+  // InvalidArgument says why the site can't be called, and what to do.
   Result<net::Endpoint> of(const SiteId& site, const SiteRecord& record) const;
 };
 
