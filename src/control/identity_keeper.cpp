@@ -60,6 +60,8 @@ struct IdentityKeeper::State {
   static Task<void> run(std::shared_ptr<State> self);
   static Task<void> renew_once(std::shared_ptr<State> self);
   Result<> load();
+  Result<std::shared_ptr<const net::TlsServer>> load_server(std::optional<net::TlsMember> as);
+  Result<net::TlsCertificate> load_public() const;
   void look();
   bool due() const;
   Result<> keep(const Renewed& renewed);
@@ -72,32 +74,62 @@ struct IdentityKeeper::State {
   std::function<void()> on_change;
   std::optional<MemberIdentity> member;
   std::shared_ptr<const net::TlsServer> server;
+  std::optional<net::TlsCertificate> shown;  // of the public pair: the last that was good
   std::shared_ptr<net::TlsClientSource> client =
       std::make_shared<net::TlsClientSource>(net::TlsClient::make({}).value());
   std::vector<FileMark> seen;
-  std::string noted;  // the last trouble, so that it is told once
+  std::string noted;         // the last trouble, so that it is told once
+  std::string public_noted;  // the same of the public pair; empty: it is good
   Instant retry = Instant::min();
   bool stopped = false;
 };
 
+Result<net::TlsCertificate> IdentityKeeper::State::load_public() const {
+  PERIGEE_TRY(chain, read_pem_file(options.public_certificate));
+  PERIGEE_TRY(key, read_pem_file(options.public_key));
+  return net::TlsCertificate{std::move(chain), std::move(key)};
+}
+
+// What clients are shown is no reason to do without the member's next certificate: while the public
+// pair can't be used, the former one goes on.
+Result<std::shared_ptr<const net::TlsServer>> IdentityKeeper::State::load_server(
+    std::optional<net::TlsMember> as) {
+  net::TlsServerOptions both{std::move(as), std::nullopt};
+  if (options.public_certificate.empty()) return net::TlsServer::make(both);
+  auto pair = load_public();
+  Error fault;
+  if (pair) {
+    both.shown = *pair;
+    auto made = net::TlsServer::make(both);
+    if (made) {
+      shown = std::move(*pair);
+      public_noted.clear();
+      return made;
+    }
+    fault = made.error();
+  } else {
+    fault = pair.error();
+  }
+  if (!shown || !both.member) return fault;  // there is nothing else to take
+  both.shown = shown;
+  auto made = net::TlsServer::make(both);
+  if (made && std::exchange(public_noted, fault.message) != fault.message) {
+    log::warning("the public certificate's files can't be used: the former ones go on",
+                 {{"error", fault.message}});
+  }
+  return made;
+}
+
 Result<> IdentityKeeper::State::load() {
   seen = marks();
-  net::TlsServerOptions shown;
   std::optional<MemberIdentity> next;
   if (options.member) {
     auto loaded = load_member(*options.member);
     if (!loaded) return loaded.error();
     next = std::move(*loaded);
-    shown.member = next->tls;
   }
-  if (!options.public_certificate.empty()) {
-    PERIGEE_TRY(chain, read_pem_file(options.public_certificate));
-    PERIGEE_TRY(key, read_pem_file(options.public_key));
-    shown.shown = net::TlsCertificate{chain, key};
-  }
-  if (!shown.member && !shown.shown) return {};
-  auto made = net::TlsServer::make(shown);
-  if (!made) return made.error();
+  if (!next && options.public_certificate.empty()) return {};
+  PERIGEE_TRY(made, load_server(next ? std::optional{next->tls} : std::nullopt));
   if (next) {
     net::TlsClientOptions calls;
     calls.member = next->tls;
@@ -105,7 +137,7 @@ Result<> IdentityKeeper::State::load() {
     PERIGEE_TRY(calling, net::TlsClient::make(calls));
     client->set(calling);
   }
-  server = std::move(*made);
+  server = std::move(made);
   member = std::move(next);
   return {};
 }
@@ -224,10 +256,11 @@ Task<void> IdentityKeeper::State::renew_once(std::shared_ptr<State> self) {
       kept = renewed.error();
     }
   }
-  if (kept) co_return;  // look() finds the new files
+  // Also of what was kept: look() finds the new files, and they may be of no use.
   const Duration left =
       microseconds{self->member->certificate.not_after().micros - self->clock.wall().micros};
   self->retry = self->clock.now() + std::clamp<Duration>(left / 20, kRetryMin, kRetryMax);
+  if (kept) co_return;
   self->note("the certificate could not be renewed: it is tried again", kept.error());
 }
 

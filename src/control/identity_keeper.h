@@ -1,6 +1,7 @@
 // IdentityKeeper: keeps what a process shows over TLS fresh. It reads the files, reads them again
 // when they change on the disk, and has the member's certificate renewed at half of its life.
-// Whatever goes wrong, what was good goes on being shown, and the log says why.
+// Whatever goes wrong, what was good goes on being shown, and the log says why; a public pair that
+// can't be used does not keep the member's next certificate from being used.
 #pragma once
 
 #include <functional>

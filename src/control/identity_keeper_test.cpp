@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "base/private_file.h"
 #include "control/grid_authority.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/tls_test_support.h"
 #include "pki/authority.h"
 
 namespace perigee::control {
@@ -17,16 +22,29 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-// A clock whose calendar is moved by hand; the timers' own clock runs on.
+// A clock that is moved by hand, the calendar by itself; the timers' own clock runs on.
 class MovedClock final : public Clock {
  public:
-  Instant now() const override { return machine_.now(); }
+  Instant now() const override { return machine_.now() + passed; }
   WallTime wall() const override { return WallTime{machine_.wall().micros + ahead_us}; }
   std::int64_t ahead_us = 0;
+  Duration passed{};
 
  private:
   SystemClock machine_;
 };
+
+Task<> say_nothing(net::Request&, net::ResponseWriter& out) {
+  const auto sent = co_await out.respond(204, {}, "");
+  static_cast<void>(sent);
+}
+
+Task<bool> ask(net::HttpClient& client, net::Endpoint endpoint) {
+  net::ClientRequest request;
+  request.method = "GET";
+  auto answer = co_await client.send(std::move(endpoint), request);
+  co_return answer.has_value();
+}
 
 class IdentityKeeperTest : public testing::Test {
  protected:
@@ -62,6 +80,20 @@ class IdentityKeeperTest : public testing::Test {
     const Instant limit = clock_.now() + seconds{10};
     while (!condition() && clock_.now() < limit) io_.run_one_for(milliseconds{50});
     return condition();
+  }
+
+  // Whether clients who believe these authorities alone take what is shown to them.
+  bool clients_believe(const IdentityKeeper& keeper, const std::string& authorities_pem) {
+    net::HttpServer server{io_.get_executor(), clock_, {}, say_nothing};
+    server.use_tls(keeper.server());
+    auto endpoint = *server.listen({"127.0.0.1", 0, ""});
+    endpoint.tls_name = "localhost";
+    net::HttpClient client{io_.get_executor(), clock_, {}, net::web_client(authorities_pem)};
+    std::optional<bool> believed;
+    asio::co_spawn(io_, ask(client, endpoint),
+                   [&](const std::exception_ptr&, bool answered) { believed = answered; });
+    EXPECT_TRUE(until([&] { return believed.has_value(); }));
+    return believed.value_or(false);
   }
 
   MovedClock clock_;
@@ -157,6 +189,71 @@ TEST_F(IdentityKeeperTest, TheRenewedCertificateIsOfTheSameKey) {
   EXPECT_EQ(keeper.member()->certificate.ed25519_key(), key_.public_key());
   EXPECT_GT(renewal_of(keeper.member()->certificate).micros, clock_.wall().micros);
   EXPECT_EQ(asked, 2);
+}
+
+// As certbot leaves it half-way, or without the right to read it.
+TEST_F(IdentityKeeperTest, ABrokenPublicCertificateDoesNotKeepTheNextOneFromBeingUsed) {
+  const net::TestGrid web{"web"};
+  const net::TestGrid next_web{"next"};
+  IdentityOptions wishes = options();
+  wishes.public_certificate = folder_ + "/public.pem";
+  wishes.public_key = folder_ + "/public.key";
+  const auto publish = [&](const net::TlsCertificate& shown) {
+    write(folder_ + "/public.pem", shown.chain_pem);
+    write(folder_ + "/public.key", shown.key_pem);
+  };
+  publish(web.site("public").own);
+  int asked = 1;
+  wishes.renew = [&](std::string request) { return sign(*authority_, asked, std::move(request)); };
+  IdentityKeeper keeper{io_.get_executor(), clock_, std::move(wishes)};
+  ASSERT_TRUE(keeper.load());
+  keeper.watch([] {});
+  const std::string other_key = pki::KeyPair::generate().to_pem();
+  for (const auto& [chain, key] : {std::pair{std::string{"half a file"}, other_key},
+                                   std::pair{web.site("other").own.chain_pem, other_key}}) {
+    const std::string former = keeper.member()->certificate.serial();
+    publish({chain, key});
+    clock_.ahead_us += std::int64_t{4} * 86'400 * 1'000'000;  // of seven days
+    clock_.passed += std::chrono::minutes{6};
+    ASSERT_TRUE(until([&] { return keeper.member()->certificate.serial() != former; }));
+    EXPECT_TRUE(clients_believe(keeper, web.authorities_pem())) << "the former goes on";
+  }
+  EXPECT_EQ(asked, 3);
+  publish(next_web.site("public").own);
+  EXPECT_TRUE(until([&] { return clients_believe(keeper, next_web.authorities_pem()); }));
+}
+
+TEST_F(IdentityKeeperTest, ABrokenPublicCertificateIsBadSetupAtTheStart) {
+  IdentityOptions wishes = options();
+  wishes.public_certificate = wishes.public_key = folder_ + "/public.pem";
+  write(wishes.public_certificate, "half a file");
+  IdentityKeeper keeper{io_.get_executor(), clock_, std::move(wishes)};
+  EXPECT_FALSE(keeper.load());
+}
+
+Task<Result<Renewed>> sign_for_nobody(GridAuthority& authority, int& asked, std::string request) {
+  auto renewed = co_await sign(authority, asked, std::move(request));
+  if (renewed) renewed->authorities_pem = "nothing";
+  co_return renewed;
+}
+
+TEST_F(IdentityKeeperTest, ARenewalThatCantBeUsedIsRepeatedAfterAPause) {
+  IdentityOptions wishes = options();
+  int asked = 1;
+  wishes.renew = [&](std::string request) {
+    return sign_for_nobody(*authority_, asked, std::move(request));
+  };
+  IdentityKeeper keeper{io_.get_executor(), clock_, std::move(wishes)};
+  ASSERT_TRUE(keeper.load());
+  const std::string former = keeper.member()->certificate.serial();
+  keeper.watch([] {});
+  clock_.ahead_us = std::int64_t{4} * 86'400 * 1'000'000;
+  ASSERT_TRUE(until([&] { return asked == 2; }));
+  for (int i = 0; i < 10; ++i) io_.run_one_for(milliseconds{50});  // it looked several times
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(keeper.member()->certificate.serial(), former);
+  clock_.passed = std::chrono::minutes{6};
+  EXPECT_TRUE(until([&] { return asked == 3; }));
 }
 
 TEST_F(IdentityKeeperTest, AnAuthorityIsMadeOnce) {
