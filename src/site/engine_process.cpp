@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
+#include "api/error_body.h"
 #include "api/load.h"
 #include "base/log.h"
 #include "net/child_process.h"
@@ -88,9 +89,7 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
     if (!response) co_return std::move(response).error();
     auto body = co_await response->read_all(4096);
     if (!body) co_return std::move(body).error();
-    if (response->status() != 200) {
-      co_return Error{Code::Unavailable, "status " + std::to_string(response->status())};
-    }
+    if (response->status() != 200) co_return api::parse_error_body(response->status(), *body);
     co_return std::move(*body);
   }
 
@@ -127,7 +126,8 @@ struct EngineProcess::State : std::enable_shared_from_this<EngineProcess::State>
         load_as_of = now;
         parts.changed();
       } else if (now - heard > kSilentMax) {
-        fault = "did not answer for 10 s";
+        fault = "did not tell its load for 10 s: ";
+        fault += answer ? "what it told is none" : answer.error().message;
         co_return;
       }
       co_await sleep(kLoadPoll);

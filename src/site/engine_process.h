@@ -37,8 +37,9 @@ std::string_view to_string(EngineState state);
 inline constexpr Duration kBackOffFirst = milliseconds{100};
 inline constexpr Duration kBackOffLast = seconds{30};
 inline constexpr Duration kBackOffReset = seconds{5};
-// A model that is not loaded by then is a fault. A ready engine that does not answer its load for
-// kSilentMax is stuck: it is killed and restarted.
+// A model that is not loaded by then is a fault. A ready engine that does not tell its load for
+// kSilentMax is stuck: it is killed and restarted. One whose computation stands still answers with
+// an error instead (engine/server/standstill_watch.h).
 inline constexpr Duration kStartMax = seconds{120};
 inline constexpr Duration kSilentMax = seconds{10};
 

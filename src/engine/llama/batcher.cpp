@@ -90,6 +90,7 @@ struct Batcher::State {
   std::atomic<std::uint64_t> next_id{1};
   std::atomic<std::uint32_t> open{0};               // choices and embeddings accepted, not over
   std::atomic<std::uint64_t> tokens_on_the_way{0};  // of prompts not yet taken by the thread
+  std::atomic<std::uint64_t> steps{0};              // of the thread, and what it took over
   std::atomic<bool> stopping{false};
   mutable std::mutex load_mutex;  // guards `published` alone, for the time of a copy
   EngineLoad published;
@@ -150,6 +151,7 @@ void Batcher::State::hand_out(std::vector<GenerationEvent>& events) {
 
 void Batcher::State::take_commands(std::vector<GenerationEvent>& events) {
   while (std::optional<Command> command = commands.try_pop()) {
+    steps.fetch_add(1, std::memory_order_relaxed);  // replaying what is resumed takes its time
     if (auto* work = std::get_if<EmbeddingWork>(&*command)) {
       embeddings.add(std::move(*work));
       continue;
@@ -161,6 +163,7 @@ void Batcher::State::take_commands(std::vector<GenerationEvent>& events) {
 }
 
 void Batcher::State::publish() {
+  steps.fetch_add(1, std::memory_order_relaxed);
   EngineLoad load = scheduler->load();
   load.queued_tokens += embeddings.queued_tokens();
   const std::scoped_lock lock{load_mutex};
@@ -250,6 +253,11 @@ EngineLoad Batcher::load() const {
   EngineLoad load = state_->published;
   load.queued_tokens += state_->tokens_on_the_way.load(std::memory_order_relaxed);
   return load;
+}
+
+Pace Batcher::pace() const {
+  return {state_->open.load(std::memory_order_relaxed) > 0,
+          state_->steps.load(std::memory_order_relaxed)};
 }
 
 std::uint32_t Batcher::context() const { return state_->context; }

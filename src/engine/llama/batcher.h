@@ -42,9 +42,15 @@ class Ticket {
   std::shared_ptr<std::atomic<bool>> cancelled_;
 };
 
-// submit(), embed() and load() may be called from any thread and do not block. Events come on the
-// engine thread, in one call those of a step's answers, in another those of the prompts read after
-// them and of embeddings; the handler must not block (post them elsewhere).
+// Whether a Batcher gets on.
+struct Pace {
+  bool working = false;     // something was accepted that is not over
+  std::uint64_t steps = 0;  // grows with whatever its thread gets done
+};
+
+// submit(), embed(), load() and pace() may be called from any thread and do not block. Events come
+// on the engine thread, in one call those of a step's answers, in another those of the prompts read
+// after them and of embeddings; the handler must not block (post them elsewhere).
 class Batcher {
  public:
   using EventHandler = std::function<void(std::vector<GenerationEvent>&&)>;
@@ -67,6 +73,7 @@ class Batcher {
   Result<Ticket> embed(EmbeddingRequest request);
 
   EngineLoad load() const;
+  Pace pace() const;
   std::uint32_t context() const;
   // Choices and embeddings that it takes at once: more can never be accepted.
   std::uint32_t places() const;

@@ -77,10 +77,7 @@ Task<Result<>> EngineServer::dispatch(net::Request& request, net::ResponseWriter
   }
   if (post && path == "/v1/embeddings") co_return co_await embeddings(request, out);
   if (get && path == "/healthz") co_return co_await out.respond(200, {&kPlain, 1}, "ok\n");
-  if (get && path == "/load") {
-    const std::string load = api::format_load(batcher_->load());
-    co_return co_await out.respond(200, {&kPlain, 1}, load);
-  }
+  if (get && path == "/load") co_return co_await load(out);
   if (get && path == "/metrics") {
     const std::string body = metrics();
     co_return co_await out.respond(200, {&kPlain, 1}, body);
@@ -89,6 +86,17 @@ Task<Result<>> EngineServer::dispatch(net::Request& request, net::ResponseWriter
   co_return Error{Code::NotFound,
                   "there is no such endpoint: POST /v1/chat/completions, /v1/completions or "
                   "/v1/embeddings"};
+}
+
+// The computing thread can't say that it hangs: this one looks whether it gets on.
+Task<Result<>> EngineServer::load(net::ResponseWriter& out) {
+  if (standstill_.look(clock_.now(), batcher_->pace())) {
+    co_return Error{Code::Unavailable,
+                    fmt::format("the computation stands still: no step has ended for {} s",
+                                kStepMax / seconds{1})};
+  }
+  const std::string load = api::format_load(batcher_->load());
+  co_return co_await out.respond(200, {&kPlain, 1}, load);
 }
 
 Task<Result<>> EngineServer::models(std::string_view path, net::ResponseWriter& out) {

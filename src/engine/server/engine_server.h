@@ -10,13 +10,15 @@
 #include "engine/server/exchange.h"
 #include "engine/server/openai_request.h"
 #include "engine/server/openai_response.h"
+#include "engine/server/standstill_watch.h"
 #include "net/http_server.h"
 
 namespace perigee::engine_server {
 
 // POST /v1/chat/completions, /v1/completions, /v1/embeddings; GET /v1/models, /v1/models/ID,
-// /healthz (503 until ready), /load, /metrics. Request and response headers, and the lines beside
-// `data:` in streams, are in docs/engine.md.
+// /healthz (503 until ready), /load (503 when the computation stands still: StandstillWatch),
+// /metrics. Request and response headers, and the lines beside `data:` in streams, are in
+// docs/engine.md.
 //
 // IO thread only, except deliver(). Handlers borrow the server: stop the HttpServer first.
 class EngineServer {
@@ -43,6 +45,7 @@ class EngineServer {
                        Exchange& exchange, net::ResponseWriter& out);
   Result<TextRequest> parse(Operation operation, const net::Request& request) const;
   Result<> submit(const TextRequest& request, Exchange& exchange);
+  Task<Result<>> load(net::ResponseWriter& out);
   Task<Result<>> models(std::string_view path, net::ResponseWriter& out);
   std::string metrics() const;
 
@@ -53,6 +56,7 @@ class EngineServer {
   const llama::Model* model_ = nullptr;
   llama::Batcher* batcher_ = nullptr;
   std::shared_ptr<ExchangeTable> exchanges_;
+  StandstillWatch standstill_;
   std::uint64_t requests_ = 0;
   std::uint64_t failures_ = 0;
   std::uint64_t prompt_tokens_ = 0;  // of all answers

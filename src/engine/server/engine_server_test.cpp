@@ -254,5 +254,33 @@ TEST(EngineServer, TellsModelsHealthAndLoad) {
   EXPECT_THAT(engine.get("/metrics"), HasSubstr("perigee_engine_slots 2"));
 }
 
+TEST(EngineServer, TellsNoLoadWhenItsComputationStandsStill) {
+  TestEngine engine{small()};
+  const auto ask_for = [&](Duration time) {  // the status line of the last answer
+    std::string last;
+    for (Duration asked{}; asked < time; asked += kLookMax) {
+      engine.server_clock().advance(kLookMax);
+      last = engine.get("/load");
+    }
+    return last;
+  };
+  EXPECT_THAT(ask_for(2 * kStepMax), StartsWith("HTTP/1.1 200"));  // idle
+  engine.hold();
+  net::RawPeer peer = engine.connect();
+  peer.send(TestEngine::request("POST", "/v1/chat/completions",
+                                chat(R"("stream":true,)" + endless()), ""));
+  engine.wait_until_it_stands();
+  EXPECT_THAT(ask_for(kStepMax / 2), StartsWith("HTTP/1.1 200"));
+  engine.server_clock().advance(10 * kStepMax);  // as if all of the process had been stopped
+  EXPECT_THAT(engine.get("/load"), StartsWith("HTTP/1.1 200"));
+  const std::string stuck = ask_for(kStepMax);
+  EXPECT_THAT(stuck, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(stuck, HasSubstr("stands still"));
+  engine.let_go_on();
+  peer.read_until("perigee: ids=");  // of the step that was held
+  peer.read_until("perigee: ids=");
+  EXPECT_THAT(engine.get("/load"), StartsWith("HTTP/1.1 200"));
+}
+
 }  // namespace
 }  // namespace perigee::engine_server

@@ -21,8 +21,17 @@ const llama::Model& demo_model() {
 }
 
 TestEngine::TestEngine(const llama::BatcherOptions& options)
-    : server_(io_.get_executor(), clock_, "m") {
-  auto started = llama::Batcher::start(demo_model(), clock_, options, server_.deliver());
+    : server_(io_.get_executor(), server_clock_, "m") {
+  auto started = llama::Batcher::start(demo_model(), clock_, options,
+                                       [this, deliver = server_.deliver()](auto&& events) {
+                                         {
+                                           std::unique_lock lock{mutex_};
+                                           stands_ = held_;
+                                           changed_.notify_all();
+                                           changed_.wait(lock, [this] { return !held_; });
+                                         }
+                                         deliver(std::move(events));
+                                       });
   if (!started) throw std::runtime_error(started.error().message);
   batcher_ = std::move(*started);
   server_.set_ready(demo_model(), *batcher_);
@@ -40,10 +49,27 @@ TestEngine::TestEngine(const llama::BatcherOptions& options)
 // Lets what still runs end, as the program does: a coroutine that waits when its loop is destroyed
 // is never freed.
 TestEngine::~TestEngine() {
+  let_go_on();
   asio::co_spawn(io_, http_->shut_down(Duration{}), asio::detached);
   thread_.join();
   http_.reset();
   batcher_.reset();
+}
+
+void TestEngine::hold() {
+  const std::scoped_lock lock{mutex_};
+  held_ = true;
+}
+
+void TestEngine::wait_until_it_stands() {
+  std::unique_lock lock{mutex_};
+  changed_.wait(lock, [this] { return stands_; });
+}
+
+void TestEngine::let_go_on() {
+  const std::scoped_lock lock{mutex_};
+  held_ = false;
+  changed_.notify_all();
 }
 
 std::string TestEngine::request(std::string_view method, std::string_view path,
