@@ -87,6 +87,8 @@ std::string render_site_file(const SiteFile& file) {
       "[site]\nname = {}\nlisten = {}\nstate_dir = {}\nmodels_dir = {}\n\n"
       "[control]\nurl = {}\nkey_file = {}\n\n"
       "[peers]\nneighbours_max = 8\nexchange_interval_ms = 250\n\n"
+      "# Its usage is nobody's bill, and its folder may lie in memory.\n"
+      "[limits]\nspare_disk_bytes = 0\n\n"
       "# The way to each peer leads through the emulated wide-area network.\n"
       "[peers.addresses]\n",
       toml_string(file.name.str()), toml_string(file.listen), toml_string(file.state_dir),

@@ -248,6 +248,8 @@ Result<> read_limits(TomlTable& table, SiteConfig& config) {
   config.queue_requests_max = static_cast<std::uint32_t>(queue);
   PERIGEE_TRY(wait, table.integer("queue_wait_ms", 45'000, 100, kHourMs));
   config.queue_wait_max = milliseconds{wait};
+  PERIGEE_TRY(spare, table.integer("spare_disk_bytes", 32 * kMiB, 0, 1024 * kMiB));
+  config.spare_disk_bytes = static_cast<std::uint64_t>(spare);
   return table.finish(kManual);
 }
 

@@ -82,6 +82,7 @@ struct SiteConfig {
   std::size_t requests_max = 20'000;
   std::uint32_t queue_requests_max = 4'096;  // waiting, of each model
   Duration queue_wait_max = seconds{45};  // then refused: below the patience of whoever forwarded
+  std::uint64_t spare_disk_bytes = 32U << 20;  // set aside for usage that a full disk won't take
   // [capacity]: of the slots of own engines and of servers that tell how many they have.
   double reserved_share = 0;              // kept for the network's own work
   double power_share = 1;                 // that the power allows

@@ -130,11 +130,13 @@ TEST(SiteConfig, LetsTheEnvironmentOverride) {
 TEST(SiteConfig, LetsTheEnvironmentSpeakOfSectionsThatTheFileLacks) {
   auto config = parse_site_config(kGood, "site.toml", [](const std::string& name) -> std::string {
     if (name == "PERIGEE_LIMITS_ANSWER_TIMEOUT_MS") return "900000";
+    if (name == "PERIGEE_LIMITS_SPARE_DISK_BYTES") return "0";
     if (name == "PERIGEE_LOG_LEVEL") return "debug";
     return "";
   });
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->answer_timeout, seconds{900});
+  EXPECT_EQ(config->spare_disk_bytes, 0U);
   EXPECT_EQ(config->log_level, log::Level::Debug);
 }
 

@@ -106,22 +106,36 @@ Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const std::string& path
   PERIGEE_TRY(close, database.prepare("DELETE FROM open_request WHERE id = ?"));
   auto store = std::make_unique<Store>(std::move(database), std::move(settle), std::move(opened),
                                        std::move(close));
-  return std::unique_ptr<SqliteLedger>{new SqliteLedger{std::move(store), recovered, options}};
+  SpareSpace spare{path + ".spare"};
+  if (options.spare_bytes > 0) {
+    if (auto held = spare.hold(options.spare_bytes); !held) {
+      log::warning("no room is held for the last usage records before a stop",
+                   {{"error", held.error().message}});
+    }
+  }
+  return std::unique_ptr<SqliteLedger>{
+      new SqliteLedger{std::move(store), recovered, std::move(spare), options}};
 }
 
-SqliteLedger::SqliteLedger(std::unique_ptr<Store> store, std::uint64_t recovered,
+SqliteLedger::SqliteLedger(std::unique_ptr<Store> store, std::uint64_t recovered, SpareSpace spare,
                            SqliteLedgerOptions options)
     : options_(options),
       recovered_(recovered),
       store_(std::move(store)),
+      spare_(std::move(spare)),
       queue_(3 * options.places),
       places_left_(static_cast<std::int64_t>(options.places)),
       notes_left_(static_cast<std::int64_t>(options.places)),
       writer_([this] { write_batches(); }) {}
 
-SqliteLedger::~SqliteLedger() {
+SqliteLedger::~SqliteLedger() { close(); }
+
+std::uint64_t SqliteLedger::close() {
+  if (!writer_.joinable()) return lost_;
   queue_.close();
   writer_.join();
+  if (lost_ > 0) log::error("usage records are lost: they found no room", {{"records", lost_}});
+  return lost_;
 }
 
 Result<> SqliteLedger::reserve(const UsageRecord& begun) {
@@ -156,22 +170,34 @@ void SqliteLedger::write_batches() {
   bool closing = false;
   while (queue_.wait_for_value()) {
     closing = queue_.wait_for_close(options_.batch_time);
-    while (batch.size() < kBatchMax) {
+    // At the end all at once: no request that has ended is written as an open one first then, which
+    // would need far more room.
+    while (batch.size() < kBatchMax || closing) {
       std::optional<Entry> entry = queue_.try_pop();
       if (!entry) break;
       batch.push_back(std::move(*entry));
     }
-    for (;;) {
-      const Result<> written = store_->write(batch);
-      if (written) break;
-      log::error("usage records could not be stored",
-                 {{"records", static_cast<std::uint64_t>(batch.size())},
-                  {"error", written.error().message}});
-      if (closing) break;  // tried once more than before; the log tells what is lost
-      closing = queue_.wait_for_close(options_.retry_time);
+    if (!write(batch, closing)) {
+      lost_ += static_cast<std::uint64_t>(std::ranges::count_if(batch, &Entry::settled));
     }
     give_back(batch);
     batch.clear();
+  }
+}
+
+// Until the disk takes it. When closing it is tried once more, and again in the spare space.
+bool SqliteLedger::write(const std::vector<Entry>& batch, bool& closing) {
+  for (;;) {
+    const Result<> written = store_->write(batch);
+    if (written) return true;
+    log::error("usage records could not be stored",
+               {{"records", static_cast<std::uint64_t>(batch.size())},
+                {"error", written.error().message}});
+    if (!closing) {
+      closing = queue_.wait_for_close(options_.retry_time);
+    } else if (!spare_.give_up()) {
+      return false;
+    }
   }
 }
 
