@@ -76,12 +76,18 @@ Duration Failover::next_patience(const AttemptForecast& forecast) const {
 
 Instant Failover::beside_at() const {
   // Half of all attempts stay for engines that really fail.
-  if (!streams_ || !resumable_ || exhausted() || attempts_ >= options_->attempts_max / 2) {
+  const bool may_be_overtaken = streams_ || first_->unreachable;
+  if (!may_be_overtaken || !resumable_ || exhausted() || attempts_ >= options_->attempts_max / 2) {
     return Instant::max();
   }
   // One that ties two engines at a time and kills both would be done with after half as many.
   if (begun_ && hedges() && fruitless_ > options_->fruitless_max / 2) return Instant::max();
   return std::max(first_->overtake_at, not_before_);
+}
+
+// Before another is tried beside the first.
+Duration Failover::beside_pause() const {
+  return first_->unreachable ? kPauseMost : first_->patience;
 }
 
 // When a second one may start beside a first that is not to be blamed.
@@ -143,13 +149,15 @@ void Failover::started(Side side, CandidateIndex candidate, const AttemptForecas
   running.why = hedges() ? Why::Hedge : Why::Silent;
   const bool tied = begun_ && running.why == Why::Hedge;
   if (!tied) running.drop_at = now + patience;  // it has to prove itself
-  if (running.why == Why::Silent && overtaken_ < kOvertakenMost) ++overtaken_;
+  // Of an answer in one piece nothing is to be held: the first that is there is all of it.
+  if (streams_ && running.why == Why::Silent && overtaken_ < kOvertakenMost) ++overtaken_;
   second_ = running;
 }
 
 void Failover::no_candidate(Duration ready_in, Instant now) {
   if (first_) {  // nobody to overtake it: look again when it was silent for as long once more
-    not_before_ = now + first_->patience;
+    if (first_->unreachable) failed_.clear();
+    not_before_ = now + beside_pause();
     return;
   }
   if (ready_in > Duration{}) away_ = false;  // it can be reached, and fails
@@ -169,6 +177,12 @@ bool Failover::look_again(Instant now) {
   if (first_ || over_ || refused_ || not_before_ <= now) return false;
   not_before_ = now;
   return true;
+}
+
+void Failover::unreachable(Instant now) {
+  if (streams_ || !options_->overtake || !first_ || first_->unreachable) return;
+  first_->unreachable = true;
+  first_->overtake_at = now;
 }
 
 bool Failover::showed(Side side, Instant now) {
@@ -194,13 +208,14 @@ void Failover::failed(Side side, Code code, Instant now) {
   std::optional<Running>& ended = side == Side::First ? first_ : second_;
   failed_.push_back(ended->candidate);
   ended.reset();
-  const bool full = code == Code::ResourceExhausted && has_place() && fruitless_ > 0;
+  const bool waits = has_place() || (first_ && first_->unreachable);
+  const bool full = code == Code::ResourceExhausted && waits && fruitless_ > 0;
   if (full) {  // a full engine made nothing: time alone bounds how often it is asked
     --attempts_;
     --fruitless_;
   }
   if (side == Side::Second) {
-    not_before_ = now + first_->patience;
+    not_before_ = now + beside_pause();
     return;
   }
   if (second_) {

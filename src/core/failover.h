@@ -22,6 +22,9 @@
 // busy machine is no dead one. If the second wins, the first counts as failed at its breaker. A
 // first attempt that was overtaken twice and came back both times is held: its tokens are shown
 // only if the second fails, so that a slow engine can't keep a stream by a token now and then.
+//
+// An answer in one piece says nothing until it is whole, so its silence tells nothing. A second is
+// started beside it when the first's engine can't be reached: see unreachable().
 #pragma once
 
 #include <cstdint>
@@ -71,8 +74,8 @@ class Failover {
   struct Request {
     ServiceClass service_class = ServiceClass::Standard;
     std::optional<Instant> deadline;
-    // Tokens are shown as they come. Else an answer comes in one piece: nothing is overtaken, and
-    // only silence of `first_token_max` counts.
+    // Tokens are shown as they come. Else an answer comes in one piece: it is overtaken only when
+    // it is unreachable(), and only silence of `first_token_max` counts.
     bool streams = true;
   };
 
@@ -102,6 +105,11 @@ class Failover {
   // waits for nobody in particular asks at once. Not what was refused: it waits for room. Returns
   // whether it does.
   bool look_again(Instant now);
+  // The engine of the first attempt can't be reached, as far as is known: an answer in one piece is
+  // begun at another one beside it. Whoever answers first is kept, so that a wrong suspicion costs
+  // no more than the work. While nobody can take it, it looks again every kPauseMost. It does not
+  // matter to streams, whose silence tells enough, nor without `overtake`.
+  void unreachable(Instant now);
   // What was shown can't be resumed by anybody: from now on a failure ends the request.
   void lost_track() { resumable_ = false; }
   // Nothing more is to be tried.
@@ -126,12 +134,14 @@ class Failover {
     Instant overtake_at = Instant::max();  // start another beside it then
     Instant drop_at = Instant::max();
     Duration patience{};  // for each token after the first
+    bool unreachable = false;
   };
   bool exhausted() const;
   bool has_place() const { return begun_ || displaced_; }
   Instant latest() const;
   Duration begin_within() const;
   Instant beside_at() const;
+  Duration beside_pause() const;
   Duration first_patience(const AttemptForecast& forecast) const;
   void hedge(Running& running, const AttemptForecast& forecast, std::optional<Duration> after,
              Instant now) const;

@@ -427,5 +427,13 @@ TEST_F(FailoverTest, AsksAtOnceWhenSomebodyIsBackAndNotWhereItWaitsForRoom) {
   EXPECT_FALSE(failover.look_again(now_)) << "everybody is full";
 }
 
+TEST_F(FailoverTest, AStreamGoesByItsSilenceWhateverIsSaidOfItsEngine) {
+  Failover failover = make(ServiceClass::Standard);
+  start(failover, 1);
+  failover.unreachable(now_);
+  EXPECT_EQ(after_waiting(failover), Action::StartBeside);
+  EXPECT_EQ(waited_, seconds{20});
+}
+
 }  // namespace
 }  // namespace perigee

@@ -13,11 +13,15 @@ struct Attempts::Attempt {
       : stream(events, relay_field),
         report(parts.router, parts.clock, index, route),
         candidate(index),
-        began(parts.clock.now()) {}
+        began(parts.clock.now()) {
+    const CandidateState* state = parts.router.candidate(index);
+    if (state != nullptr) site = state->id.site;
+  }
 
   EventStream stream;
   AttemptReport report;
   CandidateIndex candidate;
+  SiteId site;  // the router may forget it meanwhile
   std::string_view reason;
   Instant began;
   bool resumes = false;  // goes on after what another has made
@@ -152,8 +156,7 @@ void Attempts::show(Side side) {
 
 void Attempts::tell_server() {
   auto server = std::make_unique<Server>();
-  const CandidateState* state = parts_.router.candidate(first_->candidate);
-  if (state != nullptr) server->site = state->id.site.str();
+  server->site = first_->site.str();
   server->reason = first_->reason;
   if (const auto head = first_->stream.take_head(); head != nullptr) {
     if (!head->site.empty()) server->site = head->site.str();
@@ -234,6 +237,7 @@ void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Du
 }
 
 std::string Attempts::take(std::uint32_t& tokens) {
+  if (first_ == nullptr || !first_->stream.has_bytes()) return {};  // it went away meanwhile
   const bool paused = first_->stream.paused();
   std::string bytes = first_->stream.take_bytes(tokens, delivered_);
   resume_ = paused;
@@ -262,6 +266,22 @@ void Attempts::look_again() {
   if (failover_.look_again(parts_.clock.now())) events_.notify();
 }
 
+void Attempts::look_for_unreachable() {
+  if (job_.stream || first_ == nullptr) return;
+  const bool first = !can_reach(first_->candidate);
+  const bool second = second_ != nullptr && !can_reach(second_->candidate);
+  if (first) failover_.unreachable(parts_.clock.now());
+  if (second) {
+    drop(Side::Second, Error{Code::Unavailable, "the engine can't be reached any more"}, false);
+  }
+  if (first || second) events_.notify();
+}
+
+bool Attempts::can_reach(CandidateIndex candidate) const {
+  const CandidateState* state = parts_.router.candidate(candidate);
+  return state != nullptr && state->healthy;
+}
+
 void Attempts::end(Error error) {
   ended_ = true;
   failover_.give_up();
@@ -270,6 +290,17 @@ void Attempts::end(Error error) {
   error_ = std::make_unique<Error>(std::move(error));
   refused_ = Refused::No;
   events_.notify();
+}
+
+void Attempts::leave_sites(const std::function<bool(const SiteId&)>& which) {
+  bool left = false;
+  for (const Side side : {Side::Second, Side::First}) {
+    const Attempt* attempt = (side == Side::First ? first_ : second_).get();
+    if (attempt == nullptr || !which(attempt->site)) continue;
+    drop(side, Error{Code::Unavailable, "the site that answered is in the grid no more"}, true);
+    left = true;
+  }
+  if (left) events_.notify();
 }
 
 void Attempts::leave_local() {

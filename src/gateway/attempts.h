@@ -9,6 +9,7 @@
 // resumed then.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,7 +59,8 @@ class Attempts {
   // Starts, drops and looks; never waits.
   State advance();
   Instant wake_at() const { return wake_at_; }
-  // After Bytes: framed SSE events; adds the tokens in them. Then written(), once they are.
+  // After Bytes: framed SSE events; adds the tokens in them. Then written(), once they are. Empty:
+  // the attempt was ended meanwhile, see advance().
   std::string take(std::uint32_t& tokens);
   void written();
   // Once per server, when what it yields is first handed out; null else.
@@ -71,8 +73,16 @@ class Attempts {
   // An engine or a peer is ready that was not: what waits for somebody asks at once.
   void look_again();
 
+  // Somebody can't be reached who could: if it is who makes this whole answer, another is asked
+  // beside it (Failover::unreachable). A second one that can't be reached either makes room.
+  void look_for_unreachable();
+
   // Ends the request with this error, whatever its attempts are at.
   void end(Error error);
+
+  // Ends the attempts at these sites, as if the connection had failed: the answer goes on
+  // elsewhere, if it can.
+  void leave_sites(const std::function<bool(const SiteId&)>& which);
 
   // Ends the attempts at engines of this site, as if refused for load: the answer goes on
   // elsewhere, and that of a peer ends with an error (429) that lets its ingress go on. For a site
@@ -93,6 +103,7 @@ class Attempts {
   void drop(Side side, Error error, bool blamed);
   void drop_silent(Side side);
   bool too_late(Instant now) const;
+  bool can_reach(CandidateIndex candidate) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
   const Parts& parts_;

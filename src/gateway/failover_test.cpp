@@ -247,6 +247,58 @@ TEST_F(FailoverOfStreams, WhatADrainSendsAwayWaitsForRoomElsewhere) {
   EXPECT_FALSE(answer_.failure);
 }
 
+TEST_F(FailoverOfStreams, WhatRunsAtASiteThatIsRemovedGoesOnElsewhere) {
+  join("near");
+  join("far");
+  const Step late = say("too late", "9");
+  FakeEngine& near = add("near", 1, {say("a", "1"), FakeEngine::Hang{}, late, FakeEngine::Hang{}});
+  add("far", 90, {say("b", "2"), FakeEngine::Finish{finished("", 2)}});
+  answer_.after_write = [&] {
+    if (near.cancelled > 0) return;
+    near.advance();  // it is not removed yet, but what it says now comes too late
+    directory_->sites.erase(SiteId{"near"});
+    inference_->follow(*directory_);
+  };
+  EXPECT_EQ(serve(kStream).text, framed("a") + framed("b") + framed("[DONE]"));
+  EXPECT_EQ(near.cancelled, 1);
+  ASSERT_EQ(ledger_.records().size(), 1U);
+  EXPECT_EQ(ledger_.records()[0].completion_tokens, 2U);
+  EXPECT_EQ(ledger_.records()[0].serving_site, SiteId{"far"});
+}
+
+TEST_F(FailoverOfStreams, WhatRunsAtASiteThatIsRemovedEndsWithAnErrorWhereNobodyCanGoOn) {
+  join("near");
+  FakeEngine& near = add("near", 1, {FakeEngine::Say{"a", 1}, FakeEngine::Hang{}});
+  answer_.after_write = [&] {
+    router_.remove({SiteId{"near"}, EngineId{}, ModelId{"m"}});  // no neighbour already
+    directory_->sites.erase(SiteId{"near"});
+    inference_->follow(*directory_);
+  };
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_EQ(near.cancelled, 1);
+  ASSERT_TRUE(answer.failure);
+  EXPECT_EQ(answer.failure->code, Code::Unavailable);
+  EXPECT_FALSE(answer.finished);
+}
+
+TEST_F(FailoverOfStreams, WhatRunsElsewhereOrHereIsNotTouchedWhenASiteIsRemoved) {
+  join("far");
+  for (const char* site : {"far", "here"}) {
+    local_ = site == std::string_view{"here"};
+    FakeEngine& engine = add(
+        site, local_ ? 0 : 90,
+        {say("a", "1"), FakeEngine::Hang{}, say("b", "2"), FakeEngine::Finish{finished("", 2)}});
+    answer_ = RecordedAnswer{};
+    answer_.after_write = [&] {
+      inference_->follow(*directory_);
+      engine.advance();
+    };
+    EXPECT_EQ(serve(kStream).text, framed("a") + framed("b") + framed("[DONE]")) << site;
+    EXPECT_EQ(engine.jobs.size(), 1U) << site;
+    EXPECT_EQ(engine.cancelled, 0) << site;
+  }
+}
+
 TEST_F(FailoverOfStreams, AForwardedStreamKeepsWhatAResumerNeeds) {
   caller_.role = Role::Site;
   local_ = true;

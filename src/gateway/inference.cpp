@@ -188,7 +188,7 @@ RequestContext Inference::make_context(const InferenceCall& call, const RouteReq
 }
 
 // The request is read once more here, for keys with a limit of tokens only: it must wait for its
-// tokens before anything of it is decided.
+// tokens before anything of it is decided. Who asks may not be let in any more after that.
 Task<> Inference::keep_rates(const InferenceCall& call, Run& run) {
   RateDemand demand;
   if (call.caller.bounds->scope.tokens_per_minute > 0) {
@@ -205,6 +205,7 @@ Task<> Inference::keep_rates(const InferenceCall& call, Run& run) {
   run.head->rates = std::make_shared<const RateState>(state);
   if (ticket) {
     run.rates = std::make_unique<RateTicket>(std::move(*ticket));
+    run.served = still_stands(*parts_.directory(), call.caller.tenant, call.caller.key_id);
   } else {
     run.served = std::move(ticket).error();
   }
@@ -296,7 +297,7 @@ Task<Result<>> Inference::count_replay(const Caller& caller, AnswerHead& head) {
   if (!keeps_rates(caller)) co_return Result<>{};
   RateState state;
   auto ticket = co_await parts_.rates->admit(caller.bounds, RateDemand{}, state);
-  if (ticket) co_return Result<>{};
+  if (ticket) co_return still_stands(*parts_.directory(), caller.tenant, caller.key_id);
   head.rates = std::make_shared<const RateState>(state);
   co_return std::move(ticket).error();
 }
@@ -325,23 +326,28 @@ PERIGEE_OUT_OF_FRAME void Inference::observe(const Run& run) {
                           run.first_token, run.usage);
 }
 
-void Inference::look_again() {
+template <class Act>
+void Inference::each_running(Act act) {
   for (Run* run : runs_) {
-    if (run->attempts != nullptr) run->attempts->look_again();
+    if (run->attempts != nullptr) std::invoke(act, *run->attempts);
   }
 }
 
-void Inference::end_refused(const DirectorySnapshot& directory) {
+void Inference::look_again() { each_running(&Attempts::look_again); }
+void Inference::look_for_unreachable() { each_running(&Attempts::look_for_unreachable); }
+void Inference::leave_local_engines() { each_running(&Attempts::leave_local); }
+
+void Inference::follow(const DirectorySnapshot& directory) {
+  const std::function<bool(const SiteId&)> former = [&](const SiteId& id) {
+    const auto site = directory.sites.find(id);
+    return id != options_.site && (site == directory.sites.end() || !site->second.joined);
+  };
   for (Run* run : runs_) {
-    if (run->attempts == nullptr || !run->meter) continue;
+    if (run->attempts == nullptr) continue;
+    run->attempts->leave_sites(former);
+    if (!run->meter) continue;
     auto stands = still_stands(directory, run->meter->tenant(), run->meter->key_id());
     if (!stands) run->attempts->end(std::move(stands).error());
-  }
-}
-
-void Inference::leave_local_engines() {
-  for (Run* run : runs_) {
-    if (run->attempts != nullptr) run->attempts->leave_local();
   }
 }
 
@@ -397,7 +403,7 @@ Task<> Inference::relay_whole(Answer& answer, Run& run) {
   }
   if (state == Attempts::State::Failed) co_return run.fail(std::move(attempts.error()));
   learn_server(answer, run);
-  Finished& finished = attempts.finished();
+  Finished finished = std::move(attempts.finished());  // they may be ended while it is sent
   run.head->receipt = std::move(finished.receipt);
   if (is_known(finished.usage)) run.usage = finished.usage;
   if (run.from_site) {
@@ -442,6 +448,7 @@ Task<bool> Inference::hand_on(Answer& answer, Run& run) {
   run.head.reset();
   std::uint32_t tokens = 0;
   const std::string bytes = run.attempts->take(tokens);
+  if (bytes.empty()) co_return true;
   auto written = co_await answer.write(bytes);
   if (!written) co_return false;
   run.usage.completion_tokens += tokens;
@@ -468,11 +475,11 @@ Task<bool> Inference::beat(Answer& answer, Run& run) {
 
 Task<bool> Inference::end_stream(Answer& answer, Run& run) {
   learn_server(answer, run);
+  const Finished finished = std::move(run.attempts->finished());
   if (!answer.started()) {
     auto begun = co_await answer.begin_stream(*run.head);
     if (!begun) co_return false;
   }
-  const Finished& finished = run.attempts->finished();
   if (is_known(finished.usage)) run.usage = finished.usage;
   std::string last;
   constexpr std::string_view kDone = "[DONE]";

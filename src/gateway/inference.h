@@ -90,16 +90,22 @@ class Inference {
   void leave_local_engines();
   // Ends, with the error that a new request would get, what runs for keys and tenants that the
   // directory does not let in any more. It is metered up to what was delivered. What other sites
-  // sent here is theirs to end.
-  void end_refused(const DirectorySnapshot& directory);
+  // sent here is theirs to end. What runs at sites that are in the grid no more ends as if the
+  // connection had failed: nothing that they say from now on is passed on.
+  void follow(const DirectorySnapshot& directory);
   // An engine or a peer takes work that did not: what waits because nobody could take it asks at
   // once, instead of when its pause is over.
   void look_again();
+  // An engine or a peer can't be reached any more, and the router knows: whole answers that it
+  // makes are begun at others, too. Not those of peers, whose ingress does so.
+  void look_for_unreachable();
   // For x-request-id, when the client gave none.
   std::string new_request_id();
 
  private:
   struct Run;
+  template <class Act>
+  void each_running(Act act);  // calls it with each Attempts
   void begin(const InferenceCall& call, Run& run);
   bool keeps_rates(const Caller& caller) const;
   Task<> keep_rates(const InferenceCall& call, Run& run);

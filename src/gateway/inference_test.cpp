@@ -124,6 +124,37 @@ TEST_F(InferenceTest, RefusesWhatTheLawOfTheTenantForbids) {
   EXPECT_EQ(answer.failure->code, Code::DataResidency);
 }
 
+TEST_F(InferenceTest, WhatIsCompleteIsSentToItsEndThoughItsKeyIsRevokedMeanwhile) {
+  const std::string body = R"({"a body":"that is no short string"})";
+  add("near", 1, {FakeEngine::Finish{finished(body, 1)}});
+  know_key();
+  for (const char* request : {kWhole, kStream}) {
+    answer_ = RecordedAnswer{};
+    answer_.as_it_is_sent = [&] {
+      directory_->keys.update(caller_.key_id, [](KeyRecord& key) { key.revoked = true; });
+      inference_->follow(*directory_);
+    };
+    const RecordedAnswer& answer = serve(request);
+    EXPECT_EQ(answer.text, request == kWhole ? body : framed("[DONE]"));
+    EXPECT_FALSE(answer.failure);
+    EXPECT_EQ(ledger_.records().back().outcome, Outcome::Completed);
+  }
+}
+
+TEST_F(InferenceTest, AStreamIsEndedWhenItsKeyIsRevokedBeforeItsFirstWordIsSent) {
+  FakeEngine& near = add("near", 1, {FakeEngine::Say{R"({"a":1})"}, FakeEngine::Hang{}});
+  know_key();
+  answer_.as_it_is_sent = [&] {
+    directory_->keys.update(caller_.key_id, [](KeyRecord& key) { key.revoked = true; });
+    inference_->follow(*directory_);
+  };
+  const RecordedAnswer& answer = serve(kStream);
+  EXPECT_EQ(answer.text, "");
+  ASSERT_TRUE(answer.failure);
+  EXPECT_EQ(answer.failure->code, Code::Unauthenticated);
+  EXPECT_EQ(near.cancelled, 1);
+}
+
 TEST_F(InferenceTest, SaltsDifferByTenantAndGrid) {
   EXPECT_EQ(cache_salt("g", TenantId{"a"}), cache_salt("g", TenantId{"a"}));
   EXPECT_NE(cache_salt("g", TenantId{"a"}), cache_salt("g", TenantId{"b"}));

@@ -19,12 +19,14 @@ using Step = FakeEngine::Step;
 class RecordedAnswer final : public Answer {
  public:
   Task<Result<>> respond(const AnswerHead& head, std::string_view body) override {
+    if (as_it_is_sent) as_it_is_sent();
     head_ = head;
     text += body;
     started_ = true;
     co_return Result<>{};
   }
   Task<Result<>> begin_stream(const AnswerHead& head) override {
+    if (as_it_is_sent) as_it_is_sent();
     if (!started_) first_head = head;
     head_ = head;
     started_ = true;
@@ -60,6 +62,7 @@ class RecordedAnswer final : public Answer {
   bool leave_after_write = false;
   bool reads_nothing = false;
   std::function<void()> after_write;
+  std::function<void()> as_it_is_sent;  // the head
   std::optional<Error> failure;
 
  private:
@@ -102,6 +105,21 @@ class InferenceTest : public testing::Test {
     directory_->tenants.update(caller_.tenant, [jurisdiction](TenantRecord& tenant) {
       tenant.jurisdictions = {JurisdictionId{jurisdiction}};
     });
+  }
+
+  // What Inference::follow() looks for: the key, and sites that joined.
+  void know_key() {
+    KeyRecord key;
+    key.id = caller_.key_id;
+    key.tenant = caller_.tenant;
+    directory_->keys.insert_or_assign(key.id, key);
+  }
+  void join(const std::string& site) {
+    know_key();
+    SiteRecord record;
+    record.id = SiteId{site};
+    record.joined = true;
+    directory_->sites.insert_or_assign(record.id, record);
   }
 
   // A candidate at a site of its own, `rtt_ms` away: smaller is planned first.

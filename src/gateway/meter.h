@@ -12,7 +12,7 @@ namespace perigee {
 // Reserved before work starts; settles in its destructor (rule C1); between, a long stream notes
 // every kNoteInterval how far it is, which is what a crash of this site still bills. `ledger` and
 // `clock` must outlive it.
-inline constexpr std::int64_t kNoteInterval_us = 2'000'000;
+inline constexpr Duration kNoteInterval = seconds{2};
 
 class Meter {
  public:
@@ -33,9 +33,10 @@ class Meter {
 
   void deliver(std::uint32_t tokens) {
     record_->completion_tokens += tokens;
-    const WallTime now = clock_->wall();
-    if (now.micros - record_->ended.micros < kNoteInterval_us) return;
-    record_->ended = now;
+    const Instant now = clock_->now();  // the calendar may be set back by hours
+    if (now - noted_ < kNoteInterval) return;
+    noted_ = now;
+    record_->ended = clock_->wall();
     ledger_->note(*record_);
   }
   void serve_at(SiteId site) { record_->serving_site = std::move(site); }
@@ -51,9 +52,10 @@ class Meter {
 
  private:
   Meter(Ledger& ledger, const Clock& clock, std::unique_ptr<UsageRecord> record)
-      : ledger_(&ledger), clock_(&clock), record_(std::move(record)) {}
+      : ledger_(&ledger), clock_(&clock), noted_(clock.now()), record_(std::move(record)) {}
   Ledger* ledger_;
   const Clock* clock_;
+  Instant noted_;
   std::unique_ptr<UsageRecord> record_;  // null once moved from: nothing to settle
 };
 

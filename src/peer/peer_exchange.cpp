@@ -116,7 +116,7 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
     const SiteRecord& record = directory.sites.at(id);
     auto where = options_.addresses.of(id, record);
     if (!where) {
-      log::warning("peer has no usable url", {{"peer", id.str()}, {"url", record.url}});
+      log::warning("peer can't be called", {{"url", record.url}, {"error", where.error().message}});
       continue;
     }
     auto peer = std::make_shared<Peer>(parts_.executor, record, std::move(*where));
@@ -276,6 +276,7 @@ void PeerExchange::missed(Peer& peer, const Error& error) {
 void PeerExchange::publish(Peer& peer) {
   std::set<CandidateId> now_published;
   bool opened = false;
+  bool closed = false;
   for (const ModelDigest& model : peer.digest.models) {
     CandidateState state;
     state.id = CandidateId{peer.record.id, EngineId{}, model.model};
@@ -298,6 +299,7 @@ void PeerExchange::publish(Peer& peer) {
     const auto held = peer.held.find(model.model);
     if (held != peer.held.end()) state.held = held->second.filter;
     opened = opens(parts_.router, state) || opened;
+    closed = closes(parts_.router, state) || closed;
     auto index = parts_.router.update(state, parts_.clock.now());
     if (!index) continue;
     parts_.engines.set(*index, peer.engine);
@@ -310,6 +312,7 @@ void PeerExchange::publish(Peer& peer) {
   }
   peer.published = std::move(now_published);
   if (opened && parts_.opened) parts_.opened();
+  if (closed && parts_.closed) parts_.closed();
 }
 
 void PeerExchange::forget(Peer& peer) {

@@ -64,6 +64,8 @@ class PeerExchange {
     std::function<Digest()> own_digest;  // with all filters
     std::function<void()> opened = {};   // a peer takes work of a model that did not
     std::function<void()> met = {};      // a peer answers that did not
+    // A peer, or a model there, can't be reached any more: the router knows it as not healthy.
+    std::function<void()> closed = {};
   };
   PeerExchange(Parts parts, PeerOptions options);
   ~PeerExchange();

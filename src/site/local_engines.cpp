@@ -262,6 +262,7 @@ void LocalEngines::publish(const External& external) {
   const bool known = parts_.router.find(state.id).has_value();
   if (known && gated) gate(engine.model).update(engine.name, state.healthy, state.load);
   const bool opened = opens(parts_.router, state);
+  const bool closed = closes(parts_.router, state);
   auto index = parts_.router.update(state, parts_.clock.now());
   if (!index) return;
   if (!known) {
@@ -277,6 +278,7 @@ void LocalEngines::publish(const External& external) {
     if (gated) gate(engine.model).update(engine.name, state.healthy, state.load);
   }
   if (opened && parts_.opened) parts_.opened();
+  if (closed && parts_.closed) parts_.closed();
 }
 
 void LocalEngines::forget(const EngineId& name, const ModelId& model) {

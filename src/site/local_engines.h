@@ -39,8 +39,8 @@ struct QueueStatus {
   AdmissionStats stats;
 };
 
-// Of the client that asks engines how they are: one that stands still takes a connection and says
-// nothing, for kSilentMax at most.
+// Of the client that asks engines how they are, and whatever else is quick to answer: what stands
+// still takes a connection and says nothing, for kSilentMax at most.
 net::ClientLimits probe_limits();
 
 // Before the engines of each model that tell how many requests they run at once stands one queue
@@ -59,6 +59,9 @@ class LocalEngines {
     // Each engine as the gateway is to use it: receipts are given round it.
     std::function<std::shared_ptr<Engine>(const ModelId&, std::shared_ptr<Engine>)> receipted;
     std::function<void()> opened = {};  // an engine takes work that did not
+    // An external engine can't be reached any more: the router knows it as not healthy. Own ones
+    // are killed, which ends what runs there.
+    std::function<void()> closed = {};
   };
   // `config` must outlive it.
   LocalEngines(Parts parts, const SiteConfig& config);

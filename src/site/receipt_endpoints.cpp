@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <memory>
 #include <optional>
@@ -22,6 +23,9 @@ constexpr std::string_view kLog = "/v1/log";
 constexpr std::string_view kPeerReceipts = "/grid/v1/receipts/";
 constexpr std::string_view kPeerLog = "/grid/v1/log";
 constexpr std::int64_t kRetryAfterMs = 1000;
+constexpr Duration kWriterPatience = seconds{5};
+
+using Timer = asio::steady_timer::rebind_executor<Executor>::other;
 
 // Who wants to see something, here or through another site. No tenant: an operator.
 TenantId reader_of(const GatewayCall& call) {
@@ -44,6 +48,7 @@ struct Waiting {
   Executor executor;
   net::Notifier notifier;
   std::optional<Result<Evidence>> found;
+  bool late = false;
 };
 
 Error busy() {
@@ -52,11 +57,29 @@ Error busy() {
 Error not_open() {
   return {Code::Unavailable, "This site's log of receipts is not open yet.", "", kRetryAfterMs};
 }
+// A writer whose disk stands still answers nobody until it moves again.
+Error no_answer() {
+  return {Code::Unavailable, "This site's log of receipts does not answer: repeat later.", "",
+          kRetryAfterMs};
+}
 Error no_such_receipt() {
   return {Code::NotFound,
           "There is no such receipt of yours: it was mistyped, lost in a crash of the site, or is "
           "too old.",
           "id"};
+}
+
+template <class Evidence>
+Task<Result<Evidence>> answer_of(std::shared_ptr<Waiting<Evidence>> waiting) {
+  Timer timer{waiting->executor, kWriterPatience};
+  timer.async_wait([waiting](const boost::system::error_code& cancelled) {
+    if (cancelled) return;
+    waiting->late = true;
+    waiting->notifier.notify();
+  });
+  while (!waiting->found && !waiting->late) co_await waiting->notifier.wait();
+  if (!waiting->found) co_return no_answer();
+  co_return std::move(*waiting->found);
 }
 
 Task<Result<std::string>> own_receipt(Parts parts, proof::ReceiptId id, TenantId reader) {
@@ -66,8 +89,7 @@ Task<Result<std::string>> own_receipt(Parts parts, proof::ReceiptId id, TenantId
   if (!writer->ask_receipt(id, Waiting<proof::ReceiptEvidence>::answer(waiting))) {
     co_return busy();
   }
-  while (!waiting->found) co_await waiting->notifier.wait();
-  const Result<proof::ReceiptEvidence>& found = *waiting->found;
+  const Result<proof::ReceiptEvidence> found = co_await answer_of(std::move(waiting));
   if (!found) co_return found.error().code == Code::NotFound ? no_such_receipt() : found.error();
   const auto receipt = proof::parse_receipt(found->receipt);
   if (!receipt) co_return receipt.error();
@@ -81,8 +103,7 @@ Task<Result<std::string>> own_log(Parts parts, std::uint64_t since) {
   if (writer == nullptr) co_return not_open();
   auto waiting = std::make_shared<Waiting<proof::LogEvidence>>(parts->executor);
   if (!writer->ask_since(since, Waiting<proof::LogEvidence>::answer(waiting))) co_return busy();
-  while (!waiting->found) co_await waiting->notifier.wait();
-  const Result<proof::LogEvidence>& found = *waiting->found;
+  const Result<proof::LogEvidence> found = co_await answer_of(std::move(waiting));
   if (!found) co_return found.error();
   co_return to_json(*found);
 }

@@ -20,7 +20,7 @@ struct ReceiptEndpoints {
     Executor executor;
     SiteId self;
     SiteReceipts& receipts;
-    net::HttpClient& client;
+    net::HttpClient& client;  // gives up after some seconds: nobody should wait long for a receipt
     std::string authorization;  // of this site, towards others
     PeerAddresses addresses;
     std::function<std::shared_ptr<const DirectorySnapshot>()> directory;

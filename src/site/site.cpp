@@ -92,7 +92,7 @@ struct Site::Parts {
 
   Result<> build();
   Result<> open_ledger(const std::string& credential);
-  void close_ledger();
+  bool close_ledger();
   void build_gateway(const std::string& credential, ScrapeCheck scrape);
   Result<> build_view(const std::string& credential);
   PeerAddresses peer_addresses() const { return {config.peer_addresses, identity.grid()}; }
@@ -133,7 +133,7 @@ struct Site::Parts {
   SiteMetrics metrics{PERIGEE_VERSION};
   HeldFilters filters{random_seed()};
   std::shared_ptr<const DirectorySnapshot> directory = std::make_shared<DirectorySnapshot>();
-  std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<SqliteLedger> ledger;
   std::unique_ptr<control::UsageShipper> shipper;
   RateGate rates{io.get_executor(), clock, random_seed()};
   SiteReceipts receipts{config.state_dir, config.name, config.jurisdiction, clock,
@@ -184,7 +184,7 @@ Result<> Site::Parts::build() {
 
 Result<> Site::Parts::open_ledger(const std::string& credential) {
   const std::string file = config.state_dir + "/usage.db";
-  PERIGEE_TRY(opened, SqliteLedger::open(file));
+  PERIGEE_TRY(opened, SqliteLedger::open(file, {.spare_bytes = config.spare_disk_bytes}));
   if (opened->recovered() > 0) {
     log::warning("requests that the last run left open are settled as abandoned",
                  {{"requests", opened->recovered()}});
@@ -202,15 +202,17 @@ Result<> Site::Parts::open_ledger(const std::string& credential) {
   return {};
 }
 
-// After the last request: what is settled is stored, then delivered if control is there.
-void Site::Parts::close_ledger() {
-  ledger.reset();
+// After the last request: what is settled is stored, then delivered if control is there. False: the
+// disk did not take all.
+bool Site::Parts::close_ledger() {
+  const std::uint64_t lost = ledger->close();
   receipts.close();
   if (!shipper->finish(kShipMax)) {
     log::warning("usage records wait for the next start: control did not take them",
                  {{"records", shipper->status().waiting}});
   }
   shipper.reset();
+  return lost == 0;
 }
 
 void Site::Parts::build_gateway(const std::string& credential, ScrapeCheck scrape) {
@@ -229,7 +231,7 @@ void Site::Parts::build_gateway(const std::string& credential, ScrapeCheck scrap
       [this](const Digest& heard) { peers->heard(heard); }};
   add_site_endpoints(*gateway, std::move(parts));
   add_receipt_endpoints(
-      *gateway, {io.get_executor(), config.name, receipts, engine_client, "Bearer " + credential,
+      *gateway, {io.get_executor(), config.name, receipts, probe_client, "Bearer " + credential,
                  peer_addresses(), [this] { return directory; }});
 }
 
@@ -244,7 +246,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                                       [this](const ModelId& model, std::shared_ptr<Engine> engine) {
                                         return receipts.wrap(model, std::move(engine));
                                       },
-                                      [this] { inference->look_again(); }},
+                                      [this] { inference->look_again(); },
+                                      [this] { inference->look_for_unreachable(); }},
                   config);
   PeerOptions options;
   options.self = config.name;
@@ -270,7 +273,8 @@ Result<> Site::Parts::build_view(const std::string& credential) {
                                     [this] { inference->look_again(); },
                                     [this] {
                                       if (follower) follower->hurry();
-                                    }},
+                                    },
+                                    [this] { inference->look_for_unreachable(); }},
                 std::move(options));
   control::FollowerOptions following;
   following.url = config.control_url;
@@ -310,7 +314,7 @@ Result<> Site::Parts::follow_rates(const std::string& credential) {
 void Site::Parts::on_directory(const std::shared_ptr<const DirectorySnapshot>& snapshot) {
   directory = snapshot;
   keys.update(*snapshot);
-  inference->end_refused(*snapshot);
+  inference->follow(*snapshot);
   follow_receipts();
   if (server) identity.cut_former_members(*server, *snapshot);
   engines->follow(*snapshot);
@@ -487,9 +491,9 @@ int Site::run() {
   };
   watch();
   parts_->io.run();
-  if (parts_->inference->running() == 0) parts_->close_ledger();
+  const bool stored = parts_->inference->running() > 0 || parts_->close_ledger();
   log::info("site stopped", {{"site", parts_->config.name.str()}});
-  return 0;
+  return stored ? 0 : 1;
 }
 
 }  // namespace perigee

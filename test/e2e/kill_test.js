@@ -76,9 +76,10 @@ test('an engine that stands still is killed and started again, though nobody ask
   const { name, pid } = demo.read().sites.find((site) => childrenOf(site.pid, 'engine').length > 0);
   const [engine] = childrenOf(pid, 'engine');
   process.kill(engine, 'SIGSTOP');
-  await until('it is another process', async () => {
+  await until('it is killed', () => !childrenOf(pid, 'engine').includes(engine), { seconds: 25 });
+  await until('there is another', async () => {
     const { engines } = await demo.status(name);
-    return !childrenOf(pid, 'engine').includes(engine) && engines.every(({ state }) => state === 'ready');
+    return childrenOf(pid, 'engine').length > 0 && engines.every(({ state }) => state === 'ready');
   }, { seconds: 60 });
 });
 

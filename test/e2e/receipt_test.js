@@ -104,6 +104,20 @@ test('an ingress passes on the receipt of the site that served, and fetches it f
   }
 });
 
+test('a receipt that lies at a site which stands still is not waited for, and is there later', { timeout: 120_000 }, async () => {
+  const { response } = await ask(metro, 'far');
+  const id = response.headers.get('perigee-receipt');
+  core.child.kill('SIGSTOP');
+  try {
+    const { status, json } = await get(metro, `/v1/receipts/${id}`);
+    assert.ok(status >= 500, JSON.stringify(json));
+  } finally {
+    core.child.kill('SIGCONT');
+  }
+  await until('core answers again', async () => (await get(metro, `/v1/receipts/${id}`)).status === 200);
+  await until('metro sends core requests again', async () => (await ask(metro, 'far')).response.ok);
+});
+
 test('a stream names its receipt in a comment, which the official client skips', async () => {
   for (const [model, site] of [['near', 'metro'], ['far', 'core']]) {
     const { text } = await ask(metro, model, { stream: true });

@@ -340,7 +340,23 @@ test('the audit log names the address of who made a change, and the member that 
 });
 
 test('a removed site is refused at once and its connections end', async () => {
-  const gone = await grid.addSite('gone');
+  // It says a word ten times a second, for half a minute if nobody stops it.
+  stub.on('held', (json, response, record) => {
+    if (!json.stream) return good(json, response);
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    let words = 0;
+    const timer = setInterval(() => {
+      if (words++ < 300) return response.write(event(chunk('word ')));
+      clearInterval(timer);
+      response.end('data: [DONE]\n\n');
+    }, 100);
+    record.left.then(() => clearInterval(timer));
+  });
+  const gone = await grid.addSite('gone', { engines: [stub.engine('held')] });
+  assert.equal((await chatWhenReady(edge, 'held', grid.key)).headers.get('perigee-site'), 'gone');
+  const held = await fetch(`${edge.url}/v1/chat/completions`, { method: 'POST', ...bearer(grid.key),
+    body: JSON.stringify({ model: 'held', stream: true, messages }) });
+  assert.equal(held.headers.get('perigee-site'), 'gone');
   const ask = () => callSecurely(`${metro.secure}/grid/v1/digest`, { method: 'POST', body: digest('gone'),
     key: gone.credential, as: gone.certificate() });
   await until('metro knows it', async () => (await ask()).status === 200);
@@ -350,6 +366,12 @@ test('a removed site is refused at once and its connections end', async () => {
   const atControl = await callSecurely(`${grid.url}/control/v1/renew`, { method: 'POST', body: '{}',
     key: gone.credential, as: gone.certificate() });
   assert.equal(atControl.status, 401);
+  // Nothing more that it says is passed on, and nobody else has the model.
+  const text = await held.text();
+  assert.match(text, /word/);
+  assert.match(text, /"error":/);
+  assert.doesNotMatch(text, /\[DONE\]/);
+  assert.ok(await stub.of('held').at(-1).left, 'its own engine is let go');
 });
 
 test('the operator\'s certificate is for clients, and a changed file is taken without a restart', async () => {

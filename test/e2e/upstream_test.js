@@ -116,7 +116,7 @@ test('an engine that takes connections and says nothing is found out, though nob
   const stateOf = async () => (await grid.status(site)).engines.find(({ name }) => name === 'good').state;
   await until('it is ready', async () => (await stateOf()) === 'ready');
   stub.silent.add('good');
-  await until('it is not any more', async () => (await stateOf()) === 'failed', { seconds: 60 });
+  await until('it is not any more', async () => (await stateOf()) === 'failed', { seconds: 30 });
   stub.silent.delete('good');
   await until('it is again', async () => (await stateOf()) === 'ready');
   await livesOn();
