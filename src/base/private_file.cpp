@@ -127,7 +127,10 @@ Result<> replace_private_file(const std::string& path, std::string_view content)
   {
     const File file{draft, O_WRONLY | O_CREAT | O_EXCL};
     if (!file.is_open()) return failure(draft, errno);
-    PERIGEE_CHECK(write_all(file, draft, content));
+    if (auto written = write_all(file, draft, content); !written) {
+      ::unlink(draft.c_str());  // it must not hold the last room of a full disk
+      return written;
+    }
   }
   if (std::rename(draft.c_str(), path.c_str()) != 0) return failure(path, errno);
   return sync_folder(path);

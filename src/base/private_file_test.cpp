@@ -1,8 +1,10 @@
 #include "base/private_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -59,6 +61,23 @@ TEST_F(PrivateFile, WhereAFileStandsNoFolderIsMade) {
   ASSERT_TRUE(create_private_file(folder_ + "/file", "text"));
   EXPECT_FALSE(make_private_folder(folder_ + "/file"));
   EXPECT_FALSE(make_private_folder(folder_ + "/file/below"));
+}
+
+// As on a full disk. What was written of it would hold the room that others need.
+TEST_F(PrivateFile, AReplacementThatFoundNoRoomLeavesNothingOfItself) {
+  const std::string path = folder_ + "/file";
+  ASSERT_TRUE(replace_private_file(path, "old"));
+  rlimit former{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &former), 0);
+  const rlimit small{1 << 20, former.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto replaced = replace_private_file(path, std::string(std::size_t{2} << 20, 'x'));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &former), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(replaced);
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+  EXPECT_EQ(read_private_file(path, 100).value(), "old");
 }
 
 }  // namespace

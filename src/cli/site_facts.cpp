@@ -4,7 +4,7 @@ namespace perigee::cli {
 
 void add_site_facts(CLI::App& command, SiteFacts& facts, FactsNeed need) {
   const bool all = need == FactsNeed::All;
-  command.add_option("--url", facts.url, "Where peers and clients reach it: http://HOST:PORT")
+  command.add_option("--url", facts.url, "Where peers and clients reach it: https://HOST:PORT")
       ->required(all);
   command.add_option("--tier", facts.tier, "far_edge, edge, metro, regional or core")
       ->required(all)

@@ -95,7 +95,7 @@ void add_sites_command(CLI::App& app, int& exit_code) {
   sites->footer(
       "Examples:\n"
       "  perigee sites list\n"
-      "  perigee sites add metro-berlin --url http://127.0.0.1:8101 --tier metro \\\n"
+      "  perigee sites add metro-berlin --url https://metro-berlin.example:8100 --tier metro \\\n"
       "      --jurisdiction de --latitude 52.52 --longitude 13.40 --city Berlin\n"
       "  perigee sites drain metro-berlin");
 }

@@ -31,8 +31,9 @@ std::string_view epoch_of(const DirectorySnapshot& snapshot) {
   return std::string_view{snapshot.epoch}.substr(0, snapshot.epoch.find('/'));
 }
 
-// Of a watch control itself judges whether it goes on from what this site has. Of a whole snapshot
-// nobody does: control may have been replaced by an older copy since it told us to take one.
+// The watch that a snapshot follows is refused by control itself if it must be. A whole snapshot
+// says nothing of its past: control may have been replaced by an older copy in the moment between.
+// One that has made as many changes since is not told apart here.
 Result<> check_not_older(const DirectorySnapshot& ours, const DirectorySnapshot& taken) {
   if (epoch_of(taken) != epoch_of(ours) || taken.revision >= ours.revision) return {};
   return Error{Code::FailedPrecondition,
@@ -136,6 +137,7 @@ namespace {
 using StatePtr = std::shared_ptr<FollowerState>;
 
 Task<Result<>> take_snapshot(StatePtr state) {
+  state->take_anew = false;  // should this fail, control is first asked again whether it knows us
   ControlCall get;
   get.path = "/control/v1/snapshot";
   auto json = co_await state->client->call(std::move(get), &state->abort);
@@ -143,7 +145,6 @@ Task<Result<>> take_snapshot(StatePtr state) {
   std::vector<std::string> skipped;
   PERIGEE_CO_TRY(snapshot, snapshot_from_json(*json, skipped));
   log_skipped(skipped);
-  state->take_anew = false;
   if (state->snapshot) PERIGEE_CO_CHECK(check_not_older(*state->snapshot, snapshot));
   if (!state->stopped) state->publish(std::move(snapshot));
   co_return Result<>{};

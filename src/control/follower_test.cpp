@@ -335,16 +335,23 @@ class ReplacedControl {
 
   DirectorySnapshot offered;
   int taken = 0;
+  bool fails = false;  // it can't give a whole snapshot
+  std::string asked;   // for: 'w' a watch, 's' a snapshot
 
  private:
   Task<> answer(net::Request& request, net::ResponseWriter& out) {
     const bool whole = request.path == "/control/v1/snapshot";
-    const int status = whole ? 200 : 412;
+    asked += whole ? 's' : 'w';
+    int status = 200;
     std::string body = to_json(offered);
-    if (whole) {
-      ++taken;
-    } else {
+    if (!whole) {
+      status = 412;
       body = api::error_body({Code::FailedPrecondition, "forgotten: take a whole snapshot"});
+    } else if (fails) {
+      status = 503;
+      body = api::error_body({Code::Unavailable, "being restored"});
+    } else {
+      ++taken;
     }
     const auto sent = co_await out.respond(status, {}, body);
     static_cast<void>(sent);
@@ -379,6 +386,18 @@ TEST_F(FollowerTest, TakesNoOlderCopyAsAWholeSnapshotEither) {
   control.offered = directory_at(1, "another life/first");
   ASSERT_TRUE(run_until([&] { return follower->snapshot()->revision == 1; }))
       << "revisions of two epochs do not compare";
+}
+
+// Control may be another by then: only the watch tells whether it knows what this site has.
+TEST_F(FollowerTest, AsksForAWatchAgainWhenItGotNoWholeSnapshot) {
+  ReplacedControl control{executor(), clock_};
+  FollowerOptions chosen = options("any");
+  chosen.url = control.listen();
+  ASSERT_TRUE(save_snapshot(chosen.file, directory_at(10, "life/second")));
+  control.fails = true;
+  auto follower = follow(chosen);
+  ASSERT_TRUE(run_until([&] { return control.asked.size() >= 4; }));
+  EXPECT_EQ(control.asked.substr(0, 4), "wsws");
 }
 
 TEST_F(FollowerTest, GoesOnWithoutAWholeSnapshotWhenControlRestarts) {

@@ -28,6 +28,8 @@ constexpr Duration kRetryMax = std::chrono::minutes{5};
 struct FileMark {
   std::int64_t seconds = 0;
   std::int64_t nanoseconds = 0;
+  std::int64_t changed_s = 0;  // also its owner and rights
+  std::int64_t changed_ns = 0;
   std::uint64_t inode = 0;
   std::int64_t bytes = -1;
   friend bool operator==(const FileMark&, const FileMark&) = default;
@@ -36,7 +38,8 @@ struct FileMark {
 FileMark mark_of(const std::string& path) {
   struct stat file{};
   if (::stat(path.c_str(), &file) != 0) return {};
-  return {file.st_mtim.tv_sec, file.st_mtim.tv_nsec, file.st_ino, file.st_size};
+  return {file.st_mtim.tv_sec,  file.st_mtim.tv_nsec, file.st_ctim.tv_sec,
+          file.st_ctim.tv_nsec, file.st_ino,          file.st_size};
 }
 
 }  // namespace

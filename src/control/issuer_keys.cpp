@@ -88,6 +88,7 @@ struct IssuerKeys::State {
     if (self->stopped) co_return;
     const Fetching fetching{*self, id};
     const std::string url = self->url_of(id);
+    if (url.empty()) co_return;  // it was removed before this began
     auto keys = co_await self->client->fetch(url);
     if (self->stopped || self->url_of(id) != url) co_return;  // it was changed meanwhile
     Result<> stored = keys ? self->api.refresh_issuer(id, *keys, url) : Result<>{keys.error()};

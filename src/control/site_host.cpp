@@ -28,9 +28,8 @@ std::string host_of(const SiteRecord& site) {
   return url && !url->endpoint.is_unix() ? canonical_host(url->endpoint.host) : std::string{};
 }
 
-namespace {
+bool is_secure(const SiteRecord& site) { return site.url.starts_with("https://"); }
 
-// A certificate for a host that clients know as another would let one pass for the other.
 Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
                     const SiteRecord& site) {
   const std::string host = host_of(site);
@@ -49,11 +48,9 @@ Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::stri
   return {};
 }
 
-}  // namespace
-
 Result<> check_site_url(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
                         const SiteRecord& site) {
-  if (!site.url.starts_with("https://")) {
+  if (!is_secure(site)) {
     return Error{Code::InvalidArgument,
                  "`url` must begin with https://: this grid's sites speak TLS to each other",
                  "url"};

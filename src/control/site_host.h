@@ -15,8 +15,12 @@ namespace perigee::control {
 std::string canonical_host(std::string_view host);
 // Of the site's `url`, canonical; empty of a Unix socket.
 std::string host_of(const SiteRecord& site);
-// Of `url`. InvalidArgument: it is not https. FailedPrecondition: the host is another site's or
-// among `own_hosts`, control's; loopback belongs to everyone on the machine.
+bool is_secure(const SiteRecord& site);  // its `url` is https
+// FailedPrecondition, of `url`: the host is another site's or among `own_hosts`, control's; a
+// certificate for it would let one pass for the other. Loopback belongs to everyone on the machine.
+Result<> check_host(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
+                    const SiteRecord& site);
+// Also InvalidArgument, of `url`: it is not https.
 Result<> check_site_url(const DirectorySnapshot& snapshot, std::span<const std::string> own_hosts,
                         const SiteRecord& site);
 

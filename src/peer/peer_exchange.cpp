@@ -116,7 +116,8 @@ void PeerExchange::follow(const DirectorySnapshot& directory) {
     const SiteRecord& record = directory.sites.at(id);
     auto where = options_.addresses.of(id, record);
     if (!where) {
-      log::warning("peer can't be called", {{"url", record.url}, {"error", where.error().message}});
+      log::warning("peer can't be called",
+                   {{"peer", id.str()}, {"url", record.url}, {"error", where.error().message}});
       continue;
     }
     auto peer = std::make_shared<Peer>(parts_.executor, record, std::move(*where));

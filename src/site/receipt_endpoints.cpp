@@ -10,6 +10,7 @@
 
 #include "api/error_body.h"
 #include "api/headers.h"
+#include "base/log.h"
 #include "gateway/http_answer.h"
 #include "net/notifier.h"
 #include "net/query.h"
@@ -117,6 +118,16 @@ Result<net::Endpoint> address_of(const ReceiptEndpoints::Parts& parts, const Sit
   return parts.addresses.of(site, known->second);
 }
 
+// Nor what the directory has of its address.
+Error error_of_address(const SiteId& site, const Error& error) {
+  if (error.code != Code::InvalidArgument) return error;
+  log::warning("a site can't be asked for receipts",
+               {{"site", site.str()}, {"error", error.message}});
+  return {Code::Unavailable,
+          "Site " + site.str() + " can't be asked from here. Ask that site itself.", "",
+          kRetryAfterMs};
+}
+
 // What a peer holds against this site's credential is nothing that the reader could mend.
 Error error_of_peer(const SiteId& site, int status, std::string_view body) {
   Error error = api::parse_error_body(status, body);
@@ -130,7 +141,7 @@ Error error_of_peer(const SiteId& site, int status, std::string_view body) {
 
 Task<Result<std::string>> fetch(Parts parts, SiteId site, std::string target, TenantId reader) {
   auto endpoint = address_of(*parts, site);
-  if (!endpoint) co_return std::move(endpoint).error();
+  if (!endpoint) co_return error_of_address(site, endpoint.error());
   const std::array<net::Header, 2> headers{net::Header{"authorization", parts->authorization},
                                            net::Header{api::headers::kTenant, reader.str()}};
   net::ClientRequest request;

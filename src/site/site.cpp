@@ -491,6 +491,7 @@ int Site::run() {
   };
   watch();
   parts_->io.run();
+  parts_->follower.reset();  // what is left of a full disk's room is for the usage
   const bool stored = parts_->inference->running() > 0 || parts_->close_ledger();
   log::info("site stopped", {{"site", parts_->config.name.str()}});
   return stored ? 0 : 1;
