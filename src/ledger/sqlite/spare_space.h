@@ -13,8 +13,9 @@ namespace perigee {
 class SpareSpace {
  public:
   explicit SpareSpace(std::string file) : file_(std::move(file)) {}
-  // Makes the file (0600) and has the disk set so many bytes aside for it, where it has not yet.
-  // Unavailable: there is no room, and no file either.
+  // Makes the file (0600) and has the disk set so many bytes aside for it, where it has not yet;
+  // what an earlier run held beyond them is freed. 0: no file stays.
+  // Unavailable: there is no room, or less than as much again would stay free; and no file either.
   Result<> hold(std::uint64_t bytes);
   // Removes it, so that others may write as much. False: there was none.
   bool give_up();

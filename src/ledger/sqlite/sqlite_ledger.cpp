@@ -107,11 +107,9 @@ Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const std::string& path
   auto store = std::make_unique<Store>(std::move(database), std::move(settle), std::move(opened),
                                        std::move(close));
   SpareSpace spare{path + ".spare"};
-  if (options.spare_bytes > 0) {
-    if (auto held = spare.hold(options.spare_bytes); !held) {
-      log::warning("no room is held for the last usage records before a stop",
-                   {{"error", held.error().message}});
-    }
+  if (auto held = spare.hold(options.spare_bytes); !held) {
+    log::warning("no room is held for the last usage records before a stop",
+                 {{"error", held.error().message}});
   }
   return std::unique_ptr<SqliteLedger>{
       new SqliteLedger{std::move(store), recovered, std::move(spare), options}};
@@ -177,28 +175,43 @@ void SqliteLedger::write_batches() {
       if (!entry) break;
       batch.push_back(std::move(*entry));
     }
-    if (!write(batch, closing)) {
-      lost_ += static_cast<std::uint64_t>(std::ranges::count_if(batch, &Entry::settled));
-    }
+    const bool written = write(batch, closing);
     give_back(batch);
+    if (!written) lost_ += write_in_parts(std::move(batch));
     batch.clear();
   }
 }
 
 // Until the disk takes it. When closing it is tried once more, and again in the spare space.
-bool SqliteLedger::write(const std::vector<Entry>& batch, bool& closing) {
-  for (;;) {
+bool SqliteLedger::write(std::span<const Entry> batch, bool& closing) {
+  for (bool failed = false;; failed = true) {
     const Result<> written = store_->write(batch);
+    const std::uint64_t records = batch.size();
+    if (written && failed) log::warning("usage records stored after all", {{"records", records}});
     if (written) return true;
     log::error("usage records could not be stored",
-               {{"records", static_cast<std::uint64_t>(batch.size())},
-                {"error", written.error().message}});
+               {{"records", records}, {"error", written.error().message}});
     if (!closing) {
       closing = queue_.wait_for_close(options_.retry_time);
     } else if (!spare_.give_up()) {
       return false;
     }
   }
+}
+
+// No room for all at once: as much of what has ended as there is room for. How many that leaves.
+std::uint64_t SqliteLedger::write_in_parts(std::vector<Entry> batch) {
+  constexpr std::size_t kPart = 256;
+  std::erase_if(batch, [](const Entry& entry) { return !entry.settled; });
+  std::span<const Entry> rest{batch};
+  while (!rest.empty()) {
+    const auto part = rest.first(std::min(kPart, rest.size()));
+    if (!store_->write(part)) break;
+    rest = rest.subspan(part.size());
+  }
+  const std::uint64_t stored = batch.size() - rest.size();
+  if (stored > 0) log::warning("usage records stored after all", {{"records", stored}});
+  return rest.size();
 }
 
 void SqliteLedger::give_back(const std::vector<Entry>& batch) {

@@ -6,7 +6,8 @@
 // settled. When the disk fails, the writer keeps its batch and tries again, the places fill, and
 // reserve() refuses new work: nothing is served that can't be billed. A file of `spare_bytes`
 // beside the database (".spare") holds room for what waits in memory: it is given up when the disk
-// is full at the end, and made again at the next start.
+// is full at the end, and made again at the next start if the disk has twice as much. What does not
+// fit even so is stored in parts, as many as do.
 //
 // What a crash of the process loses: what was given within the last `batch_time` plus one commit.
 // What is found open at the next start is settled as abandoned, with what was noted last; where
@@ -21,6 +22,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -65,7 +67,8 @@ class SqliteLedger final : public Ledger {
   SqliteLedger(std::unique_ptr<Store> store, std::uint64_t recovered, SpareSpace spare,
                SqliteLedgerOptions options);
   void write_batches();
-  bool write(const std::vector<Entry>& batch, bool& closing);
+  bool write(std::span<const Entry> batch, bool& closing);
+  std::uint64_t write_in_parts(std::vector<Entry> batch);
   void give_back(const std::vector<Entry>& batch);
   const SqliteLedgerOptions options_;
   const std::uint64_t recovered_;
