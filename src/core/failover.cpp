@@ -185,6 +185,10 @@ void Failover::unreachable(Instant now) {
   first_->overtake_at = now;
 }
 
+void Failover::reachable() {
+  if (first_) first_->unreachable = false;
+}
+
 bool Failover::showed(Side side, Instant now) {
   bool blamed = false;
   if (side == Side::Second) {

@@ -83,7 +83,7 @@ class Failover {
   Failover(const FailoverOptions& options, const Request& request, Instant now);
 
   Decision decide(Instant now) const;
-  // Candidates that the next plan leaves out: what failed, and what is under way.
+  // Candidates that the next plan leaves out: what failed, then what is under way.
   std::vector<CandidateIndex> tried() const;
 
   // An attempt has begun. `hedge_after` is that of its plan.
@@ -110,6 +110,8 @@ class Failover {
   // no more than the work. While nobody can take it, it looks again every kPauseMost. It does not
   // matter to streams, whose silence tells enough, nor without `overtake`.
   void unreachable(Instant now);
+  // It can be again: nobody is needed beside it.
+  void reachable();
   // What was shown can't be resumed by anybody: from now on a failure ends the request.
   void lost_track() { resumable_ = false; }
   // Nothing more is to be tried.

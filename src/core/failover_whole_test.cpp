@@ -97,6 +97,18 @@ TEST_F(WholeAnswerTest, WhoTakesOverCanBeReachedUntilItIsSaidThatItCannot) {
   start_beside(failover, 3);
 }
 
+TEST_F(WholeAnswerTest, IsNotBegunAtAnotherOnceItsEngineIsBack) {
+  Failover failover = running();
+  failover.unreachable(now_);
+  failover.no_candidate(Duration{}, now_);
+  ASSERT_EQ(after_waiting(failover), Action::StartBeside);
+  failover.reachable();
+  EXPECT_EQ(after_waiting(failover), Action::DropFirst);
+  now_ -= waited_;
+  failover.unreachable(now_);
+  EXPECT_EQ(failover.decide(now_).action, Action::StartBeside) << "it may be lost again";
+}
+
 TEST_F(WholeAnswerTest, IsLeftToItsIngressWhereItWasForwarded) {
   options_.overtake = false;
   Failover failover = running();

@@ -135,6 +135,9 @@ class Generation {
   virtual void resume() = 0;  // after on_chunk returned false
   // Whether it waits in a queue before the engine: its silence says nothing about that.
   virtual bool waits() const { return false; }
+  // Whether the engine that runs it can't be reached any more; none: it is at the one that was
+  // asked, and whoever asked knows.
+  virtual std::optional<bool> lost() const { return std::nullopt; }
 };
 
 // Errors mean: InvalidArgument, PayloadTooLarge, ... (the request is at fault: no other engine will

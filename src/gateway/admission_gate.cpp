@@ -45,6 +45,8 @@ class GatedGeneration final : public Generation, public EventSink {
     if (inner_) inner_->resume();
   }
   bool waits() const override { return ticket_ != 0 && inner_ == nullptr; }
+  // What waits is run by whoever is ready then.
+  std::optional<bool> lost() const override { return inner_ != nullptr && !gate_->ready(place_); }
 
   // The load that goes back with an answer tells what waits here, too.
   void on_head(const Head& head) override {
@@ -218,6 +220,11 @@ AdmissionGate::Place* AdmissionGate::find(const EngineId& name) {
 AdmissionGate::Place* AdmissionGate::find(std::uint32_t serial) {
   const auto found = std::ranges::find(places_, serial, &Place::serial);
   return found == places_.end() ? nullptr : &*found;
+}
+
+bool AdmissionGate::ready(std::uint32_t serial) {
+  const Place* place = find(serial);
+  return place != nullptr && place->ready;
 }
 
 void AdmissionGate::set_capacity() {

@@ -84,6 +84,7 @@ class AdmissionGate : public std::enable_shared_from_this<AdmissionGate> {
   void refuse(GatedGeneration& generation, const AdmissionRefusal& refusal);
   Place* find(const EngineId& name);
   Place* find(std::uint32_t serial);
+  bool ready(std::uint32_t serial);
   Place* choose(std::uint32_t planned);
   void run(GatedGeneration& generation);
   bool preempt();

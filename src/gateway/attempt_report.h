@@ -10,20 +10,24 @@ namespace perigee {
 
 class AttemptReport {
  public:
-  // Counts the attempt as started. `router` and `clock` must outlive it.
+  // Counts the attempt as started. `router` and `clock` must outlive it. `streams`: the answer
+  // comes as it is made.
   AttemptReport(Router& router, const Clock& clock, CandidateIndex candidate,
-                const RouteRequest& request)
+                const RouteRequest& request, bool streams)
       : router_(router),
         clock_(clock),
         began_(clock.now()),
-        ticket_(router.started(candidate, request, began_)) {
+        ticket_(router.started(candidate, request, began_)),
+        streams_(streams) {
     outcome_.kind = AttemptOutcome::Kind::Abandoned;
   }
   AttemptReport(const AttemptReport&) = delete;
   AttemptReport& operator=(const AttemptReport&) = delete;
   ~AttemptReport() {
     const Instant now = clock_.now();
-    outcome_.finished = now - began_;
+    // How long a whole answer was awaited in vain tells nothing of its first token.
+    const bool tells = streams_ || outcome_.kind != AttemptOutcome::Kind::Abandoned;
+    if (tells) outcome_.finished = now - began_;
     router_.finished(ticket_, outcome_, now);
   }
 
@@ -52,6 +56,7 @@ class AttemptReport {
   Instant began_;
   AttemptTicket ticket_;
   AttemptOutcome outcome_;
+  bool streams_;
 };
 
 }  // namespace perigee

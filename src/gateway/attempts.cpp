@@ -9,9 +9,9 @@ namespace perigee {
 // One try at one engine. Destroying it cancels the job, then reports how it went.
 struct Attempts::Attempt {
   Attempt(const Parts& parts, RequestEvents& events, CandidateIndex index,
-          const RouteRequest& route, bool relay_field)
+          const RouteRequest& route, bool streams, bool relay_field)
       : stream(events, relay_field),
-        report(parts.router, parts.clock, index, route),
+        report(parts.router, parts.clock, index, route, streams),
         candidate(index),
         began(parts.clock.now()) {
     const CandidateState* state = parts.router.candidate(index);
@@ -82,7 +82,7 @@ Attempts::State Attempts::advance() {
     switch (next.action) {
       case Failover::Action::Wait: wake_at_ = next.until; return State::Waiting;
       case Failover::Action::Start: start(Side::First, now); break;
-      case Failover::Action::StartBeside: start(Side::Second, now); break;
+      case Failover::Action::StartBeside: start_beside(now); break;
       case Failover::Action::DropFirst: drop_silent(Side::First); break;
       case Failover::Action::DropSecond: drop_silent(Side::Second); break;
       case Failover::Action::GiveUp: return give_up(now);
@@ -129,7 +129,7 @@ void Attempts::show(Side side) {
   const bool blamed = failover_.showed(side, now);
   if (side == Side::Second) {
     if (blamed) {
-      if (!first_->waits()) first_->report.failed(too_slow());
+      if (to_blame(*first_)) first_->report.failed(too_slow());
       error_ = std::make_unique<Error>(too_slow());
     }
     first_ = std::move(second_);
@@ -197,8 +197,23 @@ void Attempts::drop_silent(Side side) {
   if (waits && side == Side::First) refused_ = Refused::TooLate;
 }
 
+// It was silent for too long. A whole answer always is: what counts is that it can't be reached.
+bool Attempts::to_blame(const Attempt& attempt) const {
+  if (attempt.waits()) return false;
+  return job_.stream || !healthy(attempt.candidate).value_or(true);
+}
+
+void Attempts::start_beside(Instant now) {
+  if (!job_.stream && reached(*first_).value_or(false)) return failover_.reachable();
+  start(Side::Second, now);
+}
+
 void Attempts::start(Side side, Instant now) {
   route_.tried = failover_.tried();
+  // A whole answer that is lost at another engine of a queue than it was planned for: that one may
+  // take it.
+  const bool beside = side == Side::Second && !job_.stream;
+  if (beside && healthy(first_->candidate).value_or(false)) route_.tried.pop_back();
   auto plan = parts_.router.plan(route_, now);
   if (!plan) {
     none(std::move(plan).error(), now);
@@ -220,7 +235,8 @@ void Attempts::none(Error error, Instant now) {
 void Attempts::launch(Side side, const PlannedAttempt& planned, std::optional<Duration> hedge_after,
                       Instant now) {
   std::unique_ptr<Attempt>& attempt = side == Side::First ? first_ : second_;
-  attempt = std::make_unique<Attempt>(parts_, events_, planned.candidate, route_, relay_field_);
+  attempt = std::make_unique<Attempt>(parts_, events_, planned.candidate, route_, job_.stream,
+                                      relay_field_);
   attempt->reason = planned.reason;
   attempt->resumes = failover_.begun() || !delivered_.empty();
   attempt->hedges = side == Side::Second && failover_.hedges() && !failover_.begun();
@@ -268,8 +284,8 @@ void Attempts::look_again() {
 
 void Attempts::look_for_unreachable() {
   if (job_.stream || first_ == nullptr) return;
-  const bool first = !can_reach(first_->candidate);
-  const bool second = second_ != nullptr && !can_reach(second_->candidate);
+  const bool first = !reached(*first_).value_or(true);
+  const bool second = second_ != nullptr && !reached(*second_).value_or(true);
   if (first) failover_.unreachable(parts_.clock.now());
   if (second) {
     drop(Side::Second, Error{Code::Unavailable, "the engine can't be reached any more"}, false);
@@ -277,9 +293,16 @@ void Attempts::look_for_unreachable() {
   if (first || second) events_.notify();
 }
 
-bool Attempts::can_reach(CandidateIndex candidate) const {
+// None: nothing is known of it any more, which says nothing against what it makes.
+std::optional<bool> Attempts::healthy(CandidateIndex candidate) const {
   const CandidateState* state = parts_.router.candidate(candidate);
-  return state != nullptr && state->healthy;
+  return state != nullptr ? std::optional{state->healthy} : std::nullopt;
+}
+
+// Whether who makes it can be reached, which in a queue may be another than was planned.
+std::optional<bool> Attempts::reached(const Attempt& attempt) const {
+  const auto lost = attempt.generation != nullptr ? attempt.generation->lost() : std::nullopt;
+  return lost ? std::optional{!*lost} : healthy(attempt.candidate);
 }
 
 void Attempts::end(Error error) {

@@ -94,6 +94,8 @@ class Attempts {
   struct Attempt;
   std::optional<State> look(Side side);
   State give_up(Instant now);
+  bool to_blame(const Attempt& attempt) const;
+  void start_beside(Instant now);
   void start(Side side, Instant now);
   void none(Error error, Instant now);
   void launch(Side side, const PlannedAttempt& planned, std::optional<Duration> hedge_after,
@@ -103,7 +105,8 @@ class Attempts {
   void drop(Side side, Error error, bool blamed);
   void drop_silent(Side side);
   bool too_late(Instant now) const;
-  bool can_reach(CandidateIndex candidate) const;
+  std::optional<bool> healthy(CandidateIndex candidate) const;
+  std::optional<bool> reached(const Attempt& attempt) const;
   void learn_load(CandidateIndex candidate, const EngineLoad& load);
 
   const Parts& parts_;

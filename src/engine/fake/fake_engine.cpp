@@ -20,6 +20,7 @@ class FakeGeneration final : public Generation {
   }
   void resume() override { run(); }
   bool waits() const override { return engine_.waits; }
+  std::optional<bool> lost() const override { return engine_.lost; }
 
   void run() {
     const std::weak_ptr<void> alive = alive_;

@@ -42,10 +42,11 @@ class FakeEngine final : public Engine {
   // Lets every generation that hangs go on with its next step.
   void advance();
 
-  std::vector<Job> jobs;  // as they came
-  int cancelled = 0;      // generations destroyed before their end
-  SiteId site{"fake"};    // told in Head
-  bool waits = false;     // what is silent is in a queue before it
+  std::vector<Job> jobs;                    // as they came
+  int cancelled = 0;                        // generations destroyed before their end
+  SiteId site{"fake"};                      // told in Head
+  bool waits = false;                       // what is silent is in a queue before it
+  std::optional<bool> lost = std::nullopt;  // as Generation::lost()
 
  private:
   friend class FakeGeneration;

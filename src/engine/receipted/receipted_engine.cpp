@@ -74,6 +74,10 @@ class ReceiptedGeneration final : public Generation, public EventSink {
     return true;
   }
   void resume() override { inner_->resume(); }
+  bool waits() const override { return inner_ != nullptr && inner_->waits(); }
+  std::optional<bool> lost() const override {
+    return inner_ != nullptr ? inner_->lost() : std::nullopt;
+  }
 
   void on_head(const Head& head) override { sink_.on_head(head); }
   // The sink may destroy this: nothing of it is touched after the call.

@@ -131,6 +131,19 @@ TEST_F(ReceiptedEngineTest, EndsInsideACallOfItsSink) {
   EXPECT_FALSE(sink.finished);
 }
 
+TEST_F(ReceiptedEngineTest, TellsWhetherItsAnswerWaitsOrIsLost) {
+  serve({FakeEngine::Hang{}});
+  EXPECT_FALSE(sink.generation->waits());
+  EXPECT_EQ(sink.generation->lost(), std::nullopt);
+  inner->waits = true;
+  EXPECT_TRUE(sink.generation->waits());
+  for (const bool lost : {false, true}) {
+    inner->lost = lost;
+    EXPECT_EQ(sink.generation->lost(), lost);
+  }
+  sink.generation.reset();
+}
+
 TEST_F(ReceiptedEngineTest, ServesNothingWithoutAPlaceForAReceipt) {
   book.full = true;
   serve({FakeEngine::Finish{}});
