@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "control/control_client.h"
+#include "control/history.h"
 #include "control/snapshot_file.h"
 #include "control/snapshot_keeper.h"
 #include "directory/records_json.h"
@@ -26,16 +27,11 @@ constexpr std::size_t kEventBytesMax = std::size_t{64} * 1024 * 1024;
 constexpr int kErrorStatusUnknown = 500;
 constexpr std::string_view kOtherHistory = "history";  // `param` of control's refusal
 
-// Of "EPOCH/GENERATION" (docs/directory.md, Histories).
-std::string_view epoch_of(const DirectorySnapshot& snapshot) {
-  return std::string_view{snapshot.epoch}.substr(0, snapshot.epoch.find('/'));
-}
-
 // The watch that a snapshot follows is refused by control itself if it must be. A whole snapshot
 // says nothing of its past: control may have been replaced by an older copy in the moment between.
 // One that has made as many changes since is not told apart here.
 Result<> check_not_older(const DirectorySnapshot& ours, const DirectorySnapshot& taken) {
-  if (epoch_of(taken) != epoch_of(ours) || taken.revision >= ours.revision) return {};
+  if (epoch_of(taken.epoch) != epoch_of(ours.epoch) || taken.revision >= ours.revision) return {};
   return Error{Code::FailedPrecondition,
                "control's directory, at revision " + std::to_string(taken.revision) +
                    ", is an older copy than what this site has, at " +

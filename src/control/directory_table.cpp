@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "control/history.h"
 #include "directory/records_json.h"
 
 namespace perigee::control {
@@ -17,13 +18,6 @@ constexpr std::size_t kEpochChars = 16;
 constexpr std::size_t kGenerationChars = 8;
 constexpr std::size_t kGenerationsMax = 10'000;         // older ones are forgotten
 constexpr std::string_view kGeneration = "generation";  // a row's kind: control only
-
-// "EPOCH/GENERATION"; stores and sites before generations have the first alone.
-std::string_view epoch_of(std::string_view text) { return text.substr(0, text.find('/')); }
-std::string_view generation_of(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  return slash == std::string_view::npos ? std::string_view{} : text.substr(slash + 1);
-}
 
 Error other_history() {
   return {
